@@ -1,0 +1,1 @@
+"""Case-workflow service for dispute mediation (矛盾纠纷调解)."""

@@ -1,0 +1,1 @@
+"""The law: pure values in, pure values out."""

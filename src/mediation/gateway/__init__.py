@@ -1,0 +1,1 @@
+"""The doors: identity, vault and the embedded database server."""

@@ -1,0 +1,1 @@
+"""The counter: routes, schemas and problems over HTTP."""

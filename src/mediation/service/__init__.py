@@ -1,0 +1,1 @@
+"""The corridor: every change to every case walks through here."""

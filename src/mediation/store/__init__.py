@@ -1,0 +1,1 @@
+"""The memory: what is stored, and the only commit."""
