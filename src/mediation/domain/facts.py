@@ -1,0 +1,378 @@
+"""All that the rules may know, frozen: the case with its parties, claims, legs, hand-offs, agreements and clocks.
+
+Nothing here is null: an absent code, id, day or instant is the empty value (`""`, `0`, `()`), so that a fact reads the
+same in an event, in the stored document and in memory. Days are `YYYY-MM-DD` in Asia/Shanghai, instants RFC 3339 UTC
+with six digits; both sort as text. Money is in fen.
+"""
+
+from typing import ClassVar, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from mediation.domain.vocabulary import (
+    AgreementForm,
+    AgreementState,
+    CaseState,
+    Category,
+    Channel,
+    ClaimKind,
+    ClaimState,
+    ClaimWhat,
+    ClockState,
+    DocumentKind,
+    HandoffState,
+    LegState,
+    LinkUp,
+    Mode,
+    OrgKind,
+    PartyKind,
+    Risk,
+    Role,
+    Side,
+    Tier,
+    Track,
+)
+
+Day: TypeAlias = str
+Instant: TypeAlias = str
+
+
+class Fact(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A frozen value; defaults are left out of its document."""
+
+
+class Organisation(Fact):
+    """A body 单位. `path` holds its superiors, nearest first."""
+
+    id: str
+    code: str
+    name: str
+    kind: OrgKind
+    tier: Tier
+    division: str
+    superior: str = ""
+    speciality: str = ""
+    path: tuple[str, ...] = ()
+    name_en: str = ""
+
+
+class Actor(Fact):
+    """Who acts: a person (or `clock`), for one body, in the roles held there."""
+
+    person: str
+    org: str
+    roles: tuple[Role, ...]
+
+
+class Party(Fact):
+    """A party 当事人; name, number, phone and address are in the vault behind `digest`."""
+
+    id: int
+    kind: PartyKind = PartyKind.NATURAL
+    side: Side = Side.APPLICANT
+    digest: str = ""
+    minor: bool = False
+    left: bool = False
+    represented_by: int = 0
+    successor_of: int = 0
+
+
+class Claim(Fact):
+    """A claim 诉求: what is settled, decided or dropped."""
+
+    id: int
+    kind: ClaimKind = ClaimKind.CIVIL
+    what: ClaimWhat = ClaimWhat.MONEY
+    by: tuple[int, ...] = ()
+    against: tuple[int, ...] = ()
+    amount_fen: int = 0
+    state: ClaimState = ClaimState.OPEN
+
+
+class Leg(Fact):
+    """A leg 程序段: one procedure at one body. `via` is the hand-off that opened it, 0 if it was filed here."""
+
+    id: int
+    org: str = ""
+    procedure: str = ""
+    track: Track = Track.PEOPLE
+    tier: Tier = Tier.VILLAGE
+    decides: bool = False
+    state: LegState = LegState.FILED
+    outcome: str = ""
+    claims: tuple[int, ...] = ()
+    beside: bool = False
+    via: int = 0
+    agreement: int = 0
+    filed_on: Day = ""
+    accepted_on: Day = ""
+    number: str = ""
+    rule: str = ""
+    started: bool = False
+    rounds: int = 0
+    sessions: int = 0
+    mediators: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    leader: str = ""
+    handler: str = ""
+    plan_due_on: Day = ""
+    notice: bool = False
+    consented: tuple[int, ...] = ()
+    refused: tuple[int, ...] = ()
+    cause: str = ""
+    cause_removed: bool = False
+    routes_told: bool = False
+    follow_up_on: Day = ""
+    closed_by: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Not ended."""
+        return self.state is not LegState.ENDED
+
+    @property
+    def taken(self) -> bool:
+        """Past `filed` and not ended: it may hold claims."""
+        return self.state not in {LegState.FILED, LegState.ENDED}
+
+    @property
+    def prepared(self) -> bool:
+        """四有: a leader, a handler, a plan and a deadline."""
+        return bool(self.leader and self.handler and self.plan_due_on)
+
+
+class Handoff(Fact):
+    """A hand-off 移交 from `from_leg` to the body `to_org`, where it may open `to_leg`."""
+
+    id: int
+    link_up: LinkUp = LinkUp.TRANSFER
+    mode: Mode = Mode.ENDS
+    state: HandoffState = HandoffState.OFFERED
+    from_leg: int = 0
+    from_org: str = ""
+    to_org: str = ""
+    to_leg: int = 0
+    claims: tuple[int, ...] = ()
+    agreement: int = 0
+    reason: str = ""
+    urgent: bool = False
+    offered_at: Instant = ""
+    received_at: Instant = ""
+    answer_by: Day = ""
+    report_by: Day = ""
+    owes: str = ""
+    report: str = ""
+
+    LIVE: ClassVar = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED, HandoffState.TAKEN})
+
+    @property
+    def unanswered(self) -> bool:
+        """Offered or received, not yet taken, returned or recalled."""
+        return self.state in {HandoffState.OFFERED, HandoffState.RECEIVED}
+
+    @property
+    def live(self) -> bool:
+        """Still binding somebody to something."""
+        return self.unanswered or (self.state is HandoffState.TAKEN and (self.mode is not Mode.ENDS or bool(self.owes)))
+
+    @property
+    def holds(self) -> bool:
+        """It holds the sender's leg (R3): an `ends` offer until taken, a `waits` one until answered."""
+        if self.mode is Mode.ENDS:
+            return self.unanswered
+        return self.mode is Mode.WAITS and self.state in self.LIVE
+
+
+class Agreement(Fact):
+    """An agreement 协议 hosted by a leg, on some claims, among some parties."""
+
+    id: int
+    leg: int = 0
+    hosted_by: str = ""
+    claims: tuple[int, ...] = ()
+    parties: tuple[int, ...] = ()
+    form: AgreementForm = AgreementForm.WRITTEN
+    state: AgreementState = AgreementState.IN_EFFECT
+    effective_on: Day = ""
+    due_on: Day = ""
+    enforceable_by: str = ""
+
+    @property
+    def unfinished(self) -> bool:
+        """Something is still to come of it: effect, performance or enforcement."""
+        return self.state in {AgreementState.PENDING, AgreementState.IN_EFFECT} or (
+            self.state is AgreementState.BREACHED and bool(self.enforceable_by)
+        )
+
+
+class Obligation(Fact):
+    """One thing promised in an agreement; owed by a party, or by a body that signed as third party."""
+
+    id: int
+    agreement: int = 0
+    obligor: int = 0
+    obligor_org: str = ""
+    what: ClaimWhat = ClaimWhat.MONEY
+    amount_fen: int = 0
+    due_on: Day = ""
+    done: bool = False
+
+
+class Clock(Fact):
+    """A clock 期限 under one version of a rule; `stood` counts days it stood still."""
+
+    id: int
+    rule: str = ""
+    leg: int = 0
+    handoff: int = 0
+    agreement: int = 0
+    state: ClockState = ClockState.RUNNING
+    from_on: Day = ""
+    due_on: Day = ""
+    provisional: bool = False
+    extended: int = 0
+    standing_on: Day = ""
+    stood: int = 0
+
+
+class Document(Fact):
+    """A paper of the file: metadata only; its name is in the vault, its bytes wherever `ref` says."""
+
+    id: int
+    kind: DocumentKind = DocumentKind.OTHER
+    sha256: str = ""
+    ref: str = ""
+    leg: int = 0
+
+
+class Complaint(Fact):
+    """A complaint 投诉 and its answer."""
+
+    id: int
+    leg: int = 0
+    on: Day = ""
+    answered: bool = False
+    upheld: bool = False
+
+
+class Reference(Fact):
+    """A number of this dispute in another system."""
+
+    id: int
+    system: str = ""
+    number: str = ""
+
+
+class Listing(Fact):
+    """A listing for supervision 挂牌 by a superior body."""
+
+    id: int
+    org: str = ""
+    on: Day = ""
+    lifted: bool = False
+
+
+class Case(Fact):
+    """A dispute. `version` is the `seq` of its last event, `head` that event's leaf hash."""
+
+    id: str
+    number: str = ""
+    version: int = 0
+    head: str = ""
+    at: Instant = ""
+    state: CaseState = CaseState.NEW
+    tier: str = ""
+    track: str = ""
+    holder: str = ""
+    category: Category = Category.OTHER
+    division: str = ""
+    channel: Channel = Channel.WINDOW
+    occurred_on: Day = ""
+    request_on: Day = ""
+    filed_by: str = ""
+    risk: Risk = Risk.NONE
+    leader: str = ""
+    archived: bool = False
+    final: bool = False
+    reconciled: str = ""
+    merged_into: str = ""
+    successor_of: str = ""
+    absorbed: tuple[str, ...] = ()
+    absorbed_version: int = 0
+    statement: bool = False
+    parties: tuple[Party, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    legs: tuple[Leg, ...] = ()
+    handoffs: tuple[Handoff, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    clocks: tuple[Clock, ...] = ()
+    documents: tuple[Document, ...] = ()
+    complaints: tuple[Complaint, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    refs: tuple[Reference, ...] = ()
+
+    def leg(self, number: int) -> Leg:
+        """The leg of that number, from 1; LookupError if there is none."""
+        return _numbered(self.legs, number)
+
+    def handoff(self, number: int) -> Handoff:
+        """The hand-off of that number, from 1; LookupError if there is none."""
+        return _numbered(self.handoffs, number)
+
+    def agreement(self, number: int) -> Agreement:
+        """The agreement of that number, from 1; LookupError if there is none."""
+        return _numbered(self.agreements, number)
+
+    def claim(self, number: int) -> Claim:
+        """The claim of that number, from 1; LookupError if there is none."""
+        return _numbered(self.claims, number)
+
+    def holding(self, leg: int) -> Handoff | None:
+        """The live hand-off that holds this leg (R3), if any."""
+        return next((h for h in self.handoffs if h.from_leg == leg and h.holds), None)
+
+    def open_claims(self, leg: Leg) -> tuple[int, ...]:
+        """Claims of a leg that are open and not covered by an agreement still pending there."""
+        pending = {c for a in self.agreements if a.leg == leg.id and a.state is AgreementState.PENDING for c in a.claims}
+        return tuple(c for c in leg.claims if c not in pending and self.claim(c).state is ClaimState.OPEN)
+
+    def unfinished(self, leg: int) -> tuple[Agreement, ...]:
+        """Agreements hosted by a leg that still await effect, performance or enforcement."""
+        return tuple(a for a in self.agreements if a.leg == leg and a.unfinished)
+
+    @property
+    def present(self) -> tuple[Party, ...]:
+        """Parties that have not left."""
+        return tuple(p for p in self.parties if not p.left)
+
+    @property
+    def leading(self) -> Leg | None:
+        """The leg whose body is answerable now (process.md §2 Case state)."""
+        newest = sorted((leg for leg in self.legs if leg.open), key=lambda leg: -leg.id)
+        for leg in newest:
+            if leg.taken and leg.claims and not leg.beside and self.holding(leg.id) is None:
+                return leg
+        return next((leg for leg in newest if not leg.beside), newest[0] if newest else None)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Bodies that a leg or hand-off names, a returned or never received offer excepted: they may read the case."""
+        legs = {leg.org for leg in self.legs if leg.outcome != "returned"}
+        live = {h.to_org for h in self.handoffs if h.state not in {HandoffState.RETURNED, HandoffState.RECALLED}}
+        received = {h.to_org for h in self.handoffs if h.state is HandoffState.RECALLED and h.received_at}
+        return tuple(sorted(legs | live | received))
+
+    @property
+    def due_on(self) -> Day:
+        """The earliest day on which a running clock is due, or the empty day."""
+        return min((c.due_on for c in self.clocks if c.due_on and c.state is ClockState.RUNNING), default="")
+
+
+_Numbered = TypeVar("_Numbered", Leg, Handoff, Agreement, Claim)
+
+
+def _numbered(facts: tuple[_Numbered, ...], number: int) -> _Numbered:
+    if not 1 <= number <= len(facts):
+        raise LookupError(number)
+    return facts[number - 1]

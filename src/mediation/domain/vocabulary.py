@@ -1,0 +1,670 @@
+"""The words of the field, each a stable English code with its Chinese term beside it."""
+
+from enum import Enum, unique
+from typing import Self
+
+
+class Word(str, Enum):
+    """A code with its Chinese and English label; the code is what is stored and sent."""
+
+    zh: str
+    en: str
+
+    def __new__(cls, code: str, zh: str, en: str = "") -> Self:
+        word = str.__new__(cls, code)
+        word._value_ = code
+        word.zh = zh
+        word.en = en or code.replace("_", " ")
+        return word
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@unique
+class LegState(Word):
+    """States of a leg 程序段 (process.md §2)."""
+
+    FILED = "filed", "已登记"
+    ACCEPTED = "accepted", "已受理"
+    MEDIATING = "mediating", "调解中"
+    SUSPENDED = "suspended", "中止"
+    DECIDING = "deciding", "审理(办理)中"
+    SETTLED = "settled", "已达成协议"
+    UNSETTLED = "unsettled", "调解未成"
+    ENDED = "ended", "已结束"
+
+
+@unique
+class CaseState(Word):
+    """States of a case 案件: a projection of its legs (process.md §2)."""
+
+    NEW = "new", "新建"
+    FILED = "filed", "已登记"
+    ACCEPTED = "accepted", "已受理"
+    MEDIATING = "mediating", "调解中"
+    SUSPENDED = "suspended", "中止"
+    DECIDING = "deciding", "审理(办理)中"
+    SETTLED = "settled", "已达成协议"
+    UNSETTLED = "unsettled", "调解未成"
+    IN_TRANSIT = "in_transit", "移送中", "in transit"
+    CLOSED = "closed", "已结案"
+    ARCHIVED = "archived", "已归档"
+
+
+@unique
+class Outcome(Word):
+    """How a leg ended."""
+
+    SETTLED = "settled", "达成协议"
+    HANDED_OFF = "handed_off", "已移交"
+    DECIDED = "decided", "已作出决定"
+    INFORMED = "informed", "已告知途径"
+    DECLINED = "declined", "不予受理"
+    RETURNED = "returned", "已退回"
+    WITHDRAWN = "withdrawn", "已撤回"
+    REPORTED = "reported", "已反馈"
+    RECALLED = "recalled", "已撤回移交"
+    DISPLACED = "displaced", "被其他程序取代"
+    MERGED = "merged", "已并案"
+
+
+@unique
+class Action(Word):
+    """The 43 actions (process.md §4)."""
+
+    FILE = "file", "登记"
+    ACCEPT = "accept", "受理·立案"
+    DECLINE = "decline", "不予受理"
+    MERGE = "merge", "并案"
+    ABSORB = "absorb", "并入"
+    REOPEN = "reopen", "恢复"
+    PREPARE = "prepare", "四有"
+    APPOINT = "appoint", "指派·更换"
+    INFORM_RIGHTS = "inform_rights", "告知权利义务"
+    RECORD_CONSENT = "record_consent", "意愿"
+    START = "start", "开始调解"
+    CONVENE = "convene", "组织调解"
+    RECORD_UNDISPUTED = "record_undisputed", "无争议事实"
+    SUSPEND = "suspend", "中止"
+    RESUME = "resume", "恢复调解"
+    EXTEND = "extend", "延长"
+    SETTLE = "settle", "达成协议"
+    FAIL = "fail", "终止调解"
+    DECIDE = "decide", "作出决定"
+    WITHDRAW = "withdraw", "撤回"
+    CLOSE = "close", "结案"
+    FULFIL = "fulfil", "履行"
+    BREACH = "breach", "不履行"
+    VOID = "void", "失效"
+    FOLLOW_UP = "follow_up", "回访"
+    ESCALATE = "escalate", "上报"
+    DELEGATE = "delegate", "交办·指定"
+    REFER = "refer", "对接"
+    RECEIVE = "receive", "接收"
+    RETURN = "return", "退回"
+    RECALL = "recall", "撤回移交"
+    REPORT = "report", "反馈"
+    CHANGE_PARTIES = "change_parties", "当事人变更"
+    NOTE = "note", "记录"
+    CORRECT = "correct", "更正"
+    GRADE_RISK = "grade_risk", "定级"
+    TAKE_CHARGE = "take_charge", "包案"
+    URGE = "urge", "催办"
+    SUPERVISE = "supervise", "挂牌"
+    LIFT = "lift", "摘牌"
+    COMPLAIN = "complain", "投诉"
+    ANSWER = "answer", "答复"
+    ARCHIVE = "archive", "归档"
+
+
+@unique
+class Role(Word):
+    """Who a person is at a body (process.md §4)."""
+
+    CLERK = "clerk", "受理员"
+    GRID_WORKER = "grid_worker", "网格员"
+    COORDINATOR = "coordinator", "综治中心协调员"
+    MEDIATOR = "mediator", "调解员"
+    CHAIR = "chair", "主任·负责人"
+    JUDGE = "judge", "法官"
+    OFFICER = "officer", "民警·行政调解员·信访干部"
+    PROSECUTOR = "prosecutor", "检察官"
+    ARBITRATOR = "arbitrator", "仲裁员"
+    LEADER = "leader", "包案领导"
+    SUPERVISOR = "supervisor", "督办"
+    ARCHIVIST = "archivist", "档案员"
+    CLOCK = "clock", "时钟"
+    AUDITOR = "auditor", "审计员"
+    SYSTEM = "system", "系统对接"
+    SYSTEM_ADMIN = "system_admin", "系统管理员"
+    AUDIT_ADMIN = "audit_admin", "审计管理员"
+    SECURITY_ADMIN = "security_admin", "安全管理员"
+
+
+@unique
+class Letter(Word):
+    """The letters of process.md §4: in what capacity a step is taken."""
+
+    PARTY = "P", "当事人(由工作人员代为登记)", "party, recorded by a clerk"
+    CLERK = "C", "受理员", "clerk"
+    MEDIATOR = "M", "承办调解员", "assigned mediator"
+    HEAD = "H", "负责人", "head of the body"
+    DECIDER = "J", "办案人员", "deciding officer"
+    SENDER = "S", "移交方", "sender"
+    RECEIVER = "R", "接收方", "receiver"
+    SUPERIOR = "U", "上级·督办", "superior or supervisor"
+    CLOCK = "T", "时钟", "clock"
+    ARCHIVIST = "A", "档案员", "archivist"
+    ANY = "*", "任何办理单位", "any body that acts in the case"
+
+
+@unique
+class Mode(Word):
+    """What becomes of the sender's leg when the receiver accepts (process.md §5)."""
+
+    ENDS = "ends", "移送(本段结束)", "ends (transfer)"
+    WAITS = "waits", "委托(本段等待)", "waits (entrustment)"
+    BESIDE = "beside", "并行(通知)", "beside (notice)"
+
+
+@unique
+class LinkUp(Word):
+    """Link-ups 对接 (process.md §5)."""
+
+    TRIAGE = "triage", "分流"
+    ESCALATE = "escalate", "上报"
+    DELEGATE = "delegate", "交办"
+    DESIGNATE = "designate", "指定"
+    TRANSFER = "transfer", "移送"
+    AGENCY = "agency", "转行政调解"
+    JOINT = "joint", "联合调解"
+    COURT_DELEGATE = "court_delegate", "委派调解"
+    COURT_ENTRUST = "court_entrust", "委托调解"
+    SUIT = "suit", "调诉"
+    CONFIRMATION = "confirmation", "司法确认"
+    ENFORCEMENT = "enforcement", "执行"
+    POLICE_CIVIL = "police_civil", "公调(非警务)"
+    POLICE_CASE = "police_case", "公调(治安案件)"
+    ALERT = "alert", "报告·预警"
+    PROSECUTION = "prosecution", "检调"
+    PETITION = "petition", "访调"
+    ARBITRATION = "arbitration", "调裁"
+    AWARD_REVIEW = "award_review", "置换仲裁调解书"
+    ARBITRATION_ENTRUST = "arbitration_entrust", "裁调"
+    AGENCY_ENTRUST = "agency_entrust", "行调→人调"
+    APPRAISAL = "appraisal", "鉴定"
+    NOTARY = "notary", "公证"
+    PAYMENT_ORDER = "payment_order", "支付令"
+    AID = "aid", "援助·心理·救助"
+
+
+@unique
+class HandoffState(Word):
+    """Lifecycle of a hand-off 移交."""
+
+    OFFERED = "offered", "已提出"
+    RECEIVED = "received", "已接收"
+    TAKEN = "taken", "已承接"
+    ANSWERED = "answered", "已反馈"
+    RETURNED = "returned", "已退回"
+    RECALLED = "recalled", "已撤回"
+
+
+@unique
+class Silence(Word):
+    """What a lapsed answer-by does (process.md §5)."""
+
+    BACK = "back", "退回移交方"
+    ALARM = "alarm", "催办并报上级"
+    DEEMED = "deemed", "视为受理"
+
+
+@unique
+class ClaimState(Word):
+    """Lifecycle of a claim 诉求."""
+
+    OPEN = "open", "未了结"
+    SETTLED = "settled", "已协议"
+    DECIDED = "decided", "已决定"
+    DROPPED = "dropped", "已撤回"
+
+
+@unique
+class ClaimKind(Word):
+    """Who may dispose of a claim: parties (civil), or only an authority (public)."""
+
+    CIVIL = "civil", "民事诉求"
+    PUBLIC = "public", "公共事项(违法·犯罪·信访)"
+
+
+@unique
+class ClaimWhat(Word):
+    """What is claimed."""
+
+    MONEY = "money", "给付金钱"
+    CONDUCT = "conduct", "作为·不作为"
+    APOLOGY = "apology", "赔礼道歉"
+    RETURN_PROPERTY = "return_property", "返还财物"
+    LAND_BOUNDARY = "land_boundary", "土地·界址"
+    CUSTODY = "custody", "抚养·赡养"
+    TITLE = "title", "物权·知识产权确权"
+    IDENTITY = "identity", "婚姻·亲子等身份关系"
+    VIOLATION = "violation", "治安违法"
+    CRIME = "crime", "刑事犯罪"
+    PETITION = "petition", "信访事项"
+    OTHER = "other", "其他"
+
+
+@unique
+class AgreementState(Word):
+    """Lifecycle of an agreement 协议."""
+
+    PENDING = "pending", "待法院出具文书"
+    IN_EFFECT = "in_effect", "已生效"
+    PERFORMED = "performed", "已履行"
+    BREACHED = "breached", "未履行"
+    VOID = "void", "失效"
+
+
+@unique
+class AgreementForm(Word):
+    """In what form an agreement stands."""
+
+    WRITTEN = "written", "书面协议"
+    ORAL = "oral", "口头协议"
+    MEDIATION_DOCUMENT = "mediation_document", "调解书"
+    RECONCILIATION = "reconciliation", "和解协议"
+
+
+@unique
+class Category(Word):
+    """The eighteen official dispute types (domain.md §7.3)."""
+
+    MARRIAGE_FAMILY = "marriage_family", "婚姻家庭"
+    NEIGHBOUR = "neighbour", "邻里"
+    HOUSING_HOMESTEAD = "housing_homestead", "房屋宅基地"
+    CONTRACT = "contract", "合同"
+    PRODUCTION_BUSINESS = "production_business", "生产经营"
+    DAMAGES = "damages", "损害赔偿"
+    FOREST_LAND = "forest_land", "山林土地"
+    EXPROPRIATION = "expropriation", "征地拆迁"
+    ENVIRONMENT = "environment", "环境污染"
+    MIGRANT_WAGES = "migrant_wages", "拖欠农民工工资"
+    LABOUR_OTHER = "labour_other", "其他劳动争议"
+    TOURISM = "tourism", "旅游"
+    E_COMMERCE = "e_commerce", "电子商务"
+    CONSUMER_OTHER = "consumer_other", "其他消费"
+    MEDICAL = "medical", "医疗"
+    ROAD_TRAFFIC = "road_traffic", "道路交通事故"
+    PROPERTY_MANAGEMENT = "property_management", "物业"
+    OTHER = "other", "其他"
+
+
+@unique
+class Channel(Word):
+    """The way a dispute came in."""
+
+    WINDOW = "window", "窗口"
+    GRID = "grid", "网格排查"
+    HOTLINE = "hotline", "热线"
+    POLICE_110 = "police_110", "110接处警"
+    VISIT = "visit", "接访·走访"
+    PROACTIVE = "proactive", "主动调解"
+    COURT = "court", "法院"
+    PROCURATORATE = "procuratorate", "检察院"
+    PETITION = "petition", "信访"
+    ONLINE = "online", "网上"
+    AGENCY = "agency", "其他部门"
+
+
+@unique
+class OrgKind(Word):
+    """Kinds of organisation."""
+
+    PEOPLE_COMMITTEE = "people_committee", "人民调解委员会"
+    ENTERPRISE_COMMITTEE = "enterprise_committee", "企业调解委员会"
+    INDUSTRY_COMMITTEE = "industry_committee", "行业性专业性调解委员会"
+    COUNTY_CENTRE = "county_centre", "综治中心·矛盾纠纷调处化解中心"
+    JUSTICE_BUREAU = "justice_bureau", "司法局"
+    JUSTICE_OFFICE = "justice_office", "司法所"
+    GOVERNMENT = "government", "人民政府"
+    POLICE = "police", "公安机关"
+    TRAFFIC_POLICE = "traffic_police", "公安交管部门"
+    MARKET_REGULATOR = "market_regulator", "市场监管部门"
+    CONSUMER_ASSOCIATION = "consumer_association", "消费者协会"
+    LABOUR_AUTHORITY = "labour_authority", "人力资源社会保障部门"
+    HEALTH_AUTHORITY = "health_authority", "卫生健康部门"
+    AGENCY = "agency", "其他行政机关"
+    PETITION_OFFICE = "petition_office", "信访部门"
+    PROCURATORATE = "procuratorate", "人民检察院"
+    ARBITRATION_COMMISSION = "arbitration_commission", "劳动人事争议仲裁委员会"
+    LAND_COMMISSION = "land_commission", "农村土地承包仲裁委员会"
+    COURT = "court", "人民法院"
+    EXPERT_BODY = "expert_body", "鉴定机构·医学会"
+    NOTARY_OFFICE = "notary_office", "公证处"
+    AID_BODY = "aid_body", "法律援助·救助机构"
+    AUDIT_OFFICE = "audit_office", "审计·督查机构"
+
+
+@unique
+class Tier(Word):
+    """Levels of the ladder, lowest first."""
+
+    VILLAGE = "village", "村(居)"
+    TOWNSHIP = "township", "乡镇(街道)"
+    COUNTY = "county", "县(市、区、旗)"
+    CITY = "city", "市"
+    PROVINCE = "province", "省"
+
+
+@unique
+class Track(Word):
+    """Tracks of mediation and decision."""
+
+    PEOPLE = "people", "人民调解"
+    ADMINISTRATIVE = "administrative", "行政调解"
+    JUDICIAL = "judicial", "司法调解·诉讼"
+    ARBITRATION = "arbitration", "仲裁调解"
+    PROFESSIONAL = "professional", "行业专业调解"
+    PETITION = "petition", "信访"
+
+
+@unique
+class Risk(Word):
+    """Risk colours, lowest first (domain.md §3.17 [S])."""
+
+    NONE = "none", "未定级"
+    BLUE = "blue", "蓝色"
+    YELLOW = "yellow", "黄色"
+    ORANGE = "orange", "橙色"
+    RED = "red", "红色"
+
+
+@unique
+class PartyKind(Word):
+    """Natural or legal person."""
+
+    NATURAL = "natural", "自然人"
+    LEGAL = "legal", "法人·其他组织"
+
+
+@unique
+class Side(Word):
+    """On which side a party stands."""
+
+    APPLICANT = "applicant", "申请人"
+    RESPONDENT = "respondent", "被申请人"
+    THIRD = "third", "第三人"
+
+
+@unique
+class Consent(Word):
+    """A party's will (人民调解法 17, 23)."""
+
+    GIVEN = "given", "同意"
+    REFUSED = "refused", "拒绝"
+    REVOKED = "revoked", "撤回同意"
+
+
+@unique
+class SuspendCause(Word):
+    """Why mediation stands still (domain.md §5)."""
+
+    APPRAISAL = "appraisal", "鉴定·检测"
+    RECUSAL = "recusal", "回避"
+    SUCCESSION = "succession", "当事人死亡·承继"
+    SHAM_CHECK = "sham_check", "核查虚假调解"
+    FORCE_MAJEURE = "force_majeure", "不可抗力"
+
+
+@unique
+class RecusalAnswer(Word):
+    """How a request for recusal was answered; replacement is an `appoint` (特邀调解规定 15)."""
+
+    WAIVED = "waived", "双方同意不回避"
+    REJECTED = "rejected", "决定不予回避"
+
+
+@unique
+class FailGround(Word):
+    """Grounds that end mediation without result (domain.md §5)."""
+
+    NO_AGREEMENT = "no_agreement", "未达成协议"
+    PARTY_REFUSES = "party_refuses", "当事人拒绝或退出"
+    NO_CONTACT = "no_contact", "无法联系当事人"
+    PERIOD_OVER = "period_over", "期限届满"
+    REFUSES_TO_SIGN = "refuses_to_sign", "拒绝签字"
+    SHAM = "sham", "虚假调解"
+    OTHER_FORUM = "other_forum", "其他机关已受理"
+    PARTY_CEASED = "party_ceased", "当事人死亡或终止"
+    SUED = "sued", "调解期间起诉"
+    ABSENT = "absent", "无正当理由不参加"
+    COST_NOT_AGREED = "cost_not_agreed", "检测鉴定费用未达成一致"
+    NO_JURISDICTION = "no_jurisdiction", "发现不属管辖"
+
+
+@unique
+class DeclineGround(Word):
+    """Grounds for not accepting (若干规定 22; 人民调解法 17)."""
+
+    RESERVED = "reserved", "法律规定由专门机关管辖"
+    FORBIDDEN = "forbidden", "法律禁止以调解方式处理"
+    OTHER_FORUM = "other_forum", "法院、公安或其他机关已受理或解决"
+    PARTY_REFUSES = "party_refuses", "一方明确拒绝"
+    NOT_COMPETENT = "not_competent", "不属本单位管辖"
+    FINAL = "final", "已有终局处理"
+    UNCLEAR = "unclear", "请求不明确"
+
+
+@unique
+class WithdrawReason(Word):
+    """Why a party takes its claims back."""
+
+    SOLVED = "solved", "已自行解决"
+    UNWILLING = "unwilling", "不愿继续"
+    SUIT = "suit", "另行起诉·仲裁"
+    OTHER = "other", "其他"
+
+
+@unique
+class DecisionKind(Word):
+    """What an authority decides."""
+
+    JUDGMENT = "judgment", "判决"
+    RULING = "ruling", "裁定"
+    CONFIRMED = "confirmed", "确认调解协议有效"
+    DISMISSED = "dismissed", "驳回申请"
+    NOT_ADMISSIBLE = "not_admissible", "不予受理·裁定驳回(解释355)"
+    EXECUTED = "executed", "执行完毕"
+    NOT_EXECUTED = "not_executed", "终结本次执行"
+    RECONCILED = "reconciled", "执行和解履行完毕"
+    AWARD = "award", "仲裁裁决"
+    AWARD_DOCUMENT = "award_document", "仲裁调解书(置换)"
+    PENALTY = "penalty", "行政处罚"
+    NO_PENALTY = "no_penalty", "不予处罚"
+    OPINION = "opinion", "信访处理意见"
+    REVIEW_UPHELD = "review_upheld", "复查(复核)维持"
+    REVIEW_CHANGED = "review_changed", "复查(复核)变更"
+    PROSECUTED = "prosecuted", "提起公诉"
+    NOT_PROSECUTED = "not_prosecuted", "不起诉"
+
+
+@unique
+class VoidGround(Word):
+    """Why an agreement falls (民诉法 102, 206; 高检规则 504)."""
+
+    RENEGED = "reneged", "生效前反悔"
+    CONFIRMATION_REFUSED = "confirmation_refused", "司法确认被驳回"
+    JUDGMENT = "judgment", "判决撤销或确认无效"
+    DURESS = "duress", "欺诈·胁迫"
+    REPLACED = "replaced", "以新协议取代"
+
+
+@unique
+class ReopenCause(Word):
+    """Why a closed case moves on by a new leg."""
+
+    NEW_FACT = "new_fact", "新事实"
+    COURT_ORDER = "court_order", "法院裁判"
+    BREACH = "breach", "不履行协议"
+    SUIT = "suit", "起诉"
+    ENFORCEMENT = "enforcement", "申请执行"
+    REVIEW = "review", "复查·复核"
+    APPEAL = "appeal", "上诉·再审"
+    COMPLAINT_UPHELD = "complaint_upheld", "投诉成立"
+
+
+@unique
+class ReportCode(Word):
+    """What a report says (process.md §5)."""
+
+    SETTLED = "settled", "已达成协议"
+    PARTLY_SETTLED = "partly_settled", "部分达成协议"
+    PERFORMED = "performed", "已履行"
+    GUARANTEED = "guaranteed", "已提供担保"
+    FAILED = "failed", "调解不成"
+    REFUSED = "refused", "当事人拒绝"
+    CANNOT_CONTACT = "cannot_contact", "无法联系"
+    WITHDRAWN = "withdrawn", "已撤回"
+    SHAM_SUSPECTED = "sham_suspected", "疑似虚假"
+    OUT_OF_SCOPE = "out_of_scope", "不属范围"
+    OTHER_FORUM = "other_forum", "其他机关处理"
+    OPINION = "opinion", "鉴定·协办意见"
+    RECEIPT = "receipt", "已收到并采取措施"
+    DEED = "deed", "已出具公证文书"
+    ORDER = "order", "已发支付令"
+    DECLINED = "declined", "不予受理"
+
+
+@unique
+class ReturnReason(Word):
+    """Why a hand-off goes back."""
+
+    NOT_COMPETENT = "not_competent", "不属本单位职责"
+    PAPERS_MISSING = "papers_missing", "材料不全"
+    PARTY_REFUSES = "party_refuses", "当事人不同意"
+    NO_CAPACITY = "no_capacity", "无力承办"
+    OVERDUE = "overdue", "逾期未答复"
+
+
+@unique
+class HandoffReason(Word):
+    """Why a dispute is handed to another body."""
+
+    BEYOND_CAPACITY = "beyond_capacity", "超出化解能力"
+    CROSS_BOUNDARY = "cross_boundary", "跨区域·跨单位"
+    NOT_SETTLED = "not_settled", "调解未成"
+    NOT_COMPETENT = "not_competent", "不属本单位职责"
+    PARTY_CHOICE = "party_choice", "当事人选择"
+    DANGER = "danger", "可能激化"
+    LEGAL_DUTY = "legal_duty", "法定移送"
+    EXPERTISE = "expertise", "需专业意见"
+    EFFECT = "effect", "赋予强制执行效力"
+    INSTRUCTION = "instruction", "上级交办"
+
+
+@unique
+class NoteKind(Word):
+    """What is put on record."""
+
+    FACT = "fact", "事实"
+    TREATMENT_ENDED = "treatment_ended", "治疗终结"
+    LOSS_FIXED = "loss_fixed", "损失确定"
+    CONTACT_ATTEMPT = "contact_attempt", "联系记录"
+    ENQUIRY = "enquiry", "查询"
+    FILE_NOTE = "file_note", "卷宗情况说明"
+    VISIT = "visit", "走访"
+    INSTRUCTION = "instruction", "批示"
+
+
+@unique
+class PartyChange(Word):
+    """How the parties change (民诉法 56, 153–154)."""
+
+    JOIN = "join", "加入"
+    LEAVE = "leave", "退出"
+    REPRESENT = "represent", "推选代表人·委托代理"
+    SUCCEED = "succeed", "承继"
+
+
+@unique
+class FollowUp(Word):
+    """What a follow-up visit found 人和."""
+
+    RECONCILED = "reconciled", "关系和好"
+    STABLE = "stable", "平稳"
+    STRAINED = "strained", "仍有矛盾"
+    NEW_RISK = "new_risk", "新风险"
+
+
+@unique
+class Subject(Word):
+    """What an application for confirmation is about; all but the first are never admissible (解释 355)."""
+
+    OBLIGATIONS = "obligations", "民事权利义务履行"
+    OUTSIDE_JURISDICTION = "outside_jurisdiction", "不属民事受案范围"
+    IDENTITY = "identity", "婚姻·亲子·收养关系"
+    SPECIAL_PROCEDURE = "special_procedure", "适用特别·公示催告·破产程序"
+    TITLE = "title", "物权·知识产权确权"
+
+
+@unique
+class DocumentKind(Word):
+    """Papers of the file 卷宗 (domain.md §7.4) and of the link-ups."""
+
+    APPLICATION = "application", "调解申请书"
+    REGISTRATION = "registration", "受理登记表"
+    RIGHTS_NOTICE = "rights_notice", "当事人权利义务告知书"
+    IDENTITY = "identity", "当事人身份证明"
+    AUTHORISATION = "authorisation", "授权委托书"
+    INVESTIGATION = "investigation", "调查记录"
+    EVIDENCE = "evidence", "证据材料"
+    MINUTES = "minutes", "调解记录"
+    AGREEMENT = "agreement", "调解协议书"
+    ORAL_REGISTER = "oral_register", "口头协议登记表"
+    PERFORMANCE_PROOF = "performance_proof", "履行凭证"
+    FOLLOW_UP_RECORD = "follow_up_record", "回访记录"
+    CONFIRMATION_PAPERS = "confirmation_papers", "司法确认材料"
+    FILE_NOTE = "file_note", "卷宗情况说明"
+    CLOSING_REPORT = "closing_report", "结案报告表"
+    COMPLAINT = "complaint", "起诉状"
+    ADDRESS_FORM = "address_form", "送达地址确认书"
+    ENTRUSTMENT_LETTER = "entrustment_letter", "委派·委托调解函"
+    HOSTING_PROOF = "hosting_proof", "主持调解证明"
+    TITLE_PAPERS = "title_papers", "权属证明"
+    UNDISPUTED_FACTS = "undisputed_facts", "无争议事实记载"
+    CONSENT_PAPER = "consent_paper", "同意书"
+    INTAKE_RECORD = "intake_record", "接处警登记"
+    TRANSFER_LETTER = "transfer_letter", "移送函"
+    INJURY_DATA = "injury_data", "伤情资料"
+    RISK_REPORT = "risk_report", "风险报告"
+    END_REPORT = "end_report", "终止报告"
+    OPINION = "opinion", "鉴定·协办意见"
+    JOINT_APPLICATION = "joint_application", "共同书面申请"
+    FORGIVENESS_LETTER = "forgiveness_letter", "谅解书"
+    DECISION_DOCUMENT = "decision_document", "裁判·决定文书"
+    ENFORCEABLE_DOCUMENT = "enforceable_document", "执行依据"
+    OTHER = "other", "其他"
+
+
+@unique
+class ClockState(Word):
+    """Lifecycle of a clock 期限."""
+
+    RUNNING = "running", "计时中"
+    STANDING = "standing", "中止计时"
+    STOPPED = "stopped", "已停止"
+    LAPSED = "lapsed", "已届满"
+
+
+TIERS = tuple(Tier)
+RISKS = tuple(Risk)
+
+
+def glossary() -> list[dict[str, str]]:
+    """Every word of this page: `{kind, code, zh, en}`, in the order written here."""
+    kinds = [kind for kind in Word.__subclasses__() if kind.__members__]
+    return [
+        {"kind": kind.__name__, "code": word.value, "zh": word.zh, "en": word.en} for kind in kinds for word in kind
+    ]
