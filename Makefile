@@ -1,0 +1,72 @@
+# Every command of this house. `make` or `make help` lists them; .ci/run and README.md call the same ones.
+# 本项目的全部命令：运行 make 或 make help 查看。
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+READY := .venv/.ready
+# Hashes and no addresses; what runs in production is what was tested, so runtime is resolved under the dev lock.
+LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+.PHONY: help setup demo serve test battery check fix migrate docs bench lock
+
+help: ## list the commands 列出命令
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv/ with everything in it 安装环境
+
+# Made anew whenever the lock file or pyproject.toml has changed; otherwise there is nothing to do.
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make setup PYTHON=python3.12  需要 Python 3.11 或更高版本" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
+		{ echo "python3 lacks venv; on Debian: apt-get install python3-venv  缺少 venv 模块" >&2; exit 1; }
+	@echo "Installing the locked packages into .venv/ (a minute or two the first time) 正在安装依赖，请稍候"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## a dispute of a real county, from village to court and back 演示：一起纠纷的全过程
+	@$(BIN)/mediation demo
+
+serve: $(READY) ## serve the demo county on loopback 在本机打开演示县
+	@$(BIN)/mediation serve --demo
+
+test: $(READY) ## the quick whole: a tenth of the heavy counts 快速全量测试
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+battery: $(READY) ## the whole with full counts 完整压力测试
+	@MEDIATION_BATTERY=1 $(BIN)/pytest -n 2 --dist loadfile --timeout 3600 $(ARGS)
+
+check: $(READY) ## style, types, floors, dependencies, Dockerfile, generated pages 静态检查
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "make fix would format: $$($(BIN)/ruff format --check . | sed -n 's/^Would reformat: //p' | tr '\n' ' ')" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry --no-ansi . 2>&1 | sed '/^Scanning\|^Success/d' && $(BIN)/deptry . >/dev/null 2>&1
+	@$(BIN)/hadolint Dockerfile
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
+	@echo "check: all is well 检查通过"
+
+fix: $(READY) ## repair what the tools can repair 自动修正格式
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+migrate: $(READY) ## bring the database to the newest version 数据库迁移
+	@$(BIN)/mediation migrate
+
+docs: $(READY) ## write the generated pages, the diagram and the API file 生成文档
+	@$(BIN)/python docs/generate.py
+
+bench: $(READY) ## steps and reads a second beside pgbench 性能对照
+	@$(BIN)/python bench/run.py $(ARGS)
+
+lock: $(READY) ## resolve the lock files anew 更新依赖锁
+	@$(LOCK) --group dev --output-file requirements/dev.txt $(ARGS)
+	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt $(ARGS)
