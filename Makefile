@@ -11,7 +11,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 READY := .venv/.ready
 # Hashes and no addresses; what runs in production is what was tested, so runtime is resolved under the dev lock.
-LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .PHONY: help setup demo serve test battery check fix migrate docs bench lock
@@ -68,5 +68,6 @@ bench: $(READY) ## steps and reads a second beside pgbench 性能对照
 	@$(BIN)/python bench/run.py $(ARGS)
 
 lock: $(READY) ## resolve the lock files anew 更新依赖锁
-	@$(LOCK) --group dev --output-file requirements/dev.txt $(ARGS)
-	@$(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt $(ARGS)
+	@$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt $(ARGS)
+	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	@echo setuptools | $(LOCK) - --constraint requirements/dev.txt --output-file requirements/build.txt
