@@ -1,0 +1,152 @@
+"""Everything that is set from outside: environment variables named `MEDIATION_…`, each with a default that works."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mediation.domain.errors import MediationError, Reason
+
+PREFIX = "MEDIATION_"
+
+Door = Literal["app", "owner", "reader", "log"]
+
+
+class BadSetting(MediationError):
+    """An environment variable has a value that cannot be used, or one that is needed is missing."""
+
+    code = "bad_setting"
+    zh = "环境变量设置有误"
+    en = "A setting is wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """The four doors into one database, as libpq URLs; an empty one was not given. They carry passwords: not shown."""
+
+    app: str = field(repr=False)
+    owner: str = field(default="", repr=False)
+    reader: str = field(default="", repr=False)
+    log: str = field(default="", repr=False)
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/mediation` for root, else `$XDG_DATA_HOME/mediation`, else `~/.local/share/mediation`."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/mediation")
+    named = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".local" / "share") / "mediation"
+
+
+def default_lang() -> Literal["zh", "en"]:
+    """The language of the environment: `zh` where `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set, says so."""
+    spoken = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+    return "zh" if spoken.lower().startswith("zh") else "en"
+
+
+class Settings(BaseSettings):
+    """What the service is told by its environment; with nothing set it runs on a database of its own."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    database_url: str | None = Field(default=None, repr=False)
+    """The application's door (role `mediation_app`); without it the embedded server is used and these four ignored."""
+    owner_url: str | None = Field(default=None, repr=False)
+    """The migrations' door (role `mediation_owner`)."""
+    reader_url: str | None = Field(default=None, repr=False)
+    """The door of verify and backup (role `mediation_reader`)."""
+    log_url: str | None = Field(default=None, repr=False)
+    """The door of the integrating task (role `mediation_log`)."""
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    """Where the embedded server and the vault's key live."""
+    database: str = Field(default="mediation", pattern=r"^[a-z][a-z0-9_]{0,50}$")
+    """The embedded database to use: `mediation`, or `demo` for the demo."""
+    key_file: Path = Field(default_factory=lambda data: data["data_dir"] / "vault.key")
+    """The key that wraps every data key of the vault; mode 0600, kept apart from database and backups."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; the development issuer and the sandbox clock work on loopback only."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer requests."""
+    pool_size: int = Field(default=16, ge=1, le=200)
+    """Database connections of the hot path, per worker."""
+    sandbox_clock: bool = False
+    """Let a request on loopback carry `X-Sandbox-At`."""
+    dev_issuer: bool = False
+    """Issue development tokens; on loopback only."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of browsers that may call, separated by commas; none by default."""
+    idempotency_days: int = Field(default=30, ge=1, le=3650)
+    """Days an idempotency key is kept."""
+
+    lang: Literal["zh", "en"] = Field(default_factory=default_lang)
+    """The language of the command line."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("data_dir", "key_file")
+    @classmethod
+    def _whole(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the service starts a database of its own."""
+        return self.database_url is None
+
+    def given_urls(self, *need: Door) -> Urls:
+        """The doors given from outside.
+
+        Raises: BadSetting, if one of those in `need` (or the application's) is not given.
+        """
+        given = {"app": self.database_url, "owner": self.owner_url, "reader": self.reader_url, "log": self.log_url}
+        variables = {"app": "DATABASE_URL", "owner": "OWNER_URL", "reader": "READER_URL", "log": "LOG_URL"}
+        missing = [PREFIX + variables[door] for door in dict.fromkeys(("app", *need)) if not given[door]]
+        if missing:
+            names = ", ".join(missing)
+            raise BadSetting(zh=f"需要设置 {names}", en=f"This needs {names}")
+        return Urls(**{door: url or "" for door, url in given.items()})
+
+    @classmethod
+    def load(cls, **changes: object) -> Self:
+        """Read the environment; `changes` (from the command line) go first.
+
+        Raises: BadSetting, naming every variable that cannot be used.
+        """
+        try:
+            return cls(**changes)  # type: ignore[arg-type]  # the fields check what they are given
+        except ValidationError as error:
+            reasons = [
+                Reason("bad_setting", zh=f"{name} 不可用：{text}", en=f"{name} cannot be used: {text}")
+                for name, text in (
+                    (PREFIX + str(problem["loc"][0]).upper(), problem["msg"]) for problem in error.errors()
+                )
+            ]
+            raise BadSetting(
+                *reasons, zh="；".join(reason.zh for reason in reasons), en="; ".join(reason.en for reason in reasons)
+            ) from None
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """The variables with our prefix that no setting has: most often a slip of the pen."""
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+            yield name
+
+
+def key_file_mode(path: Path) -> int | None:
+    """The permission bits of a key file, None where there is none (yet)."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mode & 0o777
+    return None
