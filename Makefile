@@ -46,10 +46,10 @@ battery: $(READY) ## the whole with full counts 完整压力测试
 
 check: $(READY) ## style, types, floors, dependencies, Dockerfile, generated pages 静态检查
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet . || { echo "make fix would format: $$($(BIN)/ruff format --check . | sed -n 's/^Would reformat: //p' | tr '\n' ' ')" >&2; exit 1; }
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fix  格式不符：运行 make fix" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry --no-ansi . 2>&1 | sed '/^Scanning\|^Success/d' && $(BIN)/deptry . >/dev/null 2>&1
+	@$(BIN)/deptry --no-ansi .
 	@$(BIN)/hadolint Dockerfile
 	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
 	@echo "check: all is well 检查通过"
