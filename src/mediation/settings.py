@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: str | None = Field(default=None, repr=False)
-    """The application's door (role `mediation_app`); without it the embedded server is used and these four ignored."""
+    """The application's door (role `mediation_app`); with none of these four the embedded server is used."""
     owner_url: str | None = Field(default=None, repr=False)
     """The migrations' door (role `mediation_owner`)."""
     reader_url: str | None = Field(default=None, repr=False)
@@ -102,17 +102,14 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether the service starts a database of its own."""
-        return self.database_url is None
+        """Whether the service starts a database of its own: nobody has given it one."""
+        return not any((self.database_url, self.owner_url, self.reader_url, self.log_url))
 
     def given_urls(self, *need: Door) -> Urls:
-        """The doors given from outside.
-
-        Raises: BadSetting, if one of those in `need` (or the application's) is not given.
-        """
+        """The doors given from outside. Raises: BadSetting, if one of those in `need` is not given."""
         given = {"app": self.database_url, "owner": self.owner_url, "reader": self.reader_url, "log": self.log_url}
         variables = {"app": "DATABASE_URL", "owner": "OWNER_URL", "reader": "READER_URL", "log": "LOG_URL"}
-        missing = [PREFIX + variables[door] for door in dict.fromkeys(("app", *need)) if not given[door]]
+        missing = [PREFIX + variables[door] for door in need if not given[door]]
         if missing:
             names = ", ".join(missing)
             raise BadSetting(zh=f"需要设置 {names}", en=f"This needs {names}")

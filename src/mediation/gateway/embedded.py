@@ -333,7 +333,8 @@ def database_ready(settings: Settings, *need: Door, recreate: bool = False) -> I
     """The database that `settings` mean, for as long as the block runs: given from outside, or the embedded one.
 
     The embedded server is started if it does not run, given its roles and its database (made anew with `recreate`),
-    and stopped at the end by whoever leaves last. `need` names the doors that must be given, besides the application's.
+    and stopped at the end by whoever leaves last. `need` names the doors that will be used, so must have been given; a
+    door that was not is empty.
 
     Raises: BadSetting, PostgresMissing, EmbeddedFailed.
     """

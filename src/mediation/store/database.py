@@ -1,0 +1,254 @@
+"""The connections to PostgreSQL: the hot path's pool, the engine for the rest, the only commit, and the migrations."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import alembic.command
+import psycopg
+import psycopg_pool
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, create_engine, make_url, pool, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from mediation.domain.errors import MediationError, Reason
+from mediation.settings import Urls
+
+__all__ = [
+    "Condition",
+    "DatabaseUnreachable",
+    "MigrationFailed",
+    "UnsafeDatabase",
+    "Urls",
+    "assert_durable",
+    "condition",
+    "connect",
+    "current_revision",
+    "dangers",
+    "engine",
+    "head_revision",
+    "hot_pool",
+    "migrate",
+    "transaction",
+]
+
+MIGRATIONS = Path(__file__).parents[3] / "migrations"
+"""Beside `src/`, in a clone and in the image alike, both of which install this project from its folder."""
+
+OLDEST, NEWEST = 15, 18
+_OPENING_SECONDS = 10
+# No request waits longer than this for the database: it is better told so. Migrations and reports set their own.
+_LIMITS = (
+    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC -c jit=off"
+)
+
+
+class DatabaseUnreachable(MediationError):
+    """The database does not answer at the address that was given."""
+
+    code = "database_unreachable"
+    zh = "无法连接数据库"
+    en = "The database does not answer"
+
+
+class UnsafeDatabase(MediationError):
+    """The database could lose what it has acknowledged, or the application may do more than it should."""
+
+    code = "unsafe_database"
+    zh = "数据库设置不安全"
+    en = "The database is not safe to use"
+
+
+class MigrationFailed(MediationError):
+    """The schema could not be brought to its newest revision; it is as it was."""
+
+    code = "migration_failed"
+
+
+class Condition(NamedTuple):
+    """How a database stands, seen through one door."""
+
+    version: int  # as server_version_num: 180006 is 18.6
+    fsync: str
+    synchronous_commit: str
+    full_page_writes: str
+    role: str
+    superuser: bool  # by itself or through a role it is a member of, and so for the next
+    bypasses_rls: bool
+    owned: int  # tables, views, sequences and functions
+
+
+_CONDITION = """
+SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('synchronous_commit'),
+       current_setting('full_page_writes'), session_user::text, bool_or(r.rolsuper), bool_or(r.rolbypassrls),
+       (SELECT count(*) FROM pg_class WHERE relowner = session_user::regrole)
+         + (SELECT count(*) FROM pg_proc WHERE proowner = session_user::regrole)
+  FROM pg_roles r WHERE pg_has_role(session_user, r.oid, 'MEMBER')
+"""
+
+
+def _sqlalchemy(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+async def connect(url: str) -> psycopg.AsyncConnection[Any]:
+    """One connection in autocommit, for checks. Raises: DatabaseUnreachable."""
+    try:
+        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=_OPENING_SECONDS)
+    except psycopg.OperationalError as error:
+        raise _unreachable(error) from error
+
+
+async def hot_pool(url: str, size: int) -> psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    """The open pool of the hot path: `size` connections in autocommit that prepare each statement at its first use.
+
+    A connection that the server has dropped fails once and is then replaced. The caller closes the pool.
+    Raises: DatabaseUnreachable, if not all connections stand within ten seconds.
+    """
+    await (
+        await connect(url)
+    ).close()  # a wrong address is told at once and with its cause; the pool would only time out
+    made: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]] = psycopg_pool.AsyncConnectionPool(
+        url,
+        kwargs={"autocommit": True, "prepare_threshold": 0, "options": _LIMITS, "application_name": "mediation"},
+        min_size=size,
+        max_size=size,
+        timeout=5.0,  # seconds a request waits for a connection
+        name="hot",
+        open=False,
+    )
+    try:
+        await made.open(wait=True, timeout=_OPENING_SECONDS)
+    except psycopg_pool.PoolTimeout as error:
+        await made.close()
+        raise _unreachable(error) from error
+    return made
+
+
+def engine(url: str, size: int = 5) -> AsyncEngine:
+    """SQLAlchemy's engine for all that is not the hot path; errors hide the values of their statement."""
+    return create_async_engine(
+        _sqlalchemy(url),
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"options": _LIMITS, "application_name": "mediation"},
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, context: Mapping[str, str] | None = None) -> AsyncIterator[AsyncConnection]:
+    """The only commit for work of several statements: at the end of the block, or nothing if it raises.
+
+    `context` is who acts, for row-level security: settings such as `mediation.actor`, gone with the transaction.
+    """
+    async with engine.begin() as connection:
+        for name, value in (context or {}).items():
+            await connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value})
+        yield connection
+
+
+async def condition(connection: psycopg.AsyncConnection[Any]) -> Condition:
+    """Ask a connection how its database and its role stand."""
+    row = await (await connection.execute(_CONDITION)).fetchone()
+    assert row is not None  # noqa: S101  # an aggregate gives one row always
+    return Condition(*row)
+
+
+def dangers(seen: Condition) -> list[Reason]:
+    """What makes a database unsafe behind the application's door: empty if nothing does."""
+    durable = [
+        Reason(
+            "not_durable", f"{name} 为 off：断电会丢失已确认的数据", f"{name} is off: a crash loses what was confirmed"
+        )
+        for name in ("fsync", "synchronous_commit", "full_page_writes")
+        if getattr(seen, name) == "off"
+    ]
+    role = [
+        Reason("role_too_strong", f"应用角色 {seen.role} {zh}", f"the application's role {seen.role} {en}")
+        for wrong, zh, en in (
+            (seen.superuser, "是超级用户", "is a superuser"),
+            (seen.bypasses_rls, "可绕过行级安全（BYPASSRLS）", "bypasses row-level security (BYPASSRLS)"),
+            (seen.owned, "拥有数据库对象", "owns objects of the database"),
+        )
+        if wrong
+    ]
+    if OLDEST <= seen.version // 10000 <= NEWEST:
+        return durable + role
+    known = f"PostgreSQL {OLDEST}–{NEWEST}"
+    return [Reason("unknown_version", f"只支持 {known}", f"only {known} is known to work"), *durable, *role]
+
+
+async def assert_durable(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Refuse a database that could lose what it has confirmed, or an application's role that may too much.
+
+    Raises: UnsafeDatabase, with every reason.
+    """
+    found = dangers(await condition(connection))
+    if found:
+        raise UnsafeDatabase(
+            *found,
+            zh="数据库设置不安全：" + "；".join(reason.zh for reason in found),
+            en="The database is not safe to use: " + "; ".join(reason.en for reason in found),
+        )
+
+
+# ── migrations ──
+
+
+def migrate(owner_url: str) -> str | None:
+    """Bring the schema to its newest revision, in one transaction, one process at a time; gives that revision.
+
+    Raises: DatabaseUnreachable; MigrationFailed, if a migration fails or the files are not there.
+    """
+    config = _alembic()
+    made = create_engine(
+        _sqlalchemy(owner_url), poolclass=pool.NullPool, connect_args={"connect_timeout": _OPENING_SECONDS}
+    )
+    try:
+        with made.connect() as connection:
+            config.attributes["connection"] = connection
+            try:
+                alembic.command.upgrade(config, "head")
+            except (alembic.util.CommandError, SQLAlchemyError) as error:
+                raise MigrationFailed(zh=f"数据库迁移失败：{error}", en=f"The migration failed: {error}") from error
+    except SQLAlchemyError as error:
+        raise _unreachable(error) from error
+    return head_revision()
+
+
+async def current_revision(connection: psycopg.AsyncConnection[Any]) -> str | None:
+    """The revision a database is at; None before the first migration."""
+    seen = await (await connection.execute("SELECT to_regclass('alembic_version')")).fetchone()
+    if seen is None or seen[0] is None:
+        return None
+    row = await (await connection.execute("SELECT version_num FROM alembic_version")).fetchone()
+    return row[0] if row else None
+
+
+@cache
+def head_revision() -> str | None:
+    """The newest revision that this program knows."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def _alembic() -> Config:
+    if not (MIGRATIONS / "env.py").exists():
+        raise MigrationFailed(
+            zh=f"找不到迁移文件 {MIGRATIONS}：请在项目目录中安装（pip install -e .），或使用镜像。",
+            en=f"The migrations are not at {MIGRATIONS}: install from a clone (pip install -e .), or use the image.",
+        )
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _unreachable(error: Exception) -> DatabaseUnreachable:
+    said = str(error.__cause__ or error).strip().splitlines()[0]
+    return DatabaseUnreachable(zh=f"无法连接数据库：{said}", en=f"The database does not answer: {said}")
