@@ -1,0 +1,248 @@
+"""The teller of the stories: reads the table of walks, makes each step's command, and compares what came of it."""
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from mediation.domain.facts import Agreement, Case, Handoff, Leg
+from mediation.domain.vocabulary import ClockState
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+OPENED_ON = date(2026, 3, 2)
+SHA256 = hashlib.sha256(b"a paper of the file").hexdigest()
+DATES = {"occurred_on", "request_on", "effective_on", "held_on", "follow_up_on", "on", "answer_by", "report_by"}
+CHECKED_CLOCKS = {
+    *("PM-MED", "SFQR-APP", "SFQR-ACC", "SFQR-DEC", "SFQR-ENF", "CT-REG", "CT-TRIAL", "TY-WP", "TY-WT-P"),
+    *("ZA-CASE", "XFANG-REG", "XFANG-END", "LD-MED", "LD-ARB-ACC", "LD-ARB", "MED-PM", "MED-AD-ACC"),
+    *("DL-MED", "XF-ACC", "XF-MED", "XS-REVIEW"),
+}
+GOING = {ClockState.RUNNING, ClockState.STANDING}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the table; `before` and `after` are states, empty where none is expected."""
+
+    number: int
+    case: str
+    day: int
+    who: str
+    action: str
+    leg: int
+    leg_states: tuple[str, str]
+    case_states: tuple[str, str]
+    refused: str
+    clocks: tuple[str, ...]
+    moves: tuple[str, ...]
+    fields: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"step {self.number} ({self.who}: {self.action})"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A story: its steps in order, and the state each of its cases ends in."""
+
+    number: int
+    title: str
+    category: str
+    opened_on: date
+    claims: tuple[Mapping[str, Any], ...]
+    ends: Mapping[str, str]
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return f"{self.number:02} {self.title}"
+
+    def instant(self, step: Step) -> str:
+        """When the step is taken: nine o'clock of its day in Shanghai and a minute for every step before."""
+        morning = datetime.combine(self.opened_on, time(9), SHANGHAI)
+        at = morning + timedelta(days=step.day, minutes=step.number)
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass
+class Scene:
+    """What a command may name: ids of the cast, the cases of the story so far, their codes."""
+
+    ident: Callable[[str], str]
+    cases: dict[str, Case] = field(default_factory=dict)
+    code: Callable[[Case], str] = lambda case: case.id
+
+    def resolve(self, value: object) -> object:
+        """`@name` → what it names; lists within."""
+        if isinstance(value, list):
+            return [self.resolve(one) for one in value]
+        if not isinstance(value, str) or not value.startswith("@"):
+            return value
+        name, _, which = value[1:].partition(":")
+        if name == "case":
+            return self.cases[which].id
+        if name == "version":
+            return self.cases[which].version
+        return self.ident(name)
+
+
+def _states(text: str) -> tuple[str, str]:
+    before, _, after = text.partition("→")
+    return before, after or before
+
+
+def _step(number: int, line: Mapping[str, Any], day: int) -> Step:
+    leg, _, states = line.get("leg", "").partition(" ")
+    return Step(
+        number=number,
+        case=line.get("in", ""),
+        day=day,
+        who=line["who"],
+        action=line["do"],
+        leg=int(leg or 0),
+        leg_states=_states(states),
+        case_states=_states(line["case"]),
+        refused=line.get("refused", ""),
+        clocks=tuple(line.get("clocks", "").split()),
+        moves=tuple(move for move in line.get("moves", "").split(", ") if move),
+        fields=line.get("with", {}),
+    )
+
+
+def load() -> tuple[Walk, ...]:
+    """Every walk of the table."""
+    table = tomllib.loads(Path(__file__).with_name("walks.toml").read_text(encoding="utf-8"))
+    walks = []
+    for told in table["walk"]:
+        steps, day = [], 0
+        for number, line in enumerate(told["steps"], 1):
+            day = line.get("day", day)
+            steps.append(_step(number, line, day))
+        ends = told["ends"] if isinstance(told["ends"], dict) else {"": told["ends"]}
+        opened_on = date.fromisoformat(told["opened_on"]) if "opened_on" in told else OPENED_ON
+        claims = tuple(told.get("claims", [{"what": "money", "amount_fen": 30_000}]))
+        walks.append(Walk(told["number"], told["title"], told["category"], opened_on, claims, ends, tuple(steps)))
+    return tuple(walks)
+
+
+WALKS = load()
+
+
+def command(walk: Walk, step: Step, scene: Scene) -> dict[str, Any]:
+    """The JSON body of a step."""
+    body: dict[str, Any] = {"action": step.action}
+
+    def day(offset: int) -> str:
+        return (walk.opened_on + timedelta(days=offset)).isoformat()
+
+    for name, value in step.fields.items():
+        if name == "papers":
+            body["documents"] = [
+                {"kind": kind, "sha256": SHA256, "ref": f"file/{step.number}/{kind}"} for kind in value.split()
+            ]
+        elif name in {"prepare", "plan"}:
+            leader, handler = scene.resolve(value)
+            plan = "先听双方意见，再实地查看，最后面谈"
+            body[name] = {"leader": leader, "handler": handler, "plan": plan, "due_on": day(step.day + 30)}
+        elif name == "obligations" and step.action == "settle":
+            body[name] = [_obligation(scene.resolve(obligor), day(due)) for obligor, due in value]
+        elif name == "case_code":
+            body[name] = scene.code(scene.cases[step.case])
+        else:
+            body[name] = day(value) if name in DATES and isinstance(value, int) else scene.resolve(value)
+    if step.action == "file" and "case_code" not in body:
+        body |= _dispute(walk)
+    return body
+
+
+def _obligation(obligor: object, due_on: str) -> dict[str, Any]:
+    owed_by = {"obligor": obligor} if isinstance(obligor, int) else {"obligor_org": obligor}
+    return {**owed_by, "what": "money", "amount_fen": 30_000, "due_on": due_on, "text": "按期给付三百元"}
+
+
+def _dispute(walk: Walk) -> dict[str, Any]:
+    parties = [
+        {"name": "张巴图", "side": "applicant", "id_number": "150599198001010011", "phone": "13800000001"},
+        {"name": "李其其格", "side": "respondent", "id_number": "150599198202020022", "address": "光明村二组"},
+    ]
+    claims = [{"by": [1], "against": [2], "text": "要求赔偿"} | claim for claim in walk.claims]
+    return {
+        "category": walk.category,
+        "division": "150525100201",
+        "parties": parties,
+        "claim": claims,
+        "text": "双方因故发生纠纷，申请调解",
+    }
+
+
+def differences(step: Step, before: Case | None, after: Case) -> list[str]:
+    """Where a step that was taken came out other than the table says."""
+    found = _state_differences(step, before, after)
+    found += [f"{step}: expected {move}, got {now}" for move in step.moves if (now := _moved(move, after)) != move]
+    return found + _clock_differences(step, before, after)
+
+
+def _state_differences(step: Step, before: Case | None, after: Case) -> list[str]:
+    pairs = [("case", step.case_states, (before.state.value if before else "new", after.state.value))]
+    if step.leg:
+        was, is_ = (_leg_state(case, step.leg) for case in (before, after))
+        pairs.append((f"leg {step.leg}", step.leg_states, (was, is_)))
+    return [
+        f"{step}: {what} expected {'→'.join(expected)}, got {'→'.join(got)}"
+        for what, expected, got in pairs
+        if expected != got
+    ]
+
+
+def _leg_state(case: Case | None, number: int) -> str:
+    if case is None or number > len(case.legs):
+        return "new"
+    return case.leg(number).state.value
+
+
+def _moved(move: str, case: Case) -> str:
+    """The move as the case now has it, worded as the table words it."""
+    name, *words = move.split()
+    parts: dict[str, Callable[[int], Leg | Handoff | Agreement]] = {
+        "L": case.leg,
+        "H": case.handoff,
+        "A": case.agreement,
+    }
+    try:
+        part = parts[name[0]](int(name[1:]))
+    except LookupError:
+        return f"no {name}"
+    if words[0] == "at" and isinstance(part, Agreement):
+        return f"{name} at L{part.leg}"
+    if words[0] == "enforceable" and isinstance(part, Agreement):
+        return f"{name} {'enforceable' if part.enforceable_by else 'not enforceable'}"
+    outcome = f" {part.outcome}" if isinstance(part, Leg) and len(words) > 1 else ""
+    return f"{name} {part.state.value}{outcome}"
+
+
+def _clock_differences(step: Step, before: Case | None, after: Case) -> list[str]:
+    changes = clock_changes(before, after)
+    expected = {change for change in step.clocks if change[1:] in CHECKED_CLOCKS}
+    missing = sorted(expected - changes)
+    unasked = sorted(change for change in changes - expected if change[0] == "▶" and change[1:] in CHECKED_CLOCKS)
+    return [f"{step}: expected {change}" for change in missing] + [f"{step}: unexpected {change}" for change in unasked]
+
+
+def clock_changes(before: Case | None, after: Case) -> set[str]:
+    """`▶RULE` started, `⏹RULE` stopped, `‖RULE` stands still, `▷RULE` runs on."""
+    was = {clock.id: clock.state for clock in before.clocks} if before else {}
+    changes = set()
+    for clock in after.clocks:
+        old, rule = was.get(clock.id), clock.rule.partition("@")[0]
+        if old == clock.state:
+            continue
+        if clock.state not in GOING:
+            changes.add(f"⏹{rule}")
+        elif clock.state is ClockState.STANDING:
+            changes.add(f"‖{rule}")
+        else:
+            changes.add(f"▷{rule}" if old is ClockState.STANDING else f"▶{rule}")
+    return changes
