@@ -1,0 +1,216 @@
+"""The gate every request passes: its id, who sends it, how often and how much; then its log line and its measurement.
+
+It stands before FastAPI, which would read a body before it asks who sent it.
+"""
+
+import logging
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+
+from prometheus_client import Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from mediation.domain.errors import MediationError
+from mediation.http.problems import STATUS, Lang, TurnedAway, language, refusal, status_of
+
+LIMIT_BYTES = 1024 * 1024
+RETRY_S = 2
+MOST_CLIENTS = 50_000
+
+SECONDS = Histogram(
+    "mediation_http_request_seconds",
+    "Requests answered, by method, route and status.",
+    ("method", "route", "status"),
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+_log = logging.getLogger("mediation.http")
+
+
+class Visit:
+    """One request as taken in: `headers` in lower case, repeated ones joined by a comma; `body` whole."""
+
+    __slots__ = ("body", "headers", "id", "person")
+
+    def __init__(self, headers: dict[bytes, bytes]) -> None:
+        self.id = str(uuid7())
+        self.headers = headers
+        self.person = ""
+        self.body = b""
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1").strip()
+
+    @property
+    def lang(self) -> Lang:
+        return language((self.headers.get(b"accept-language") or b"").decode("latin-1"))
+
+
+class Bucket:
+    """How often each client may come: `per_minute` on average, as many at once. 0 is no limit. Kept per process."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_minute / 60
+        self._most = float(per_minute)
+        self._clock = clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str) -> float:
+        """Take one; the seconds to wait when there is none, else 0."""
+        if not self._per_second:
+            return 0.0
+        now = self._clock()
+        left, since = self._left.pop(client, (self._most, now))
+        left = min(self._most, left + (now - since) * self._per_second)
+        wait = max(0.0, (1 - left) / self._per_second)
+        self._left[client] = (left if wait else left - 1, now)
+        if len(self._left) > MOST_CLIENTS:
+            self._left.popitem(last=False)
+        return wait
+
+
+class Gate:
+    """Pure ASGI. Refuses with 401, 429, 413 and 415 in this order, and answers 503 when the database is away.
+
+    `verify(token)` gives the person's id or raises MediationError; `away` are the errors that mean no database.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, verify: Callable[[str], str], bucket: Bucket, away: tuple[type[Exception], ...]
+    ) -> None:
+        self._app = app
+        self._verify = verify
+        self._bucket = bucket
+        self._away = away
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        visit = Visit(_headers(scope))
+        scope["visit"] = visit
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", visit.id.encode())]
+            await send(message)
+
+        try:
+            await self._admit(scope, receive, visit)
+            await self._app(scope, _replayed(visit.body, receive), answer)
+        except _Gone:
+            pass
+        except Exception as error:  # noqa: BLE001  # whatever was forgotten, the caller gets a problem and the log its trace
+            named = self._named(error, visit)
+            if not status:  # else the answer has begun, and the server cuts the connection
+                await refusal(named, visit.lang)(scope, receive, answer)
+        finally:
+            _record(scope, status, time.perf_counter() - began, visit.id)
+
+    async def _admit(self, scope: Scope, receive: Receive, visit: Visit) -> None:
+        path = scope["path"]
+        if path.startswith("/v1/") or path == "/v1":
+            scheme, _, token = (visit.header(b"authorization") or "").partition(" ")
+            if scheme.lower() != "bearer" or not token:
+                raise TurnedAway("unauthenticated")
+            visit.person = self._verify(token.strip())
+            wait = self._bucket.take(visit.person)
+            if wait:
+                raise TurnedAway("too_many_requests", headers={"Retry-After": str(int(wait) + 1)})
+        if scope["method"] == "POST":
+            visit.body = await _read(receive, visit)
+            kind, _, parameters = (visit.header(b"content-type") or "").lower().partition(";")
+            charset = parameters.strip().removeprefix("charset=").strip('"')
+            coding = (visit.header(b"content-encoding") or "identity").lower()
+            if kind.strip() != "application/json" or charset not in {"", "utf-8", "utf8"} or coding != "identity":
+                raise TurnedAway("unsupported_media_type")
+
+    def _named(self, error: Exception, visit: Visit) -> MediationError:
+        if isinstance(error, self._away):
+            _log.warning("database away: %s", type(error).__name__, extra={"request_id": visit.id})
+            return TurnedAway("unavailable", headers={"Retry-After": str(RETRY_S)})
+        if isinstance(error, MediationError) and status_of(error) < STATUS[MediationError]:
+            return error
+        frames = [
+            f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
+        ]
+        _log.error("fault: %s", type(error).__name__, extra={"request_id": visit.id, "frames": frames[-12:]})
+        return error if isinstance(error, MediationError) else TurnedAway("internal")
+
+
+class _Gone(Exception):
+    """The client left before its body was whole."""
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+async def _read(receive: Receive, visit: Visit) -> bytes:
+    """The whole body; it is refused as soon as it is known to be too large, whether it announced its length or not."""
+    with suppress(ValueError):
+        if int(visit.headers.get(b"content-length", b"0")) > LIMIT_BYTES:
+            raise TurnedAway("too_large", headers={"Connection": "close"})
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > LIMIT_BYTES:
+            raise TurnedAway("too_large", headers={"Connection": "close"})
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = not body
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+_series: dict[tuple[str, str, int], Histogram] = {}
+
+
+def _record(scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    """Measure and log by the route's template: neither its path nor its query, so no one's number gets into a log."""
+    route = getattr(scope.get("route"), "path_format", "") or "none"
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    key = (method, route, status)
+    series = _series.get(key)
+    if series is None:
+        series = _series[key] = SECONDS.labels(method, route, str(status))
+    series.observe(seconds)
+    if _log.isEnabledFor(logging.INFO):
+        extra = {
+            "request_id": request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+        }
+        _log.info("request", extra=extra)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

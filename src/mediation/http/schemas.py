@@ -1,0 +1,253 @@
+"""The shapes of answers: how facts and events are shown, and what the OpenAPI file says of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mediation.domain import vocabulary as v
+from mediation.domain.commands import STEP
+from mediation.domain.events import PARTS, Event
+from mediation.domain.facts import (
+    Agreement,
+    Case,
+    Claim,
+    Clock,
+    Document,
+    Fact,
+    Handoff,
+    Leg,
+    Obligation,
+    Organisation,
+    Party,
+)
+
+REF = "#/components/schemas/{name}"
+Schema = dict[str, Any]
+
+LABELLED: dict[type[Fact], str] = {
+    Case: "state",
+    Party: "side",
+    Claim: "what",
+    Leg: "state",
+    Handoff: "link_up",
+    Agreement: "state",
+    Obligation: "what",
+    Clock: "state",
+    Document: "kind",
+    Organisation: "kind",
+}
+"""The word of each fact that its `label_zh` and `label_en` spell out; every other code is in the glossary."""
+
+_NUMBERS_OF_OTHERS = frozenset(
+    {
+        "via",
+        "leg",
+        "agreement",
+        "to_leg",
+        "from_leg",
+        "handoff",
+        "obligor",
+        "represented_by",
+        "successor_of",
+        "absorbed_version",
+    }
+)
+_PERSONAL = ("name", "id_number", "phone", "address")
+
+
+class _Field(NamedTuple):
+    name: str
+    droppable: bool
+    parts: bool
+
+
+def _fields(fact: type[Fact]) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            name=field.name,
+            droppable=field.default == "" or (field.default == 0 and field.name in _NUMBERS_OF_OTHERS),
+            parts=field.name in PARTS and fact is Case,
+        )
+        for field in msgspec.structs.fields(fact)
+    )
+
+
+_SHOWN: tuple[type[Fact], ...] = (Case, Organisation, *PARTS.values())
+_FIELDS = {fact: _fields(fact) for fact in _SHOWN}
+
+
+def shown(fact: Fact) -> dict[str, Any]:
+    """A fact as an answer shows it: what is absent is left out, nothing else is, and its word is spelt out."""
+    out: dict[str, Any] = {}
+    for field in _FIELDS[type(fact)]:
+        value = getattr(fact, field.name)
+        if field.parts:
+            out[field.name] = [shown(part) for part in value]
+        elif value or not field.droppable:
+            out[field.name] = value
+    word = getattr(fact, LABELLED.get(type(fact), ""), None)
+    if isinstance(word, v.Word):
+        out["label_zh"], out["label_en"] = word.zh, word.en
+    return out
+
+
+_ACTIONS = {word.value: word for word in v.Action}
+
+
+def event_shown(event: Event, digest: str, position: int | None = None) -> dict[str, Any]:
+    """An event's members with its leaf hash and label, and its position in the feed once it has one."""
+    word = _ACTIONS[event.action]
+    out: dict[str, Any] = msgspec.to_builtins(event)
+    out |= {"hash": digest, "label_zh": word.zh, "label_en": word.en}
+    if position is not None:
+        out["position"] = position
+    return out
+
+
+def step_answer(event: Event, digest: str) -> bytes:
+    """The answer to a step, a pure function of its event; a likely duplicate found at filing is a warning."""
+    out = event_shown(event, digest)
+    similar = event.attrs.get("similar")
+    if similar:
+        out["warnings"] = [
+            {
+                "code": "likely_duplicate",
+                "zh": "30日内同一区划有相同当事人的纠纷",
+                "en": "A dispute of the same parties in this division within 30 days",
+                "cases": similar,
+            }
+        ]
+    return msgspec.json.encode(out)
+
+
+def page(items: Sequence[Any], following: str | None) -> bytes:
+    """A page of a list: its items and the cursor of the next page, null at the end."""
+    return msgspec.json.encode({"items": items, "next": following})
+
+
+# ── what the OpenAPI file says ──
+
+
+def _string(description: str = "", **more: Any) -> Schema:  # noqa: ANN401  # JSON schema keywords
+    return {"type": "string", **({"description": description} if description else {}), **more}
+
+
+def _object(properties: Schema, *, optional: Iterable[str] = (), **more: Any) -> Schema:  # noqa: ANN401
+    required = [name for name in properties if name not in set(optional)]
+    return {"type": "object", "properties": properties, "required": required, **more}
+
+
+def ref(name: str) -> Schema:
+    """A reference to a component."""
+    return {"$ref": REF.format(name=name)}
+
+
+def paged(item: str) -> Schema:
+    """The schema of a page of these."""
+    cursor = {"type": ["string", "null"], "description": "下一页游标 cursor of the next page, null at the end"}
+    return _object({"items": {"type": "array", "items": ref(item)}, "next": cursor})
+
+
+_LABELS = {"label_zh": _string("中文名称"), "label_en": _string("English label")}
+
+
+def _fact_schema(fact: type[Fact], generated: Schema) -> Schema:
+    properties = {name: _plain(name, schema) for name, schema in generated["properties"].items()}
+    optional = {field.name for field in _FIELDS[fact] if field.droppable}
+    if fact in LABELLED:
+        properties |= _LABELS
+    return _object(properties, optional=optional, title=fact.__name__, description=generated.get("description", ""))
+
+
+def _plain(name: str, schema: Schema) -> Schema:
+    """A generated property without its default (an answer leaves nothing to be guessed), days and instants marked."""
+    kept = {key: value for key, value in schema.items() if key != "default"}
+    if kept.get("type") == "string" and (name.endswith("_on") or name in {"on", "due_on"}):
+        return kept | {"format": "date"}
+    if kept.get("type") == "string" and (name.endswith("_at") or name == "at"):
+        return kept | {"format": "date-time"}
+    return kept
+
+
+def _word_schema(word: type[v.Word]) -> Schema:
+    codes = " · ".join(f"`{member.value}` {member.zh}" for member in word)
+    return {"type": "string", "enum": [member.value for member in word], "title": word.__name__, "description": codes}
+
+
+_REASON = _object(
+    {
+        "code": _string("稳定代码 stable code"),
+        "detail": _string("所选语言的说明 the sentence in the language asked for"),
+        "zh": _string(),
+        "en": _string(),
+        "basis": _string("法律依据 legal basis"),
+    },
+    optional=("basis",),
+    description="理由 why something is refused",
+)
+_PROBLEM = _object(
+    {
+        "type": _string("说明页 a page of these docs", format="uri-reference"),
+        "title": _string(),
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": _string("稳定代码 stable code"),
+        "detail": _string(),
+        "reasons": {"type": "array", "items": ref("Reason")},
+    },
+    optional=("detail", "reasons"),
+    description="RFC 9457 问题说明 a refusal",
+)
+_EVENT = _object(
+    {
+        "v": {"type": "integer"},
+        "event": _string(format="uuid"),
+        "case": _string(format="uuid"),
+        "seq": {"type": "integer", "minimum": 1},
+        "prev": _string("上一事件的叶哈希 leaf hash of the event before, or 64 zeros", pattern="^[0-9a-f]{64}$"),
+        "action": ref("Action"),
+        "from": ref("CaseState"),
+        "to": ref("CaseState"),
+        "org": _string("代表单位 for whom the actor acts"),
+        "actor": _string("办理人 the person's id, or `clock`"),
+        "role": _string(),
+        "at": _string(format="date-time"),
+        "request": _string("X-Request-Id of the step"),
+        "basis": {"type": "array", "items": _string("`<rule id>@<valid from>`")},
+        "attrs": {"type": "object", "additionalProperties": True, "description": "变更内容 what moved, by value"},
+        "_sd_alg": _string(),
+        "_sd": {
+            "type": "array",
+            "items": _string(),
+            "description": "个人信息摘要 digests of what the vault keeps (RFC 9901)",
+        },
+        "hash": _string("叶哈希 leaf hash: SHA-256(0x00 ‖ canonical bytes)", pattern="^[0-9a-f]{64}$"),
+        "position": {"type": "integer", "description": "总流位置 position in the feed, once it has one"},
+        "warnings": {"type": "array", "items": ref("Warning")},
+        **_LABELS,
+    },
+    optional=("_sd_alg", "_sd", "position", "warnings"),
+    description="事件 one step taken; the answer to a step, and an item of a history",
+)
+_WARNING = _object(
+    {"code": _string(), "zh": _string(), "en": _string(), "cases": {"type": "array", "items": _string(format="uuid")}},
+    description="提示 something to look at; the step was taken",
+)
+
+
+def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Every schema of the OpenAPI file: commands, facts, words, events and problems, and those of the routes."""
+    _, generated = msgspec.json.schema_components(list(_FIELDS), ref_template=REF)
+    out: dict[str, Schema] = {}
+    for model in (STEP.json_schema(ref_template="#/components/schemas/{model}"),):
+        out |= model["$defs"]
+        out["Step"] = {key: value for key, value in model.items() if key != "$defs"}
+    for fact in _FIELDS:
+        out[fact.__name__] = _fact_schema(fact, generated[fact.__name__])
+    masked = {name: _string("遮蔽显示 shown masked") for name in _PERSONAL}
+    out["Party"]["properties"] |= masked
+    out["Case"]["properties"]["due_on"] = _string("最早到期日 earliest due day of a running clock", format="date")
+    out["Case"]["properties"]["holder_name"] = _string("承办单位名称 name of the holder")
+    out |= {word.__name__: _word_schema(word) for word in v.Word.__subclasses__() if word.__members__}
+    out |= {"Reason": _REASON, "Problem": _PROBLEM, "Event": _EVENT, "Warning": _WARNING, **extra}
+    return dict(sorted(out.items()))

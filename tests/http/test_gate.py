@@ -1,0 +1,164 @@
+"""The gate: who may come in, how often, with how much; and what it leaves in the log and the measurements."""
+
+import json
+import logging
+
+import httpx2
+import pytest
+from prometheus_client import REGISTRY
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mediation.http.gate import LIMIT_BYTES, Bucket, Gate
+from mediation.http.problems import TurnedAway
+
+IN = {"Authorization": "Bearer good"}
+JSON = {**IN, "Content-Type": "application/json"}
+
+
+class Away(Exception):
+    pass
+
+
+async def echo(request: Request) -> Response:
+    return JSONResponse({"size": len(await request.body())})
+
+
+async def away(request: Request) -> Response:
+    raise Away("host 10.1.2.3")
+
+
+async def fault(request: Request) -> Response:
+    raise ZeroDivisionError("张三 330102199001011234")
+
+
+def verify(token: str) -> str:
+    if token != "good":
+        raise TurnedAway("unauthenticated")
+    return "person"
+
+
+def client(bucket: Bucket | None = None) -> httpx2.AsyncClient:
+    gate = Middleware(Gate, verify=verify, bucket=bucket or Bucket(0), away=(Away,))
+    routes = [
+        Route("/v1/echo/{name}", echo, methods=["GET", "POST"]),
+        Route("/v1/away", away),
+        Route("/v1/fault", fault),
+        Route("/open", echo),
+    ]
+    app = Starlette(routes=routes, middleware=[gate])
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer bad"}, {"Authorization": "Basic good"}, {"Authorization": "Bearer"}]
+)
+async def test_a_stranger_is_told_nothing_but_401(headers):
+    async with client() as c:
+        answer = await c.post("/v1/echo/x", headers=headers, content=b"x" * (LIMIT_BYTES + 1))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json() == {
+        "type": "/problems/unauthenticated",
+        "title": "未认证",
+        "status": 401,
+        "code": "unauthenticated",
+    }
+
+
+async def test_the_pages_beside_v1_need_no_token():
+    async with client() as c:
+        assert (await c.get("/open")).status_code == 200
+
+
+async def test_who_comes_too_often_waits_and_429_goes_before_413():
+    now = [0.0]
+    bucket = Bucket(2, clock=lambda: now[0])
+    async with client(bucket) as c:
+        assert [(await c.get("/v1/echo/x", headers=IN)).status_code for _ in range(3)] == [200, 200, 429]
+        late = await c.post("/v1/echo/x", headers=IN, content=b"x" * (LIMIT_BYTES + 1))
+        assert late.status_code == 429
+        assert 1 <= int(late.headers["retry-after"]) <= 31
+        now[0] += 30
+        assert (await c.get("/v1/echo/x", headers=IN)).status_code == 200
+
+
+async def test_a_body_of_one_mebibyte_passes_and_one_byte_more_does_not_announced_or_not():
+    async def chunks(size):
+        for start in range(0, size, 65536):
+            yield b"x" * min(65536, size - start)
+
+    async with client() as c:
+        assert (await c.post("/v1/echo/x", headers=JSON, content=b"x" * LIMIT_BYTES)).json() == {"size": LIMIT_BYTES}
+        assert (await c.post("/v1/echo/x", headers=JSON, content=chunks(LIMIT_BYTES))).json() == {"size": LIMIT_BYTES}
+        for content in (b"x" * (LIMIT_BYTES + 1), chunks(LIMIT_BYTES + 1)):
+            answer = await c.post("/v1/echo/x", headers=JSON, content=content)
+            assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=gbk"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_a_body_that_is_not_plain_json_is_415(headers):
+    async with client() as c:
+        answer = await c.post("/v1/echo/x", headers={**IN, **headers}, content=b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+async def test_a_database_away_is_503_with_a_time_to_come_back():
+    async with client() as c:
+        answer = await c.get("/v1/away", headers=IN)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "10.1.2.3" not in answer.text
+
+
+async def test_a_fault_of_ours_is_a_problem_too_and_its_words_stay_out_of_answer_and_log(caplog):
+    caplog.set_level(logging.INFO, "mediation.http")
+    async with client() as c:
+        answer = await c.get("/v1/fault", headers=IN)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    said = answer.text + "".join(json.dumps(record.__dict__, default=str) for record in caplog.records)
+    assert "3301021990" not in said
+    assert "ZeroDivisionError" in said
+    assert answer.headers["x-request-id"] in said
+
+
+async def test_every_answer_has_an_id_of_ours_whatever_the_caller_sends():
+    async with client() as c:
+        answers = [
+            await c.get(path, headers={**IN, "X-Request-Id": "mine"}) for path in ("/v1/echo/x", "/nowhere", "/v1/away")
+        ]
+    ids = [answer.headers.get_list("x-request-id") for answer in answers]
+    assert all(len(found) == 1 and found[0][14] == "7" for found in ids)
+    assert len({found[0] for found in ids}) == 3
+
+
+async def test_the_log_names_the_route_and_neither_path_nor_query_nor_person(caplog):
+    caplog.set_level(logging.INFO, "mediation.http")
+    async with client() as c:
+        await c.get("/v1/echo/330102199001011234?q=张三", headers=IN)
+    record = next(r for r in caplog.records if r.getMessage() == "request")
+    assert (record.method, record.status) == ("GET", 200)
+    said = json.dumps(record.__dict__, default=str, ensure_ascii=False)
+    assert "330102" not in said
+    assert "张三" not in said
+    assert "person" not in said.replace("processName", "")
+
+
+async def test_what_is_measured_has_no_series_per_path():
+    async with client() as c:
+        for name in ("a", "b", "c"):
+            await c.get(f"/nowhere/{name}")
+    found = next(m for m in REGISTRY.collect() if m.name == "mediation_http_request_seconds")
+    routes = {sample.labels["route"] for sample in found.samples}
+    assert not any("/nowhere" in route for route in routes)
