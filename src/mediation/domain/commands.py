@@ -133,7 +133,9 @@ class File(Command):
     def _new_or_further(self) -> "File":
         if self.case_code is not None:
             if self.parties or self.claim or self.category or self.division:
-                message = "凭案件码登记时不填当事人、诉求、类型、区划 a further leg takes parties and claims from the case"
+                message = (
+                    "凭案件码登记时不填当事人、诉求、类型、区划 a further leg takes parties and claims from the case"
+                )
                 raise ValueError(message)
             return self
         lacking = [n for n in ("category", "division", "parties", "claim", "text") if not getattr(self, n)]
@@ -224,7 +226,9 @@ class RecordConsent(Command):
 
     action: Literal["record_consent"]
     consent: v.Consent
-    parties: Numbers | None = Field(default=None, description="当事人 default: on_behalf_of, else all with a claim here")
+    parties: Numbers | None = Field(
+        default=None, description="当事人 default: on_behalf_of, else all with a claim here"
+    )
 
 
 class Start(Command):

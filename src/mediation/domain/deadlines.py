@@ -176,4 +176,6 @@ def _convert(name: str, table: dict[str, Any], kind: type[_T]) -> _T:
 
 
 def _bad(name: str, rule: str, why: str) -> Malformed:
-    return Malformed(Reason("bad_rule_pack", f"规则包 {name} 的 {rule} 无效：{why}", f"Rule pack {name}, {rule}: {why}"))
+    return Malformed(
+        Reason("bad_rule_pack", f"规则包 {name} 的 {rule} 无效：{why}", f"Rule pack {name}, {rule}: {why}")
+    )

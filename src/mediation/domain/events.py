@@ -68,7 +68,9 @@ HEADER = frozenset(
 )
 
 
-class Event(msgspec.Struct, frozen=True, rename={"from_": "from", "sd_alg": "_sd_alg", "sd": "_sd"}, omit_defaults=True):
+class Event(
+    msgspec.Struct, frozen=True, rename={"from_": "from", "sd_alg": "_sd_alg", "sd": "_sd"}, omit_defaults=True
+):
     """One step taken (design.md §6). `v` is always written, though it has a default."""
 
     event: str
@@ -170,12 +172,16 @@ def evolve(case: Case | None, event: Event) -> Case:
     expected = (before.id, before.version + 1, before.head, before.state.value)
     if expected != (event.case, event.seq, event.prev, event.from_) or event.at < before.at:
         raise BrokenTrail(
-            Reason("does_not_follow", f"第{event.seq}号事件不衔接", f"Event {event.seq} does not follow {before.version}")
+            Reason(
+                "does_not_follow", f"第{event.seq}号事件不衔接", f"Event {event.seq} does not follow {before.version}"
+            )
         )
     after = project(merge(before, event.attrs))
     if after.state != event.to:
         raise BrokenTrail(
-            Reason("wrong_state", f"第{event.seq}号事件的状态不符", f"Event {event.seq} says {event.to}, not {after.state}")
+            Reason(
+                "wrong_state", f"第{event.seq}号事件的状态不符", f"Event {event.seq} says {event.to}, not {after.state}"
+            )
         )
     return msgspec.structs.replace(after, version=event.seq, head=leaf_hash(event.canonical()), at=event.at)
 

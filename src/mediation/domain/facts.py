@@ -65,12 +65,11 @@ class Actor(Fact):
 
 
 class Party(Fact):
-    """A party 当事人; name, number, phone and address are in the vault behind `digest`."""
+    """A party 当事人; name, number, phone and address are in the vault, their digest in the event."""
 
     id: int
     kind: PartyKind = PartyKind.NATURAL
     side: Side = Side.APPLICANT
-    digest: str = ""
     minor: bool = False
     left: bool = False
     represented_by: int = 0
@@ -334,7 +333,9 @@ class Case(Fact):
 
     def open_claims(self, leg: Leg) -> tuple[int, ...]:
         """Claims of a leg that are open and not covered by an agreement still pending there."""
-        pending = {c for a in self.agreements if a.leg == leg.id and a.state is AgreementState.PENDING for c in a.claims}
+        pending = {
+            c for a in self.agreements if a.leg == leg.id and a.state is AgreementState.PENDING for c in a.claims
+        }
         return tuple(c for c in leg.claims if c not in pending and self.claim(c).state is ClaimState.OPEN)
 
     def unfinished(self, leg: int) -> tuple[Agreement, ...]:

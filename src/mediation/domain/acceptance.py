@@ -1,0 +1,339 @@
+"""Taking a dispute 受理: who may take it and when, and what filing, accepting, declining, merging and reopening change."""
+
+from collections.abc import Iterator
+from typing import cast
+
+from mediation.domain import commands as c
+from mediation.domain.deadlines import Procedure
+from mediation.domain.draft import Draft, Step
+from mediation.domain.errors import Malformed, Reason
+from mediation.domain.facts import Leg, Organisation
+from mediation.domain.reasons import why
+from mediation.domain.vocabulary import (
+    RISKS,
+    Action,
+    ClaimKind,
+    ClaimState,
+    ClaimWhat,
+    HandoffState,
+    Mode,
+    Outcome,
+    ReopenCause,
+    Risk,
+    Role,
+    Side,
+    Track,
+)
+
+Reasons = Iterator[Reason]
+
+
+def competent(step: Step) -> Reasons:
+    """G1: kind, category and place fit the procedure (若干规定 20–21)."""
+    procedure = step.procedure
+    if procedure is None:
+        return
+    if step.org.kind not in procedure.kinds:
+        yield why(
+            "not_competent_kind",
+            f"{step.org.kind.zh}不办理{procedure.zh}",
+            f"A body of kind {step.org.kind} does not conduct {procedure.en}",
+            "PMR-21",
+        )
+    if procedure.categories and step.case.category not in procedure.categories:
+        yield why(
+            "not_competent_category",
+            f"{procedure.zh}不办理“{step.case.category.zh}”类纠纷",
+            f"{procedure.en} does not take disputes of category {step.case.category}",
+            "PMR-21",
+        )
+    same_county = step.org.division[:4] == step.case.division[:4]
+    if not (step.here.via or same_county):
+        yield why(
+            "not_competent_place",
+            "纠纷不发生在本单位所在地区",
+            "The dispute did not arise in the district of this body",
+            "PMR-21",
+        )
+
+
+def mediable(step: Step) -> Reasons:
+    """G2: something here may be taken by this procedure, and it is not reserved by law (若干规定 22, 解释 143)."""
+    procedure = step.procedure
+    if procedure is None or step.here.beside:
+        return
+    offered = [step.case.claim(n) for n in (step.command.claims or step.here.claims)]
+    if not any(claim.kind in procedure.claim_kinds for claim in offered) and step.case.claims:
+        yield why(
+            "reserved_by_law",
+            "所涉事项依法由专门机关处理，不能由本程序受理",
+            "The matter is reserved by law to an authority",
+            "PMR-22",
+        )
+    if not procedure.decides and any(claim.what is ClaimWhat.IDENTITY for claim in offered):
+        yield why(
+            "identity_not_mediable",
+            "确认婚姻等身份关系的事项不能调解",
+            "Marriage, parentage and other identity relations cannot be mediated",
+            "CPI-143",
+        )
+
+
+def chain(step: Step, leg: Leg) -> set[int]:
+    """The legs up the hand-off chain from a leg: its sender, that one's sender, and so on."""
+    found: set[int] = set()
+    while leg.via and leg.id not in found:
+        found.add(leg.id)
+        leg = step.case.leg(step.case.handoff(leg.via).from_leg)
+        found.add(leg.id)
+    return found
+
+
+def rivals(step: Step) -> list[Leg]:
+    """Other legs past `filed` that hold a claim this leg would take, those up its own chain excepted."""
+    here = step.here
+    mine = {n for n in here.claims if step.case.claim(n).kind is ClaimKind.CIVIL}
+    above = chain(step, here)
+    return [
+        leg
+        for leg in step.case.legs
+        if leg.id != here.id and leg.taken and leg.id not in above and mine & set(leg.claims)
+    ]
+
+
+def no_rival(step: Step) -> Reasons:
+    """G3: a peer is refused; court and arbitration displace mediation, and yield only to each other."""
+    procedure = step.procedure
+    if procedure is None:
+        return
+    for leg in rivals(step):
+        theirs = step.laws.procedures.get(leg.procedure)
+        if procedure.displaces and not (theirs and theirs.displaces):
+            continue
+        org = step.orgs.get(leg.org)
+        name = org.name if org else ""
+        yield why(
+            "rival_open",
+            f"{name}（第{leg.id}程序段）正在办理同一诉求",
+            f"Leg {leg.id} is open on the same claims",
+            "PMR-22",
+            "MED-40",
+            "PML-3",
+        )
+
+
+def reasoned(step: Step) -> Reasons:
+    """G16: words or a paper say why (岳阳 [Q]); a likely escalation is calmed first (若干规定 24)."""
+    if not (step.command.text or step.command.documents):
+        yield why("no_reason", "须写明理由或附文书", "State the reason in words or attach the document", "PMR-24")
+    at_risk = RISKS.index(step.case.risk) >= RISKS.index(Risk.ORANGE)
+    if isinstance(step.command, c.Decline) and at_risk and not step.command.calmed:
+        yield why("not_calmed", "纠纷可能激化，须先行疏导", "It may escalate: calm it first", "PMR-24")
+
+
+def not_final(step: Step) -> Reasons:
+    """G18: not taken again on the same facts and reasons (信访 36)."""
+    command = step.command
+    if isinstance(command, c.Reopen):
+        petition = any(leg.track is Track.PETITION for leg in step.case.legs)
+        if step.case.final and petition and command.cause is not ReopenCause.NEW_FACT:
+            yield why(
+                "final",
+                "复核意见为终结意见，同一事实和理由不再受理",
+                "The petition is final: the same facts and reasons are not taken again",
+                "PET-36",
+            )
+
+
+def case_closed(step: Step) -> Reasons:
+    """G23: only a closed case is reopened; `review` and `appeal` need a decision to attack."""
+    command = step.command
+    if not isinstance(command, c.Reopen):
+        return
+    if any(leg.open for leg in step.case.legs):
+        yield why("not_closed", "案件未结，不需恢复", "The case is not closed", "PET-35")
+    decided = any(leg.outcome == "decided" for leg in step.case.legs)
+    if command.cause in {ReopenCause.REVIEW, ReopenCause.APPEAL} and not decided:
+        yield why("nothing_decided", "尚无可复查或上诉的决定", "There is no decision to review", "PET-35")
+    upheld = any(complaint.upheld for complaint in step.case.complaints)
+    if command.cause is ReopenCause.COMPLAINT_UPHELD and not upheld:
+        yield why("no_upheld_complaint", "没有成立的投诉", "No complaint was upheld", "INV-28")
+
+
+def mergeable(step: Step) -> Reasons:
+    """G22: the survivor has absorbed this case at this version; a body under a duty to decide does not merge away."""
+    command, other = step.command, step.other
+    if other is None or other.id == step.case.id:
+        yield why("no_other_case", "另一案件不存在或不可见", "The other case does not exist or is not visible", "NMQ-3")
+        return
+    if isinstance(command, c.Absorb) and other.version != command.version:
+        yield why("other_moved_on", "被并案件已有新的记录", "The other case has moved on", "NMQ-3")
+    if isinstance(command, c.Merge):
+        if step.case.id not in other.absorbed or other.absorbed_version != step.case.version:
+            yield why(
+                "not_absorbed", "存续案件尚未按此版本并入本案", "The survivor has not absorbed this version", "NMQ-3"
+            )
+        if step.here.decides:
+            yield why("owes_decision", "本单位负有作出决定的职责", "This body owes a decision of its own", "NMQ-3")
+
+
+def file(draft: Draft) -> None:
+    """登记: header, parties, claims and the first leg; or, in an open case, a further leg."""
+    step = draft.step
+    command = cast("c.File", step.command)
+    if not step.case.version:
+        draft.header(
+            number=step.case_number,
+            category=command.category,
+            division=command.division,
+            channel=command.channel,
+            request_on=(command.request_on or step.on).isoformat(),
+            filed_by=step.actor.org,
+            risk=command.risk,
+            occurred_on=command.occurred_on.isoformat() if command.occurred_on else "",
+            successor_of=str(command.successor_of or ""),
+        )
+        for party in command.parties:
+            draft.add("parties", kind=party.kind, side=party.side, minor=party.minor)
+        for claim in command.claim:
+            by, against = sides(claim, command.parties)
+            draft.add("claims", kind=claim.kind, what=claim.what, by=by, against=against, amount_fen=claim.amount_fen)
+        for reference in command.refs:
+            draft.add("refs", system=reference.system, number=reference.number)
+    procedure = chosen(step, step.org, command.procedure)
+    claims = command.claims or [claim.id for claim in draft.case.claims if claim.state is ClaimState.OPEN]
+    draft.notes["leg"] = draft.open_leg(step.org, procedure, claims)
+
+
+def sides(claim: c.ClaimIn, parties: list[c.PartyIn]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Who claims and against whom; by default all applicants against all respondents."""
+    by = tuple(claim.by) or tuple(n for n, p in enumerate(parties, 1) if p.side is Side.APPLICANT)
+    return by, tuple(claim.against) or tuple(n for n, p in enumerate(parties, 1) if p.side is Side.RESPONDENT)
+
+
+def chosen(step: Step, org: Organisation, named: str | None) -> Procedure:
+    """The procedure named, or the body's own for the category. Raises Malformed when there is none."""
+    category = getattr(step.command, "category", None) or step.case.category
+    found = (
+        step.laws.procedures.get(named) if named else step.laws.default_procedure(org.kind, category, org.speciality)
+    )
+    if found is None or org.kind not in found.kinds:
+        raise Malformed(
+            why(
+                "no_procedure",
+                f"{org.kind.zh}没有可适用于“{category.zh}”纠纷的程序{named or ''}",
+                f"A body of kind {org.kind} has no procedure {named or ''} for disputes of category {category}",
+            )
+        )
+    return found
+
+
+def accept(draft: Draft) -> None:
+    """受理·立案: number and clocks; an `ends` sender lets go; court and arbitration displace rivals."""
+    step = draft.step
+    command, leg = cast("c.Accept", step.command), step.here
+    take_over(draft)
+    draft.put("legs", leg.id, number=command.number or step.case.number)
+    if command.prepare:
+        plan(draft, command.prepare)
+    if step.role is Role.MEDIATOR and not leg.mediators:
+        draft.put("legs", leg.id, mediators=(step.actor.person,))
+
+
+def take_over(draft: Draft) -> None:
+    """The leg is taken: by `accept`, or by settling on the spot."""
+    step = draft.step
+    leg, procedure = step.here, step.procedure
+    named = step.command.claims
+    if named:
+        draft.put("legs", leg.id, claims=tuple(n for n in leg.claims if n in named))
+    draft.put("legs", leg.id, accepted_on=draft.day)
+    for rival in rivals(step):
+        mine = set(draft.leg(leg.id).claims) & set(rival.claims)
+        draft.release(rival.id, {n for n in mine if draft.case.claim(n).kind is ClaimKind.CIVIL}, Outcome.DISPLACED)
+    if leg.via:
+        handoff = draft.case.handoff(leg.via)
+        if handoff.unanswered:
+            answered = handoff.owes == "number"
+            state = HandoffState.ANSWERED if answered else HandoffState.TAKEN
+            draft.put("handoffs", handoff.id, state=state, **({"report": "number"} if answered else {}))
+            if handoff.mode is Mode.ENDS:
+                draft.follow_duty(handoff.from_leg, leg.id)
+                sender = draft.leg(handoff.from_leg)
+                if sender.open:
+                    draft.release(sender.id, handoff.claims or sender.claims, Outcome.HANDED_OFF)
+    if procedure:
+        if procedure.accept_clock:
+            draft.stop_clocks(leg.id, rule_id=procedure.accept_clock)
+        if procedure.conclude_from == "accept":
+            draft.start_clock(procedure.conclude_clock, leg=leg.id)
+            rule = step.laws.rule(procedure.conclude_clock, step.on) if procedure.conclude_clock else None
+            if rule:
+                draft.put("legs", leg.id, rule=rule.version)
+
+
+def plan(draft: Draft, named: c.PlanIn) -> None:
+    """四有: leader, handler and deadline; the plan's words are in the vault."""
+    draft.put(
+        "legs",
+        draft.step.here.id,
+        leader=str(named.leader),
+        handler=str(named.handler),
+        plan_due_on=named.due_on.isoformat(),
+    )
+
+
+def decline(draft: Draft) -> None:
+    """不予受理: the leg ends, the parties know where else to go; the limitation stays interrupted."""
+    draft.put("legs", draft.step.here.id, routes_told=True)
+    draft.end(draft.step.here.id, Outcome.DECLINED)
+
+
+def merge_into(draft: Draft) -> None:
+    """并案: this leg ends; the survivor carries on."""
+    command = cast("c.Merge", draft.step.command)
+    draft.header(merged_into=str(command.into))
+    draft.end(draft.step.here.id, Outcome.MERGED)
+
+
+def absorb(draft: Draft) -> None:
+    """并入: the earliest request day and the papers of the other case pass over."""
+    step = draft.step
+    other = step.other
+    if other is None:
+        raise LookupError(step.command)
+    request_on = min(filter(None, (step.case.request_on, other.request_on)), default="")
+    draft.header(absorbed=(*step.case.absorbed, other.id), absorbed_version=other.version, request_on=request_on)
+    held = {document.sha256 for document in step.case.documents}
+    for document in other.documents:
+        if document.sha256 not in held:
+            draft.add("documents", kind=document.kind, sha256=document.sha256, ref=document.ref, leg=step.here.id)
+
+
+def reopen(draft: Draft) -> None:
+    """恢复: a new leg with fresh clocks, consents and mediators; no old leg moves."""
+    step = draft.step
+    command = cast("c.Reopen", step.command)
+    org = step.orgs[str(command.org)] if command.org else step.org
+    named = command.procedure
+    if named is None and command.cause is ReopenCause.ENFORCEMENT:
+        named = "enforcement"
+    if named is None and command.cause is ReopenCause.REVIEW:
+        reviewed = any(leg.procedure == "petition_review" for leg in step.case.legs)
+        named = "petition_rereview" if reviewed else "petition_review"
+    procedure = chosen(step, org, named)
+    claims = command.claims or [claim.id for claim in step.case.claims]
+    number = draft.open_leg(org, procedure, claims, agreement=command.agreement or 0)
+    draft.notes["leg"] = number
+    if procedure.id in {"petition_review", "petition_rereview"}:
+        draft.start_clock(procedure.conclude_clock, leg=number)
+
+
+EFFECTS = {
+    Action.FILE: file,
+    Action.ACCEPT: accept,
+    Action.DECLINE: decline,
+    Action.MERGE: merge_into,
+    Action.ABSORB: absorb,
+    Action.REOPEN: reopen,
+}

@@ -1,0 +1,390 @@
+"""decide(): frozen facts and a command in, a Decision out; nothing else in the house decides."""
+
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel
+
+from mediation.domain import access, guards, machine
+from mediation.domain import commands as c
+from mediation.domain.deadlines import Laws
+from mediation.domain.draft import Draft, Step
+from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, MediationError, Reason
+from mediation.domain.events import PARTS, Event, merge, project
+from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
+from mediation.domain.process import NONE, Row, cite
+from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Outcome, Role
+
+OPENS_LEG = frozenset({Action.FILE, Action.REOPEN, Action.RECEIVE})
+BY_HANDOFF = frozenset({Action.RECEIVE, Action.RETURN, Action.RECALL, Action.REPORT})
+BY_AGREEMENT = frozenset({Action.FULFIL, Action.BREACH, Action.VOID})
+
+ENDS_AS: Mapping[Action, Outcome] = {
+    Action.DECIDE: Outcome.DECIDED,
+    Action.WITHDRAW: Outcome.WITHDRAWN,
+    Action.REPORT: Outcome.REPORTED,
+}
+
+
+class Digests(NamedTuple):
+    """What the vault sealed for this step: SD-JWT digests (RFC 9901 §4.2) per new party, and of the step's words."""
+
+    parties: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+class World(NamedTuple):
+    """What a decision may know besides the case: the laws, the bodies named, and what the corridor looked up."""
+
+    laws: Laws
+    orgs: Mapping[str, Organisation]
+    digests: Digests = Digests()
+    other: Case | None = None
+    case_number: str = ""
+    similar: tuple[str, ...] = ()
+
+
+class Decision(NamedTuple):
+    """A step that may be taken: who takes it, on what basis, and what it changes."""
+
+    action: Action
+    role: Role
+    org: str
+    actor: str
+    at: str
+    basis: tuple[str, ...]
+    attrs: dict[str, Any]
+    after: Case
+    sealed: tuple[str, ...]
+
+    def event(self, case: Case | None, *, event_id: str, case_id: str, request_id: str) -> Event:
+        """The event, chained to the one before. Raises Malformed when it would exceed 8 KiB."""
+        before = case or Case(id=case_id, head="0" * 64)
+        made = Event(
+            v=1,
+            event=event_id,
+            case=case_id,
+            seq=before.version + 1,
+            prev=before.head,
+            action=self.action.value,
+            from_=before.state.value,
+            to=self.after.state.value,
+            org=self.org,
+            actor=self.actor,
+            role=self.role.value,
+            at=self.at,
+            request=request_id,
+            basis=self.basis,
+            attrs=self.attrs,
+            sd_alg="sha-256" if self.sealed else "",
+            sd=tuple(sorted(self.sealed)),
+        )
+        try:
+            made.canonical()
+        except BrokenTrail as found:
+            raise Malformed(*found.reasons) from found
+        return made
+
+
+class Offer(NamedTuple):
+    """What the actor may ask for now: available or not, why not, and the fields it takes."""
+
+    action: Action
+    leg: int
+    available: bool
+    reasons: tuple[Reason, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: World) -> Step:
+    """The step as it concerns this actor: which leg, hand-off and agreement, in which role.
+
+    Raises NotPermitted when role or relation may not take it, Malformed when what it names is not there or not clear.
+    """
+    action = Action(command.action)  # type: ignore[attr-defined]
+    facts = case or Case(id="")
+    handoff = _handoff(facts, action, command, actor)
+    agreement = _agreement(facts, action, command)
+    leg = _leg(facts, action, command, actor, handoff, agreement)
+    for number in command.claims or ():
+        _known("claim", "诉求", number, len(facts.claims) if case else 10**4)
+    for number in command.on_behalf_of:
+        _known("party", "当事人", number, len(facts.parties) if case else 10**4)
+    stands = access.relation(case, leg, handoff, actor, world.orgs)
+    if action is Action.REOPEN and getattr(command, "org", None):
+        org = world.orgs.get(str(command.org))  # type: ignore[attr-defined]
+        if org is None:
+            raise Malformed(Reason("no_such_body", "承办单位不存在", "There is no such body"))
+        stands = stands._replace(holder=org.id == actor.org, superior=actor.org in org.path)
+    found = access.capacity(action, actor, leg, stands, bool(command.on_behalf_of))
+    if found is None:
+        raise access.refusal(action, actor)
+    role, letter = found
+    return Step(
+        facts, leg, handoff, agreement, command, actor, role, letter, at, world.laws, dict(world.orgs), world.other,
+        world.case_number,
+    )  # fmt: skip
+
+
+def decide(case: Case | None, command: c.Command, actor: Actor, at: str, world: World) -> Decision:
+    """What this step changes, or why it may not be taken.
+
+    Raises NotPermitted, Malformed, ActionUnavailable or GuardRefused; pure.
+    """
+    step = permit(case, command, actor, at, world)
+    return settle_on(step, world)
+
+
+def settle_on(step: Step, world: World) -> Decision:
+    """The second half of `decide`, on a step already permitted."""
+    action = Action(step.command.action)  # type: ignore[attr-defined]
+    state = _ready(step, action)
+    reasons = guards.refusals(step, action)
+    if reasons:
+        raise GuardRefused(*reasons)
+    draft = Draft(step)
+    draft.notes |= _codes(step.command)
+    if step.leg:
+        draft.notes["leg"] = step.leg.id
+    for document in step.command.documents:
+        draft.add(
+            "documents",
+            kind=document.kind,
+            sha256=document.sha256,
+            ref=document.ref,
+            leg=step.leg.id if step.leg else 0,
+        )
+    guards.EFFECTS[action](draft)
+    row = machine.step(action, state, _situation(draft, step))
+    _move(draft, step, row)
+    if world.similar:
+        draft.notes["similar"] = list(world.similar)
+    attrs = msgspec.to_builtins(draft.attrs())
+    basis = (*(cite(article) for article in row.basis), *dict.fromkeys(draft.basis))
+    after = project(merge(step.case, attrs))
+    sealed = (*world.digests.parties, *world.digests.others)
+    org = "" if step.role is Role.CLOCK else step.actor.org
+    return Decision(action, step.role, org, step.actor.person, step.at, basis, attrs, after, sealed)
+
+
+def offers(case: Case, actor: Actor, at: str, world: World) -> list[Offer]:
+    """Every action this actor may take in its role, and for each whether it is available now or why not."""
+    found = []
+    for action in Action:
+        model = c.COMMANDS[action.value]
+        asked = model.model_construct(action=action.value)
+        for leg in _candidates(case, actor, action):
+            command = asked.model_copy(update={"leg": leg.id if leg else None, "on_behalf_of": [1]})
+            offer = _offer(case, command, action, leg, actor, at, world)
+            if offer:
+                found.append(offer)
+    return found
+
+
+def named_orgs(command: c.Command) -> tuple[str, ...]:
+    """Ids of the bodies a command names."""
+    one = [getattr(command, name, None) for name in ("to_org", "org", "proposed_org")]
+    many = [*getattr(command, "with_orgs", ())]
+    owed = [o.obligor_org for o in getattr(command, "obligations", None) or () if isinstance(o, c.ObligationIn)]
+    return tuple(dict.fromkeys(str(org) for org in (*one, *many, *owed) if org))
+
+
+def _offer(
+    case: Case, command: c.Command, action: Action, leg: Leg | None, actor: Actor, at: str, world: World
+) -> Offer | None:
+    fields = type(command).model_fields
+    known = {"action", "leg", "claims", "on_behalf_of", "documents", "text"}
+    required = tuple(name for name, field in fields.items() if field.is_required() and name not in known)
+    optional = tuple(name for name in fields if name not in required and name != "action")
+    reasons: tuple[Reason, ...] = ()
+    try:
+        step = permit(case, command, actor, at, world)
+        _ready(step, action)
+        if not required:
+            reasons = guards.refusals(step, action)
+        else:
+            reasons = tuple(guards.not_held(step, action))
+    except (ActionUnavailable, Malformed) as refused:
+        reasons = refused.reasons
+    except MediationError:
+        return None
+    except AttributeError:
+        reasons = ()
+    return Offer(action, leg.id if leg else 0, not reasons, reasons, required, optional)
+
+
+def _candidates(case: Case, actor: Actor, action: Action) -> list[Leg | None]:
+    if action in OPENS_LEG:
+        return [] if action is Action.FILE else [None]
+    mine = [leg for leg in case.legs if leg.org == actor.org and leg.open]
+    chosen = [leg for leg in mine if machine.knows(action, leg.state.value)]
+    fallback = mine[-1:] or [leg for leg in case.legs if leg.org == actor.org][-1:] or [case.leading or case.legs[-1]]
+    return list(chosen or fallback)
+
+
+def _ready(step: Step, action: Action) -> str:
+    """The state the step starts from. Raises ActionUnavailable when the case or leg does not admit it."""
+    case = step.case
+    if case.archived:
+        raise ActionUnavailable(
+            Reason(
+                "archived",
+                "案件已归档，不再办理；新情况请以引用本案的后续案件登记",
+                "Archived is final; file a successor case that names this one",
+            )
+        )
+    closed = case.version > 0 and not any(leg.open for leg in case.legs)
+    if action is Action.FILE and closed:
+        raise ActionUnavailable(Reason("closed", "案件已结，须“恢复”", "The case is closed: reopen it"))
+    if action is Action.ARCHIVE and not closed:
+        raise ActionUnavailable(Reason("not_closed", "案件未结，不能归档", "The case is not closed"))
+    opens = action in OPENS_LEG or step.leg is None
+    state = NONE if opens or step.leg is None else step.leg.state.value
+    if not machine.knows(action, state):
+        raise machine.unavailable(action, state)
+    if action is Action.RECEIVE and step.handoff and step.handoff.state is not HandoffState.OFFERED:
+        zh = f"第{step.handoff.id}号移交处于“{step.handoff.state.zh}”"
+        raise ActionUnavailable(Reason("not_offered", zh, f"Hand-off {step.handoff.id} is {step.handoff.state}"))
+    return state
+
+
+def _situation(draft: Draft, step: Step) -> dict[str, bool]:
+    """The conditions of the table, as they stand after the step's effects."""
+    leg = draft.leg(step.leg.id) if step.leg else None
+    claims_left = bool(leg and draft.case.open_claims(leg))
+    entrusted = step.handoff is not None and step.handoff.mode is Mode.WAITS
+    return {
+        "decides": bool(leg and leg.decides),
+        "started": bool(leg and leg.started),
+        "claims_left": claims_left and not (isinstance(step.command, c.Report) and entrusted),
+        "unfinished": bool(leg and draft.case.unfinished(leg.id)),
+        "enforceable": bool(step.agreement and step.agreement.enforceable_by),
+        "interim": bool(getattr(step.command, "interim", False)),
+        "opens": bool(draft.notes.get("leg")),
+    }
+
+
+def _move(draft: Draft, step: Step, row: Row) -> None:
+    """Move the leg where the row says, and let it end properly."""
+    if step.leg is None or row.target == row.source:
+        return
+    leg = draft.leg(step.leg.id)
+    if leg.state.value != row.target:
+        if row.target == LegState.ENDED.value:
+            outcome = ENDS_AS.get(row.action, Outcome.INFORMED)
+            if row.action is Action.CLOSE and row.source == LegState.SETTLED.value:
+                outcome = Outcome.SETTLED
+            if leg.open:
+                draft.end(leg.id, outcome)
+        else:
+            draft.put("legs", leg.id, state=LegState(row.target))
+    draft.notes["leg_to"] = row.target
+
+
+def _codes(command: c.Command) -> dict[str, Any]:
+    """The codes, numbers, ids and days of a command, as the event names them; words and people stay out."""
+    kept: dict[str, Any] = {}
+    for name, field in type(command).model_fields.items():
+        value = getattr(command, name)
+        if (
+            name in {"action", "leg", "text", "documents", "case_code"}
+            or value == field.get_default()
+            or value in (None, [])
+        ):
+            continue
+        plain = _plain(value)
+        if plain is not None:
+            kept[f"of_{name}" if name in PARTS or name == "case" else name] = plain
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        plain = [_plain(each) for each in value]
+        return plain if all(each is not None for each in plain) else None
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, BaseModel):
+        return None
+    return value
+
+
+def _known(code: str, zh: str, number: int, count: int) -> None:
+    if not 1 <= number <= count:
+        raise Malformed(Reason(f"no_such_{code}", f"{zh}{number}不存在", f"There is no {code} {number}"))
+
+
+def _handoff(case: Case, action: Action, command: c.Command, actor: Actor) -> Handoff | None:
+    if action not in BY_HANDOFF:
+        return None
+    number = getattr(command, "handoff", None)
+    if number is not None:
+        _known("handoff", "移交", number, len(case.handoffs))
+        return case.handoff(number)
+    mine = [h for h in case.handoffs if h.to_org == actor.org and h.live]
+    if len(mine) == 1:
+        return mine[0]
+    choices = [str(h.id) for h in mine]
+    raise Malformed(
+        Reason(
+            "handoff_unclear",
+            f"请指明移交编号：{'、'.join(choices) or '无待办移交'}",
+            f"Name the hand-off: {', '.join(choices) or 'none awaits you'}",
+        )
+    )
+
+
+def _agreement(case: Case, action: Action, command: c.Command) -> Agreement | None:
+    number = getattr(command, "agreement", None) or getattr(command, "adopts", None)
+    if number:
+        _known("agreement", "协议", number, len(case.agreements))
+        return case.agreement(number)
+    if action in BY_AGREEMENT or action is Action.REFER:
+        alive = [a for a in case.agreements if a.unfinished] or list(case.agreements[-1:])
+        if len(alive) > 1 and action in BY_AGREEMENT:
+            choices = [str(a.id) for a in alive]
+            raise Malformed(
+                Reason(
+                    "agreement_unclear",
+                    f"请指明协议编号：{'、'.join(choices)}",
+                    f"Name the agreement: {', '.join(choices)}",
+                )
+            )
+        return alive[-1] if alive else None
+    return None
+
+
+def _leg(
+    case: Case, action: Action, command: c.Command, actor: Actor, handoff: Handoff | None, agreement: Agreement | None
+) -> Leg | None:
+    if action in OPENS_LEG:
+        return None
+    if action is Action.RECALL and handoff:
+        return case.leg(handoff.from_leg)
+    if handoff and action in BY_HANDOFF:
+        return case.leg(handoff.to_leg) if handoff.to_leg else None
+    if command.leg is not None:
+        _known("leg", "程序段", command.leg, len(case.legs))
+        return case.leg(command.leg)
+    if action in BY_AGREEMENT and agreement and case.leg(agreement.leg).org == actor.org:
+        return case.leg(agreement.leg)
+    mine = [leg for leg in case.legs if leg.org == actor.org]
+    live = [leg for leg in mine if leg.open]
+    fitting = [leg for leg in live if machine.knows(action, leg.state.value)]
+    if len(fitting) > 1:
+        choices = "、".join(f"{leg.id}（{leg.state.zh}）" for leg in fitting)
+        names = ", ".join(f"{leg.id} ({leg.state})" for leg in fitting)
+        raise Malformed(Reason("leg_unclear", f"请指明程序段：{choices}", f"Name the leg: {names}"))
+    for chosen in (fitting, live, mine):
+        if chosen:
+            return chosen[-1]
+    return case.leading or (case.legs[-1] if case.legs else None)

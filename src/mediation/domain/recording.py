@@ -1,0 +1,165 @@
+"""Records and overlays 记录: parties, notes, corrections, risk, charge, listing, complaints, visits and the archive."""
+
+from collections.abc import Iterator
+from typing import cast
+
+from mediation.domain import commands as c
+from mediation.domain.draft import Draft, Step
+from mediation.domain.errors import Malformed, Reason
+from mediation.domain.reasons import why
+from mediation.domain.vocabulary import Action, AgreementState, ClaimState, NoteKind, PartyChange
+
+Reasons = Iterator[Reason]
+
+
+def party_change_complete(step: Step) -> Reasons:
+    """G35: the change names whom it is about (民诉法 56, 153–154)."""
+    command = step.command
+    if not isinstance(command, c.ChangeParties):
+        return
+    lacking = {
+        "join": not command.join,
+        "leave": not command.parties,
+        "represent": not (command.parties and command.representative),
+        "succeed": not (command.join and command.parties),
+    }
+    if lacking[command.change.value]:
+        yield why("change_incomplete", "变更要素不全", "The change does not say whom it is about", "CPL-153")
+
+
+def not_listed(step: Step) -> Reasons:
+    """G36: one listing per body."""
+    if any(listing.org == step.actor.org and not listing.lifted for listing in step.case.listings):
+        yield why("already_listed", "本单位已挂牌", "This body has listed it already", "SCQ-4")
+
+
+def liftable(step: Step) -> Reasons:
+    """G37: listed by this body, and performed or decided."""
+    case = step.case
+    if not any(listing.org == step.actor.org and not listing.lifted for listing in case.listings):
+        yield why("not_listed_by_you", "本单位未挂牌", "This body has not listed it", "SCQ-4")
+    performed = any(agreement.state is AgreementState.PERFORMED for agreement in case.agreements)
+    open_or_due = any(agreement.unfinished for agreement in case.agreements)
+    decided = any(claim.state is ClaimState.DECIDED for claim in case.claims)
+    if open_or_due or not (performed or decided):
+        yield why("not_yet_performed", "尚未履行或作出决定，不得摘牌", "Not yet performed or decided", "SCQ-4")
+
+
+def complaint_open(step: Step) -> Reasons:
+    """G38: there is such a complaint, and it awaits an answer."""
+    command = step.command
+    if isinstance(command, c.Answer) and not any(
+        complaint.id == command.complaint and not complaint.answered for complaint in step.case.complaints
+    ):
+        yield why("no_open_complaint", "没有待答复的该投诉", "There is no such unanswered complaint", "REG-13")
+
+
+def nothing(draft: Draft) -> None:
+    """The event itself is the record."""
+
+
+def change_parties(draft: Draft) -> None:
+    """当事人变更: who joins has not consented yet; an heir takes the place of who left."""
+    command, case = cast("c.ChangeParties", draft.step.command), draft.case
+    known = {party.id for party in case.parties}
+    if {*command.parties, command.representative or 1} - known:
+        raise Malformed(why("no_such_party", "当事人编号不存在", "There is no such party"))
+    joined = []
+    heir_of = command.parties[0] if command.change is PartyChange.SUCCEED else 0
+    for party in command.join:
+        joined.append(draft.add("parties", kind=party.kind, side=party.side, minor=party.minor, successor_of=heir_of))
+    for number in command.parties:
+        if command.change is PartyChange.REPRESENT:
+            draft.put("parties", number, represented_by=command.representative or 0)
+        elif command.change in {PartyChange.LEAVE, PartyChange.SUCCEED}:
+            draft.put("parties", number, left=True)
+    if heir_of and joined:
+        for claim in case.claims:
+            by = tuple(joined[0] if n == heir_of else n for n in claim.by)
+            against = tuple(joined[0] if n == heir_of else n for n in claim.against)
+            if (by, against) != (claim.by, claim.against):
+                draft.put("claims", claim.id, by=by, against=against)
+
+
+def note(draft: Draft) -> None:
+    """记录: a file note counts once another person has countersigned it."""
+    command, step = cast("c.Note", draft.step.command), draft.step
+    if command.kind is NoteKind.FILE_NOTE and command.countersigned_by:
+        if str(command.countersigned_by) == step.actor.person:
+            raise Malformed(why("same_signer", "情况说明须由另一人会签", "Another person must countersign", "FRM-13"))
+        draft.header(statement=True)
+
+
+def correct(draft: Draft) -> None:
+    """更正: header facts anew; the earlier event stays as it is."""
+    command = cast("c.Correct", draft.step.command)
+    facts = {
+        "category": command.category,
+        "division": command.division,
+        "occurred_on": command.occurred_on.isoformat() if command.occurred_on else None,
+    }
+    changed = {name: value for name, value in facts.items() if value is not None}
+    if changed:
+        draft.header(**changed)
+    for reference in command.refs:
+        draft.add("refs", system=reference.system, number=reference.number)
+
+
+def grade_risk(draft: Draft) -> None:
+    """定级."""
+    draft.header(risk=cast("c.GradeRisk", draft.step.command).risk)
+
+
+def take_charge(draft: Draft) -> None:
+    """包案."""
+    draft.header(leader=str(cast("c.TakeCharge", draft.step.command).leader or draft.step.actor.person))
+
+
+def supervise(draft: Draft) -> None:
+    """挂牌."""
+    draft.add("listings", org=draft.step.actor.org, on=draft.day)
+
+
+def lift(draft: Draft) -> None:
+    """摘牌."""
+    for listing in draft.case.listings:
+        if listing.org == draft.step.actor.org and not listing.lifted:
+            draft.put("listings", listing.id, lifted=True)
+
+
+def complain(draft: Draft) -> None:
+    """投诉."""
+    draft.notes["complaint"] = draft.add("complaints", leg=draft.step.here.id, on=draft.day)
+
+
+def answer(draft: Draft) -> None:
+    """答复."""
+    command = cast("c.Answer", draft.step.command)
+    draft.put("complaints", command.complaint, answered=True, upheld=command.upheld)
+
+
+def follow_up(draft: Draft) -> None:
+    """回访: 人和."""
+    draft.header(reconciled=cast("c.FollowUpVisit", draft.step.command).finding.value)
+
+
+def archive(draft: Draft) -> None:
+    """归档: nothing more; later facts go to a successor case that names this one."""
+    draft.header(archived=True)
+
+
+EFFECTS = {
+    Action.CHANGE_PARTIES: change_parties,
+    Action.NOTE: note,
+    Action.CORRECT: correct,
+    Action.GRADE_RISK: grade_risk,
+    Action.TAKE_CHARGE: take_charge,
+    Action.URGE: nothing,
+    Action.SUPERVISE: supervise,
+    Action.LIFT: lift,
+    Action.COMPLAIN: complain,
+    Action.ANSWER: answer,
+    Action.FOLLOW_UP: follow_up,
+    Action.ARCHIVE: archive,
+    Action.RECORD_UNDISPUTED: nothing,
+}
