@@ -143,6 +143,7 @@ class Server:
     def create_database(self, name: str, *, recreate: bool = False, template: str = "template1") -> None:
         """Make `name`, owned by `mediation_owner`, unless it is there; `recreate` drops it first, in use or not."""
         with self._superuser() as connection:
+            connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])  # two commands may both miss it
             if recreate:
                 self._drop(connection, name)
             elif connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
