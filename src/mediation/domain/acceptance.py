@@ -1,4 +1,4 @@
-"""Taking a dispute 受理: who may take it and when, and what filing, accepting, declining, merging and reopening change."""
+"""Taking a dispute 受理: who may take it, and what filing, accepting, declining, merging and reopening change."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -7,7 +7,7 @@ from mediation.domain import commands as c
 from mediation.domain.deadlines import Procedure
 from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import Malformed, Reason
-from mediation.domain.facts import Leg, Organisation
+from mediation.domain.facts import Handoff, Leg, Organisation
 from mediation.domain.reasons import why
 from mediation.domain.vocabulary import (
     RISKS,
@@ -47,8 +47,8 @@ def competent(step: Step) -> Reasons:
             f"{procedure.en} does not take disputes of category {step.case.category}",
             "PMR-21",
         )
-    same_county = step.org.division[:4] == step.case.division[:4]
-    if not (step.here.via or same_county):
+    district = step.org.division.rstrip("0")
+    if not (step.here.via or step.case.division.startswith(district) or district.startswith(step.case.division[:4])):
         yield why(
             "not_competent_place",
             "纠纷不发生在本单位所在地区",
@@ -251,17 +251,8 @@ def take_over(draft: Draft) -> None:
     for rival in rivals(step):
         mine = set(draft.leg(leg.id).claims) & set(rival.claims)
         draft.release(rival.id, {n for n in mine if draft.case.claim(n).kind is ClaimKind.CIVIL}, Outcome.DISPLACED)
-    if leg.via:
-        handoff = draft.case.handoff(leg.via)
-        if handoff.unanswered:
-            answered = handoff.owes == "number"
-            state = HandoffState.ANSWERED if answered else HandoffState.TAKEN
-            draft.put("handoffs", handoff.id, state=state, **({"report": "number"} if answered else {}))
-            if handoff.mode is Mode.ENDS:
-                draft.follow_duty(handoff.from_leg, leg.id)
-                sender = draft.leg(handoff.from_leg)
-                if sender.open:
-                    draft.release(sender.id, handoff.claims or sender.claims, Outcome.HANDED_OFF)
+    if leg.via and draft.case.handoff(leg.via).unanswered:
+        _take_handoff(draft, draft.case.handoff(leg.via), leg)
     if procedure:
         if procedure.accept_clock:
             draft.stop_clocks(leg.id, rule_id=procedure.accept_clock)
@@ -270,6 +261,17 @@ def take_over(draft: Draft) -> None:
             rule = step.laws.rule(procedure.conclude_clock, step.on) if procedure.conclude_clock else None
             if rule:
                 draft.put("legs", leg.id, rule=rule.version)
+
+
+def _take_handoff(draft: Draft, handoff: Handoff, leg: Leg) -> None:
+    answered = handoff.owes == "number"
+    state = HandoffState.ANSWERED if answered else HandoffState.TAKEN
+    draft.put("handoffs", handoff.id, state=state, **({"report": "number"} if answered else {}))
+    if handoff.mode is Mode.ENDS:
+        draft.follow_duty(handoff.from_leg, leg.id)
+        sender = draft.leg(handoff.from_leg)
+        if sender.open:
+            draft.release(sender.id, handoff.claims or sender.claims, Outcome.HANDED_OFF)
 
 
 def plan(draft: Draft, named: c.PlanIn) -> None:

@@ -66,17 +66,19 @@ def relation(
 
 
 def capacity(
-    action: Action, actor: Actor, leg: Leg | None, stands: Relation, on_behalf_of: bool
+    action: Action, actor: Actor, leg: Leg | None, stands: Relation, *, on_behalf_of: bool
 ) -> tuple[Role, Letter] | None:
     """The first role and letter under which the actor may take this step, or None."""
     for letter in WHO[action]:
         for role in actor.roles:
-            if _may(letter, role, actor, leg, stands, on_behalf_of):
+            if _may(letter, role, actor, leg, stands, on_behalf_of=on_behalf_of):
                 return role, letter
     return None
 
 
-def _may(letter: Letter, role: Role, actor: Actor, leg: Leg | None, stands: Relation, on_behalf_of: bool) -> bool:
+def _may(  # noqa: PLR0911 - one return per letter is the plainest table
+    letter: Letter, role: Role, actor: Actor, leg: Leg | None, stands: Relation, *, on_behalf_of: bool
+) -> bool:
     letters = ROLE_LETTERS.get(role, frozenset())
     acts = bool(letters & {C, M, H, J})
     match letter:

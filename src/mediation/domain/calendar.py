@@ -45,7 +45,8 @@ class WorkCalendar(NamedTuple):
 
 def parse_notices(text: str) -> WorkCalendar:
     """A calendar from CSV `date,is_workday,kind,name`; ValueError on a bad row."""
-    rest, work = set(), set()
+    rest: set[date] = set()
+    work: set[date] = set()
     for row in csv.DictReader(text.splitlines()):
         day = date.fromisoformat(row["date"])
         (work if row["is_workday"] == "1" else rest).add(day)

@@ -82,10 +82,10 @@ def report_meets(step: Step) -> Reasons:
     command, handoff = step.command, step.handoff
     if not isinstance(command, c.Report) or handoff is None:
         return
-    if not (command.documents or command.text):
-        yield why("report_without_papers", "反馈须附文书或说明", "A report needs papers or words", "INV-26", "ONL-21")
     if command.interim:
         return
+    if not (command.documents or command.text):
+        yield why("report_without_papers", "反馈须附文书或说明", "A report needs papers or words", "INV-26", "ONL-21")
     proof = {ReportCode.PERFORMED} | ({ReportCode.GUARANTEED} if handoff.link_up is LinkUp.PROSECUTION else set())
     hosted = [a for a in step.case.agreements if step.leg and a.leg == step.leg.id]
     performed = any(a.state is AgreementState.PERFORMED for a in hosted) and not any(a.unfinished for a in hosted)

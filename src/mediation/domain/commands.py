@@ -105,6 +105,7 @@ class ReferenceIn(Asked):
 class Command(Asked):
     """What every command may carry: the leg and claims it is about, for whom, its papers and its words."""
 
+    action: str
     leg: No | None = Field(default=None, description="程序段编号 leg number; default: your only open leg")
     claims: Numbers | None = Field(default=None, description="诉求编号 claim numbers; default: all of the leg")
     on_behalf_of: Numbers = Field(default=[], description="代哪些当事人登记 party numbers whose act this records")
@@ -302,7 +303,7 @@ class Fail(Command):
 
 
 class Decide(Command):
-    """作出决定: judgment, award, penalty, opinion, confirmation …"""
+    """作出决定: judgment, award, penalty, opinion, confirmation."""
 
     action: Literal["decide"]
     decision: v.DecisionKind

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ _T = TypeVar("_T")
 UNITS = frozenset({"calendar_day", "working_day", "month", "year"})
 
 
-class Rule(Fact):
+class Rule(Fact, frozen=True):
     """One version of a limit: `value` `unit`s from a start event, with its article and evidence label."""
 
     id: str
@@ -38,7 +39,7 @@ class Rule(Fact):
         return f"{self.id}@{self.valid_from}"
 
 
-class Procedure(Fact):
+class Procedure(Fact, frozen=True):
     """A procedure: its track, who holds it, whether it decides, what it asks before mediation, and its clocks."""
 
     id: str
@@ -153,16 +154,20 @@ def parse_laws(packs: Mapping[str, str], notices: str) -> Laws:
         for table in pack.get("procedure", ()):
             procedure = _convert(name, table, Procedure)
             procedures[procedure.id] = procedure
-    versions = {rule_id: tuple(sorted(found, key=lambda r: r.valid_from)) for rule_id, found in rules.items()}
-    for rule_id, found in versions.items():
-        for earlier, later in zip(found, found[1:], strict=False):
+    dated = {rule_id: tuple(sorted(versions, key=lambda r: r.valid_from)) for rule_id, versions in rules.items()}
+    _check(dated, procedures)
+    return Laws(dated, procedures, parse_notices(notices))
+
+
+def _check(rules: Mapping[str, tuple[Rule, ...]], procedures: Mapping[str, Procedure]) -> None:
+    for rule_id, versions in rules.items():
+        for earlier, later in pairwise(versions):
             if not earlier.valid_to or earlier.valid_to >= later.valid_from:
                 raise _bad("packs", rule_id, f"{earlier.version} and {later.version} overlap")
     for procedure in procedures.values():
         for clock in (procedure.accept_clock, procedure.conclude_clock):
-            if clock and clock not in versions:
+            if clock and clock not in rules:
                 raise _bad("packs", procedure.id, f"unknown clock {clock}")
-    return Laws(versions, procedures, parse_notices(notices))
 
 
 def _convert(name: str, table: dict[str, Any], kind: type[_T]) -> _T:

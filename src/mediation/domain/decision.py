@@ -106,7 +106,7 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
 
     Raises NotPermitted when role or relation may not take it, Malformed when what it names is not there or not clear.
     """
-    action = Action(command.action)  # type: ignore[attr-defined]
+    action = Action(command.action)
     facts = case or Case(id="")
     handoff = _handoff(facts, action, command, actor)
     agreement = _agreement(facts, action, command)
@@ -117,11 +117,11 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
         _known("party", "当事人", number, len(facts.parties) if case else 10**4)
     stands = access.relation(case, leg, handoff, actor, world.orgs)
     if action is Action.REOPEN and getattr(command, "org", None):
-        org = world.orgs.get(str(command.org))  # type: ignore[attr-defined]
+        org = world.orgs.get(str(getattr(command, "org", "")))
         if org is None:
             raise Malformed(Reason("no_such_body", "承办单位不存在", "There is no such body"))
         stands = stands._replace(holder=org.id == actor.org, superior=actor.org in org.path)
-    found = access.capacity(action, actor, leg, stands, bool(command.on_behalf_of))
+    found = access.capacity(action, actor, leg, stands, on_behalf_of=bool(command.on_behalf_of))
     if found is None:
         raise access.refusal(action, actor)
     role, letter = found
@@ -142,7 +142,7 @@ def decide(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
 
 def settle_on(step: Step, world: World) -> Decision:
     """The second half of `decide`, on a step already permitted."""
-    action = Action(step.command.action)  # type: ignore[attr-defined]
+    action = Action(step.command.action)
     state = _ready(step, action)
     reasons = guards.refusals(step, action)
     if reasons:
@@ -205,10 +205,7 @@ def _offer(
     try:
         step = permit(case, command, actor, at, world)
         _ready(step, action)
-        if not required:
-            reasons = guards.refusals(step, action)
-        else:
-            reasons = tuple(guards.not_held(step, action))
+        reasons = guards.held(step, action) if required else guards.refusals(step, action)
     except (ActionUnavailable, Malformed) as refused:
         reasons = refused.reasons
     except MediationError:
@@ -303,7 +300,7 @@ def _codes(command: c.Command) -> dict[str, Any]:
     return kept
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, list):
         plain = [_plain(each) for each in value]
         return plain if all(each is not None for each in plain) else None

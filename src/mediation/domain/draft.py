@@ -83,19 +83,19 @@ class Draft:
         self._parts: dict[str, dict[int, dict[str, Any]]] = {}
         self._header: dict[str, Any] = {}
 
-    def put(self, part: str, number: int, /, **facts: Any) -> None:
+    def put(self, part: str, number: int, /, **facts: Any) -> None:  # noqa: ANN401 - facts of any part
         """Change facts of one part."""
         self._parts.setdefault(part, {}).setdefault(number, {"id": number}).update(facts)
         self.case = merge(self.case, {part: [{"id": number, **facts}]})
 
-    def add(self, part: str, /, **facts: Any) -> int:
+    def add(self, part: str, /, **facts: Any) -> int:  # noqa: ANN401 - facts of any part
         """Add a part, leaving out what equals its default; its number."""
         number = len(getattr(self.case, part)) + 1
         defaults = {field.name: field.default for field in structs.fields(PARTS[part])}
         self.put(part, number, **{name: value for name, value in facts.items() if value != defaults[name]})
         return number
 
-    def header(self, **facts: Any) -> None:
+    def header(self, **facts: Any) -> None:  # noqa: ANN401 - facts of any part
         """Change header facts."""
         assert facts.keys() <= HEADER  # noqa: S101 - a programming error, not an input
         self._header.update(facts)
@@ -116,7 +116,7 @@ class Draft:
         """Its procedure."""
         return self.step.laws.procedures.get(leg.procedure)
 
-    def open_leg(self, org: Organisation, procedure: Procedure, claims: Iterable[int], **facts: Any) -> int:
+    def open_leg(self, org: Organisation, procedure: Procedure, claims: Iterable[int], **facts: Any) -> int:  # noqa: ANN401 - facts of a leg
         """∅ → filed: a leg at a body, naming the claims of kinds its procedure takes."""
         kinds = procedure.claim_kinds
         number = self.add(

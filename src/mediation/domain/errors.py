@@ -20,12 +20,13 @@ from typing import NamedTuple
 
 
 class Reason(NamedTuple):
-    """Why something is refused: a stable code, the sentence in Chinese and English, and its legal basis."""
+    """Why something is refused: a stable code, the sentence in Chinese and English, its legal basis, and the guard."""
 
     code: str
     zh: str
     en: str
     basis: str = ""
+    guard: str = ""
 
 
 class MediationError(Exception):

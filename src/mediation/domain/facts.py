@@ -41,7 +41,7 @@ class Fact(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A frozen value; defaults are left out of its document."""
 
 
-class Organisation(Fact):
+class Organisation(Fact, frozen=True):
     """A body 单位. `path` holds its superiors, nearest first."""
 
     id: str
@@ -56,7 +56,7 @@ class Organisation(Fact):
     name_en: str = ""
 
 
-class Actor(Fact):
+class Actor(Fact, frozen=True):
     """Who acts: a person (or `clock`), for one body, in the roles held there."""
 
     person: str
@@ -64,7 +64,7 @@ class Actor(Fact):
     roles: tuple[Role, ...]
 
 
-class Party(Fact):
+class Party(Fact, frozen=True):
     """A party 当事人; name, number, phone and address are in the vault, their digest in the event."""
 
     id: int
@@ -76,7 +76,7 @@ class Party(Fact):
     successor_of: int = 0
 
 
-class Claim(Fact):
+class Claim(Fact, frozen=True):
     """A claim 诉求: what is settled, decided or dropped."""
 
     id: int
@@ -88,7 +88,7 @@ class Claim(Fact):
     state: ClaimState = ClaimState.OPEN
 
 
-class Leg(Fact):
+class Leg(Fact, frozen=True):
     """A leg 程序段: one procedure at one body. `via` is the hand-off that opened it, 0 if it was filed here."""
 
     id: int
@@ -140,7 +140,7 @@ class Leg(Fact):
         return bool(self.leader and self.handler and self.plan_due_on)
 
 
-class Handoff(Fact):
+class Handoff(Fact, frozen=True):
     """A hand-off 移交 from `from_leg` to the body `to_org`, where it may open `to_leg`."""
 
     id: int
@@ -182,7 +182,7 @@ class Handoff(Fact):
         return self.mode is Mode.WAITS and self.state in self.LIVE
 
 
-class Agreement(Fact):
+class Agreement(Fact, frozen=True):
     """An agreement 协议 hosted by a leg, on some claims, among some parties."""
 
     id: int
@@ -204,7 +204,7 @@ class Agreement(Fact):
         )
 
 
-class Obligation(Fact):
+class Obligation(Fact, frozen=True):
     """One thing promised in an agreement; owed by a party, or by a body that signed as third party."""
 
     id: int
@@ -217,7 +217,7 @@ class Obligation(Fact):
     done: bool = False
 
 
-class Clock(Fact):
+class Clock(Fact, frozen=True):
     """A clock 期限 under one version of a rule; `stood` counts days it stood still."""
 
     id: int
@@ -234,7 +234,7 @@ class Clock(Fact):
     stood: int = 0
 
 
-class Document(Fact):
+class Document(Fact, frozen=True):
     """A paper of the file: metadata only; its name is in the vault, its bytes wherever `ref` says."""
 
     id: int
@@ -244,7 +244,7 @@ class Document(Fact):
     leg: int = 0
 
 
-class Complaint(Fact):
+class Complaint(Fact, frozen=True):
     """A complaint 投诉 and its answer."""
 
     id: int
@@ -254,7 +254,7 @@ class Complaint(Fact):
     upheld: bool = False
 
 
-class Reference(Fact):
+class Reference(Fact, frozen=True):
     """A number of this dispute in another system."""
 
     id: int
@@ -262,7 +262,7 @@ class Reference(Fact):
     number: str = ""
 
 
-class Listing(Fact):
+class Listing(Fact, frozen=True):
     """A listing for supervision 挂牌 by a superior body."""
 
     id: int
@@ -271,7 +271,7 @@ class Listing(Fact):
     lifted: bool = False
 
 
-class Case(Fact):
+class Case(Fact, frozen=True):
     """A dispute. `version` is the `seq` of its last event, `head` that event's leaf hash."""
 
     id: str

@@ -85,14 +85,19 @@ EFFECTS: dict[Action, Callable[[Draft], None]] = {
 _GUARDS_OF = {row.action: row.guards for row in ROWS}
 
 
+def held(step: Step, action: Action) -> tuple[Reason, ...]:
+    """G12 (R3), asked before every action."""
+    return tuple(reason._replace(guard="G12") for reason in not_held(step, action))
+
+
 def refusals(step: Step, action: Action) -> tuple[Reason, ...]:
     """Every reason why this step may not be taken now: all guards are asked, none stops the others."""
-    found = list(not_held(step, action))
+    found = list(held(step, action))
     names = list(_GUARDS_OF[action])
     on_the_spot = action is Action.SETTLE and step.leg is not None and step.leg.state is LegState.FILED
     if on_the_spot:
         names += ["G1", "G2", "G3"]
     for name in names:
         if name in CHECKS:
-            found += CHECKS[name](step)
+            found += [reason._replace(guard=name) for reason in CHECKS[name](step)]
     return tuple(dict.fromkeys(found))

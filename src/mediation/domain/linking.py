@@ -173,7 +173,7 @@ def not_held(step: Step, action: Action) -> Iterator[Reason]:
     yield why(
         "leg_held",
         f"本程序段已由第{handoff.id}号移交（{handoff.link_up.zh}，{handoff.state.zh}）占用：请撤回移交或等待反馈",
-        f"The leg is held by hand-off {handoff.id} ({handoff.link_up}, {handoff.state}): recall it or wait for the answer",
+        f"Held by hand-off {handoff.id} ({handoff.link_up}, {handoff.state}): recall it or wait for the answer",
         "ONL-12",
     )
 
@@ -303,7 +303,7 @@ def recall(draft: Draft) -> None:
 
 
 def report(draft: Draft) -> None:
-    """反馈: the hand-off is answered; a pending agreement goes with the file, an entrusted leg lets go of its claims."""
+    """反馈: the hand-off is answered; a pending agreement goes with the file; an entrusted leg lets go of claims."""
     step = draft.step
     command, handoff = cast("c.Report", step.command), step.handoff
     if handoff is None:

@@ -113,7 +113,7 @@ def _home(states: Iterable[str], otherwise: str, extra: str = "") -> list[tuple[
     ]
 
 
-# action: (who, guards, basis, [(source, target, when)])
+# Per action: who, guards, basis, and the moves (source, target, when).
 _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     Action.FILE: ("P C", "G18", "LIM-12 PML-17", [(NONE, _F, "")]),
     Action.ACCEPT: ("C J M T", "G1 G2 G3", "PMR-20 PMR-24 CPL-126", _home([_F], _A)),
@@ -273,6 +273,9 @@ _AGENCIES = (
     "justice_office petition_office"
 )
 _ANY = " ".join(kind.value for kind in OrgKind if kind is not OrgKind.AUDIT_OFFICE)
+_WARNED = (
+    "police traffic_police health_authority labour_authority government county_centre people_committee justice_bureau"
+)
 _BEFORE = "filed accepted mediating unsettled"
 _LIVE = "filed accepted mediating suspended deciding settled unsettled"
 _ALWAYS = f"{_LIVE} ended"
@@ -334,8 +337,7 @@ _LINK_UPS: dict[LinkUp, tuple[str, str, str, str, bool, str, str, str, tuple[int
         "transfer_letter", (0, ""), "back", "performance", 0, "GAX-186",
     ),
     LinkUp.ALERT: (
-        "beside", _ALWAYS, _ANY, "police traffic_police health_authority labour_authority government county_centre "
-        "people_committee justice_bureau", False, "", "", "risk_report", (0, ""), "alarm", "receipt", 0, "PML-25 MED-28",
+        "beside", _ALWAYS, _ANY, f"{_WARNED}", False, "", "", "risk_report", (0, ""), "alarm", "receipt", 0, "PML-25 MED-28",
     ),
     LinkUp.PROSECUTION: (
         "waits", "deciding", "procuratorate", _COMMITTEES, True, "people", "both",

@@ -64,10 +64,11 @@ def change_parties(draft: Draft) -> None:
     known = {party.id for party in case.parties}
     if {*command.parties, command.representative or 1} - known:
         raise Malformed(why("no_such_party", "当事人编号不存在", "There is no such party"))
-    joined = []
     heir_of = command.parties[0] if command.change is PartyChange.SUCCEED else 0
-    for party in command.join:
-        joined.append(draft.add("parties", kind=party.kind, side=party.side, minor=party.minor, successor_of=heir_of))
+    joined = [
+        draft.add("parties", kind=party.kind, side=party.side, minor=party.minor, successor_of=heir_of)
+        for party in command.join
+    ]
     for number in command.parties:
         if command.change is PartyChange.REPRESENT:
             draft.put("parties", number, represented_by=command.representative or 0)

@@ -4,13 +4,13 @@ from enum import Enum, unique
 from typing import Self
 
 
-class Word(str, Enum):
+class Word(str, Enum):  # noqa: UP042 - StrEnum admits no labels beside the value
     """A code with its Chinese and English label; the code is what is stored and sent."""
 
     zh: str
     en: str
 
-    def __new__(cls, code: str, zh: str, en: str = "") -> Self:
+    def __new__(cls, code: str, zh: str = "", en: str = "") -> Self:
         word = str.__new__(cls, code)
         word._value_ = code
         word.zh = zh
