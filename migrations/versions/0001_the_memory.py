@@ -1,0 +1,194 @@
+"""The memory: reference data, cases, the history that only grows, the vault, the outbox and the feed.
+
+Revision ID: 0001
+Revises:
+"""
+
+from importlib.resources import files
+
+from alembic import op
+
+from mediation.domain.errors import MediationError
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+REFERENCE = """
+CREATE TABLE divisions (
+    code text PRIMARY KEY,
+    name text NOT NULL,
+    level text NOT NULL,
+    parent text REFERENCES divisions DEFERRABLE INITIALLY DEFERRED
+);
+CREATE TABLE organisations (
+    id uuid PRIMARY KEY,
+    code text NOT NULL UNIQUE,
+    name text NOT NULL,
+    name_en text NOT NULL DEFAULT '',
+    kind text NOT NULL,
+    tier text NOT NULL,
+    division text NOT NULL REFERENCES divisions,
+    speciality text NOT NULL DEFAULT '',
+    superior uuid REFERENCES organisations DEFERRABLE INITIALLY DEFERRED,
+    path uuid[] NOT NULL DEFAULT '{}',
+    active boolean NOT NULL DEFAULT true
+);
+COMMENT ON COLUMN organisations.path IS 'superiors, nearest first';
+CREATE INDEX organisations_path ON organisations USING gin (path);
+CREATE TABLE people (
+    id uuid PRIMARY KEY,
+    code text NOT NULL UNIQUE,
+    name text NOT NULL
+);
+CREATE TABLE memberships (
+    person uuid NOT NULL REFERENCES people,
+    org uuid NOT NULL REFERENCES organisations,
+    roles text[] NOT NULL,
+    PRIMARY KEY (person, org)
+);
+"""
+
+# No foreign key leads into `cases` or `events`: each row there is written by one statement that has just changed the
+# case, and the key's own trigger would lock that row a second time in every step.
+HISTORY = """
+CREATE TABLE case_numbers (
+    org uuid NOT NULL REFERENCES organisations,
+    year integer NOT NULL,
+    last integer NOT NULL,
+    PRIMARY KEY (org, year)
+);
+CREATE TABLE cases (
+    id uuid PRIMARY KEY,
+    number text NOT NULL UNIQUE,
+    version integer NOT NULL DEFAULT 0,
+    state text NOT NULL DEFAULT 'new',
+    tier text NOT NULL DEFAULT '',
+    track text NOT NULL DEFAULT '',
+    holder uuid,
+    category text NOT NULL DEFAULT '',
+    division text NOT NULL DEFAULT '',
+    risk text NOT NULL DEFAULT '',
+    due_on date,
+    filed_at timestamptz NOT NULL,
+    orgs uuid[] NOT NULL DEFAULT '{}',
+    past_orgs uuid[] NOT NULL DEFAULT '{}',
+    open_orgs uuid[] NOT NULL DEFAULT '{}',
+    inbound uuid[] NOT NULL DEFAULT '{}',
+    outbound uuid[] NOT NULL DEFAULT '{}',
+    refs text[] NOT NULL DEFAULT '{}',
+    facts json NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 80);
+COMMENT ON TABLE cases IS 'facts: the folded history, kept as written; every other column is there to be searched by';
+COMMENT ON COLUMN cases.orgs IS 'bodies that may read the case';
+COMMENT ON COLUMN cases.past_orgs IS 'bodies its history names and that may not read it: a returned offer';
+COMMENT ON COLUMN cases.open_orgs IS 'bodies with an open leg';
+COMMENT ON COLUMN cases.inbound IS 'bodies with a live hand-off to them';
+COMMENT ON COLUMN cases.outbound IS 'bodies with a live hand-off from them';
+CREATE INDEX cases_orgs ON cases USING gin (orgs);
+CREATE INDEX cases_refs ON cases USING gin (refs);
+CREATE TABLE events (
+    id uuid PRIMARY KEY,
+    case_id uuid NOT NULL,
+    seq integer NOT NULL,
+    bytes bytea NOT NULL,
+    UNIQUE (case_id, seq)
+);
+ALTER TABLE events ALTER COLUMN bytes SET STORAGE MAIN;
+CREATE TABLE event_keys (
+    caller uuid NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    event uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (caller, key)
+);
+COMMENT ON COLUMN event_keys.caller IS 'a person, or the nil UUID for the clock';
+CREATE TABLE outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event uuid NOT NULL
+);
+CREATE TABLE feed (
+    position bigint PRIMARY KEY,
+    event uuid NOT NULL UNIQUE
+);
+CREATE TABLE vault (
+    case_id uuid NOT NULL,
+    subject integer NOT NULL,
+    digest text NOT NULL,
+    name text NOT NULL,
+    sealed bytea NOT NULL,
+    blind bytea,
+    PRIMARY KEY (case_id, digest)
+);
+COMMENT ON COLUMN vault.subject IS 'the party whose words these are, 0 for the text of the case';
+CREATE INDEX vault_blind ON vault (blind) WHERE blind IS NOT NULL;
+CREATE TABLE vault_keys (
+    case_id uuid NOT NULL,
+    subject integer NOT NULL,
+    wrapped bytea NOT NULL,
+    PRIMARY KEY (case_id, subject)
+);
+CREATE TABLE disclosures (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    person uuid NOT NULL,
+    org uuid NOT NULL,
+    request uuid NOT NULL,
+    case_id uuid NOT NULL,
+    purpose text NOT NULL,
+    fields text[] NOT NULL
+);
+"""
+
+GROWS_ONLY = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of % is refused: it only grows', TG_OP, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON disclosures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+"""
+
+GRANTS = """
+GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
+GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases TO mediation_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, vault, vault_keys TO mediation_app;
+GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
+GRANT SELECT, INSERT ON events, disclosures TO mediation_app;
+GRANT INSERT ON outbox TO mediation_app;
+GRANT SELECT ON feed TO mediation_app;
+GRANT SELECT ON events TO mediation_log;
+GRANT SELECT, DELETE ON outbox TO mediation_log;
+GRANT SELECT, INSERT ON feed TO mediation_log;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO mediation_reader;
+"""
+
+
+class HistoryKept(MediationError):
+    """A downgrade would drop events."""
+
+    code = "history_kept"
+    zh = "数据库中已有事件，拒绝降级：历史不可删除"
+    en = "The database holds events; a downgrade would drop them, and is refused"
+
+
+def upgrade() -> None:
+    for statements in (REFERENCE, HISTORY, GROWS_ONLY, GRANTS):
+        op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
+    hot = files("mediation.store").joinpath("hot.sql").read_text("utf-8")
+    op.get_bind().exec_driver_sql(hot.replace("%", "%%"))
+
+
+def downgrade() -> None:
+    if op.get_bind().exec_driver_sql("SELECT EXISTS (SELECT FROM events)").scalar():
+        raise HistoryKept
+    op.execute("""
+        DROP FUNCTION read_case, write_step, open_case, prepare_filing, integrate, disclose;
+        DROP TABLE disclosures, vault_keys, vault, feed, outbox, event_keys, events, cases, case_numbers,
+            memberships, people, organisations, divisions;
+        DROP FUNCTION refuse_change;
+    """)

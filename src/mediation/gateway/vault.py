@@ -1,0 +1,300 @@
+"""The vault: personal values and free text sealed under a key per party, answered masked, known outside by digests.
+
+Disclosures are those of RFC 9901 §4.2: base64url of the JSON `[salt, name, value]`, digest = base64url(SHA-256(that)).
+A party is one disclosure `party_<n>` whose value holds the digests of its own fields; the words of a step are one
+disclosure `text`. What belongs together is sealed together with AES-256-GCM under a data key of its own subject (the
+party's number, 0 for the text of the case), which is wrapped by a key that stays outside the database.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import unicodedata
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from mediation.domain.commands import Accept, ChangeParties, Command, File, PartyIn, Prepare, Settle
+from mediation.domain.errors import BrokenTrail, MediationError, Reason
+from mediation.domain.facts import Case
+
+TEXT = 0
+"""The subject of a case's own text; parties are numbered from 1."""
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_SALT_BYTES = 16
+_CODE_LENGTH = 8
+# Values no longer than these would be told by the ends that a mask leaves.
+_SHORT_NUMBER, _SHORT_PHONE, _SHORT_ADDRESS = 11, 10, 9
+_FIELDS = ("name", "id_number", "phone", "address")
+
+
+class BadKeyFile(MediationError):
+    """The key file is not what it should be; nothing sealed with it could be opened."""
+
+    code = "bad_key_file"
+    zh = "密钥文件不可用"
+    en = "The key file cannot be used"
+
+
+class Sealed(NamedTuple):
+    """A sealed value, ready to be stored: see `store.append.SealedRow`, whose order this is."""
+
+    subject: int
+    digest: str
+    name: str
+    sealed: bytes
+    blind: bytes
+    wrapped: bytes
+
+
+class SealedStep(NamedTuple):
+    """What a command becomes: digests of its parties in order, of its words (at most one), and the rows to store."""
+
+    parties: tuple[str, ...]
+    others: tuple[str, ...]
+    rows: tuple[Sealed, ...]
+
+
+class Vault:
+    """Seals, opens and recognises personal values under the key of one key file."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != _KEY_BYTES:
+            raise BadKeyFile
+        self._wrapping = AESGCM(_derived(key, b"wrap"))
+        self._blinding = _derived(key, b"blind")
+        self._coding = _derived(key, b"case-code")
+        self.request_secret = _derived(key, b"request")
+        """The key under which requests are hashed, so that a stored hash says nothing of a body."""
+
+    def seal(self, case_id: str, command: Command, before: Case | None, text_key: bytes = b"") -> SealedStep:
+        """Seal what is personal in a command. `text_key`: the wrapped key of the case's text, or empty."""
+        rows: list[Sealed] = []
+        first = len(before.parties) + 1 if before else 1
+        for number, party in enumerate(_parties(command), first):
+            rows.append(
+                self._sealed(
+                    case_id, number, f"party_{number}", _party_disclosures(number, party), self.blind_of(party)
+                )
+            )
+        parties = tuple(row.digest for row in rows)
+        words = _words(command, before)
+        if words:
+            row = self._sealed(case_id, TEXT, "text", [_disclosure("text", words)], b"", text_key)
+            return SealedStep(parties, (row.digest,), (*rows, row))
+        return SealedStep(parties, (), tuple(rows))
+
+    def open(self, case_id: str, row: Sealed) -> dict[str, Any]:
+        """The plain value of a row whose `wrapped` is its data key: a party's fields and kind, or a step's words.
+
+        Raises BrokenTrail where the row does not match its digest or was sealed for another case or subject.
+        """
+        bound = f"{case_id}|{row.subject}"
+        try:
+            key = AESGCM(self._decrypted(self._wrapping, row.wrapped, bound))
+            disclosures = json.loads(self._decrypted(key, row.sealed, f"{bound}|{row.digest}"))
+        except InvalidTag as found:
+            said = Reason("vault_row", f"保险库中 {row.name} 无法解开", f"The vault's {row.name} cannot be opened")
+            raise BrokenTrail(said) from found
+        return _opened(row.digest, disclosures)
+
+    def blind(self, value: str) -> bytes:
+        """A keyed hash (16 bytes) by which equal values are found without being known; spelling is evened out."""
+        return _hmac(self._blinding, _even(value).encode())[:16]
+
+    def blind_of(self, party: PartyIn) -> bytes:
+        """The blind index of a party: name and identity number together."""
+        return self.blind(f"{_even(party.name)}|{_even(party.id_number or '')}")
+
+    def case_code(self, case_id: str, number: str) -> str:
+        """The code printed on a party's papers: whoever shows it may file a further leg of the case."""
+        tag = base64.b32encode(_hmac(self._coding, case_id.encode())).decode()[:_CODE_LENGTH]
+        return f"{number}-{tag}"
+
+    def opens(self, code: str, case_id: str, number: str) -> bool:
+        """Whether this is the case's code."""
+        return hmac.compare_digest(code.upper().encode(), self.case_code(case_id, number).upper().encode())
+
+    def _sealed(
+        self, case_id: str, subject: int, name: str, disclosures: list[str], blind: bytes, wrapped: bytes = b""
+    ) -> Sealed:
+        bound = f"{case_id}|{subject}"
+        key = self._decrypted(self._wrapping, wrapped, bound) if wrapped else secrets.token_bytes(_KEY_BYTES)
+        digest = _digest(disclosures[0])
+        sealed = _encrypted(AESGCM(key), json.dumps(disclosures).encode(), f"{bound}|{digest}")
+        return Sealed(subject, digest, name, sealed, blind, b"" if wrapped else _encrypted(self._wrapping, key, bound))
+
+    @staticmethod
+    def _decrypted(cipher: AESGCM, data: bytes, bound: str) -> bytes:
+        return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], bound.encode())
+
+
+def key_from(path: Path) -> bytes:
+    """The 32 bytes of a key file, made (mode 0600) where there is none. Raises BadKeyFile."""
+    with suppress(FileExistsError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(_KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)  # fails where another was first: a key file is never written over, never half there
+        finally:
+            draft.unlink()
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise BadKeyFile(
+            zh=f"密钥文件 {path} 应为 {_KEY_BYTES} 字节", en=f"The key file {path} must hold {_KEY_BYTES} bytes"
+        )
+    return key
+
+
+def split_code(code: str) -> str:
+    """The case number in a case code; empty if it is none."""
+    number, _, tag = code.upper().rpartition("-")
+    return number if len(tag) == _CODE_LENGTH else ""
+
+
+def masked(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """An opened value as an answer shows it: fields of a party masked, words told by their length alone."""
+    if name == "text":
+        return {part: _told(words) for part, words in value.items()}
+    legal = value.get("kind") == "legal"
+    shown = {
+        "name": mask_body if legal else mask_name,
+        "id_number": mask_number,
+        "phone": mask_phone,
+        "address": mask_address,
+    }
+    return {field: shown[field](text) if field in shown else text for field, text in value.items()}
+
+
+def mask_name(name: str) -> str:
+    """张三丰 → 张**, 买买提·吐尔逊 → 买**·***: the first character, and how it is built."""
+    return name[:1] + "".join(c if c in "·•・. " else "*" for c in name[1:])
+
+
+def mask_body(name: str) -> str:
+    """A body's name: its first two characters and its last four; shorter names keep less."""
+    tail = min(4, len(name) // 3)
+    return _middle(name, min(2, len(name) // 3), tail)
+
+
+def mask_number(number: str) -> str:
+    """330102199001011234 → 330***********1234."""
+    return _middle(number, 3, 4) if len(number) > _SHORT_NUMBER else _middle(number, 1, 1)
+
+
+def mask_phone(number: str) -> str:
+    """13812341234 → 138****1234."""
+    return _middle(number, 3, 4) if len(number) > _SHORT_PHONE else _middle(number, 0, 2)
+
+
+def mask_address(address: str) -> str:
+    """The first six characters, which tell the region, and no length."""
+    return address[: 6 if len(address) > _SHORT_ADDRESS else 2] + "***"
+
+
+def _middle(text: str, head: int, tail: int) -> str:
+    if len(text) <= head + tail:
+        return "*" * len(text)
+    return text[:head] + "*" * (len(text) - head - tail) + text[len(text) - tail :]
+
+
+def _told(words: object) -> object:
+    if isinstance(words, dict):
+        return {part: _told(text) for part, text in words.items()}
+    return "*" * min(len(str(words)), 8)
+
+
+def _parties(command: Command) -> Sequence[PartyIn]:
+    if isinstance(command, File):
+        return command.parties
+    return command.join if isinstance(command, ChangeParties) else ()
+
+
+def _party_disclosures(number: int, party: PartyIn) -> list[str]:
+    inner = [_disclosure(field, value) for field in _FIELDS if (value := getattr(party, field))]
+    value = {"_sd": sorted(_digest(disclosure) for disclosure in inner), "kind": party.kind.value}
+    return [_disclosure(f"party_{number}", value), *inner]
+
+
+def _words(command: Command, before: Case | None) -> dict[str, Any]:
+    """The free text of a command; claims, obligations and documents by the number they get in the case."""
+    words: dict[str, Any] = {}
+    if command.text:
+        words["text"] = command.text
+    claims = command.claim if isinstance(command, File) else []
+    promises = command.obligations if isinstance(command, Settle) else []
+    numbered = {
+        "claims": _numbered([claim.text for claim in claims], len(before.claims) if before else 0),
+        "obligations": _numbered([promise.text for promise in promises], len(before.obligations) if before else 0),
+        "documents": _numbered([paper.name for paper in command.documents], len(before.documents) if before else 0),
+    }
+    words |= {part: texts for part, texts in numbered.items() if texts}
+    plan = command.plan if isinstance(command, Prepare) else command.prepare if isinstance(command, Accept) else None
+    return words | {"plan": plan.plan} if plan else words
+
+
+def _numbered(texts: Sequence[str | None], already: int) -> dict[str, str]:
+    return {str(number): text for number, text in enumerate(texts, already + 1) if text}
+
+
+def _opened(digest: str, disclosures: Sequence[str]) -> dict[str, Any]:
+    outer, *inner = disclosures
+    known = {_digest(disclosure): disclosure for disclosure in inner}
+    value: dict[str, Any] = json.loads(_unbase64(outer))[2]
+    committed = value.pop("_sd", [])
+    if _digest(outer) != digest or sorted(known) != committed:
+        said = Reason("vault_digest", "保险库内容与摘要不符", "The vault's content does not match its digest")
+        raise BrokenTrail(said)
+    for disclosure in inner:
+        _, name, text = json.loads(_unbase64(disclosure))
+        value[name] = text
+    return value
+
+
+def _disclosure(name: str, value: object) -> str:
+    salt = _base64(secrets.token_bytes(_SALT_BYTES))
+    return _base64(json.dumps([salt, name, value], ensure_ascii=False).encode())
+
+
+def _digest(disclosure: str) -> str:
+    return _base64(hashlib.sha256(disclosure.encode("ascii")).digest())
+
+
+def _encrypted(cipher: AESGCM, data: bytes, bound: str) -> bytes:
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, data, bound.encode())
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unbase64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _even(value: str) -> str:
+    """One spelling of a value: full-width forms, case, spaces and punctuation evened out."""
+    return "".join(c for c in unicodedata.normalize("NFKC", value).casefold() if c.isalnum() or c == "|")
+
+
+def _derived(key: bytes, use: bytes) -> bytes:
+    return _hmac(key, b"mediation|" + use)
+
+
+def _hmac(key: bytes, value: bytes) -> bytes:
+    return hmac.digest(key, value, "sha256")

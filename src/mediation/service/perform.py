@@ -1,0 +1,162 @@
+"""Every change to every case, by person, court system or clock, is one call of `perform`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from uuid_utils import uuid7
+
+from mediation.domain.commands import Absorb, Command, File, Merge
+from mediation.domain.deadlines import Laws
+from mediation.domain.decision import Digests, World, named_orgs, permit, settle_on
+from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
+from mediation.domain.events import Event, evolve
+from mediation.domain.facts import Case, Instant
+from mediation.domain.vocabulary import Side
+from mediation.gateway.vault import SealedStep, Vault, split_code
+from mediation.store.append import Context, Filing, Memory, Replay, SealedRow, Seen
+
+__all__ = ["Context", "House", "Request", "instant", "perform"]
+
+DUPLICATE_DAYS = 30
+_TRIES = 3
+_SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+class House(NamedTuple):
+    """What the corridor stands on."""
+
+    memory: Memory
+    laws: Laws
+    vault: Vault
+
+
+class Request(NamedTuple):
+    """One request: who asks, when (server's clock), under which idempotency key, about which version of the case.
+
+    `fingerprint` is a keyed hash of what the key is bound to; `key` is empty for none, `if_version` None where the
+    caller need not know the case.
+    """
+
+    context: Context
+    at: Instant
+    key: str = ""
+    fingerprint: bytes = b""
+    if_version: int | None = None
+
+
+async def perform(house: House, request: Request, case_id: str | None, command: Command) -> Event:
+    """Take a step, or open a case (`case_id` None): the event, durable before anyone hears of it.
+
+    Raises, in this order: NotPermitted and OrganisationRequired (no standing at all), NotFound, KeyReused,
+    NotPermitted and Malformed, StaleVersion, ActionUnavailable and GuardRefused; KeyInFlight and StaleVersion when
+    somebody else was first.
+    """
+    if case_id is not None or not isinstance(command, File) or command.case_code is None:
+        return await _step(house, request, case_id, command)
+    found = await _case_of(house, command.case_code)
+    for _ in range(_TRIES - 1):  # who shows a case code names no version, so a conflict is no news to them
+        try:
+            return await _step(house, request, found, command, by_code=True)
+        except StaleVersion:
+            continue
+    return await _step(house, request, found, command, by_code=True)
+
+
+async def _step(
+    house: House, request: Request, case_id: str | None, command: Command, *, by_code: bool = False
+) -> Event:
+    context, memory = request.context, house.memory
+    seen = await memory.read_case(context, case_id, request.key, named_orgs(command), by_code=by_code)
+    case = seen.case
+    if case is None and case_id is not None:
+        raise NotFound
+    if seen.replay:
+        return _replayed(request, seen.replay)
+    at = instant(request.at, case)
+    world = World(house.laws, seen.orgs, other=await _other(house, request, command))
+    step = permit(case, command, seen.actor, at, world)
+    if case and request.if_version not in {None, case.version}:
+        raise StaleVersion
+    target = case_id or str(uuid7())
+    if case is None and isinstance(command, File):
+        filing = await _filing(house, request, seen, command, at)
+        number = f"{seen.orgs[seen.actor.org].code}-{_shanghai(at).year}-{filing.number:06}"
+        world = world._replace(case_number=number, similar=filing.similar)
+        step = step._replace(case_number=number)
+    sealed = house.vault.seal(target, command, case, seen.text_key)
+    decision = settle_on(step, world._replace(digests=Digests(sealed.parties, sealed.others)))
+    event = decision.event(case, event_id=str(uuid7()), case_id=target, request_id=context.request)
+    try:
+        await memory.write_step(
+            context,
+            event,
+            event.canonical(),
+            evolve(case, event),
+            sealed=_rows(sealed),
+            key=request.key,
+            fingerprint=request.fingerprint,
+        )
+    except Conflict:
+        # Perhaps it was this very request, sent twice: then its answer is there by now.
+        again = await memory.read_case(context, None, request.key) if request.key else None
+        if again is None or again.replay is None:
+            raise
+        return _replayed(request, again.replay)
+    return event
+
+
+def instant(now: Instant, case: Case | None) -> Instant:
+    """The instant of a step: now, but never at or before the case's previous event."""
+    if case is None or now > case.at:
+        return now
+    later = datetime.fromisoformat(case.at) + timedelta(microseconds=1)
+    return later.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _replayed(request: Request, replay: Replay) -> Event:
+    if replay.fingerprint != request.fingerprint:
+        raise KeyReused
+    return replay.event
+
+
+async def _other(house: House, request: Request, command: Command) -> Case | None:
+    """The other case that a command names, as far as the caller may see it."""
+    match command:
+        case Merge(into=other) | Absorb(case=other) | File(successor_of=other) if other is not None:
+            return (await house.memory.read_case(request.context, str(other))).case
+        case _:
+            return None
+
+
+async def _case_of(house: House, code: str) -> str:
+    number = split_code(code)
+    case_id = await house.memory.case_numbered(number) if number else None
+    if case_id is None or not house.vault.opens(code, case_id, number):
+        raise Malformed(Reason("bad_case_code", "案件码无效", "This is no case code"))
+    return case_id
+
+
+async def _filing(house: House, request: Request, seen: Seen, command: File, at: Instant) -> Filing:
+    local = _shanghai(at)
+    sides: dict[Side, Sequence[bytes]] = {
+        side: [house.vault.blind_of(party) for party in command.parties if party.side is side]
+        for side in (Side.APPLICANT, Side.RESPONDENT)
+    }
+    return await house.memory.prepare_filing(
+        request.context,
+        seen.actor,
+        local.year,
+        command.division or "",
+        local - timedelta(days=DUPLICATE_DAYS),
+        (sides[Side.APPLICANT], sides[Side.RESPONDENT]),
+    )
+
+
+def _rows(sealed: SealedStep) -> list[SealedRow]:
+    return [SealedRow(*row) for row in sealed.rows]
+
+
+def _shanghai(at: Instant) -> datetime:
+    return datetime.fromisoformat(at).astimezone(_SHANGHAI)

@@ -1,0 +1,208 @@
+"""The registry: laws from the package's files; divisions, organisations and people from CSV, checked before loaded."""
+
+import csv
+import io
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from mediation.domain.deadlines import Laws, parse_laws
+from mediation.domain.errors import Malformed, Reason
+from mediation.domain.vocabulary import Category, OrgKind, Role, Tier, Word
+from mediation.store import bodies
+from mediation.store.bodies import AsyncEngine, Person
+
+NOTICES = "workday_exceptions_2004_2026.csv"
+LEVELS = ("province", "city", "county", "township", "village")
+
+_NAMESPACE = uuid.UUID("6f3c1c52-7a0e-4f5e-9b0d-2a6d8a1f4c10")
+_MOST_REASONS = 50
+
+
+class ImportRefused(Malformed):
+    """A file was not loaded; each reason names a line."""
+
+    code = "import_refused"
+    zh = "文件有误，未导入任何内容"
+    en = "The file has errors; nothing was imported"
+
+
+class _Line(NamedTuple):
+    number: int
+    fields: dict[str, str]
+
+
+class _Check:
+    """Collects what is wrong with a file, by line."""
+
+    def __init__(self) -> None:
+        self.reasons: list[Reason] = []
+
+    def wrong(self, line: int, zh: str, en: str) -> None:
+        self.reasons.append(Reason("bad_line", f"第{line}行：{zh}", f"Line {line}: {en}"))
+
+    def unknown(self, line: _Line, field: str, known: Callable[[str], bool]) -> None:
+        value = line.fields[field]
+        if not known(value):
+            self.wrong(line.number, f"{field} “{value}” 不存在", f"{field} {value!r} is unknown")
+
+    def refuse(self) -> None:
+        if self.reasons:
+            raise ImportRefused(*self.reasons[:_MOST_REASONS])
+
+
+@cache
+def load_laws() -> Laws:
+    """The laws of the package: every rule pack and the published working-day notices. Read once."""
+    package = files("mediation")
+    packs = {
+        pack.name: pack.read_text("utf-8")
+        for pack in sorted(package.joinpath("domain/rules").iterdir(), key=lambda pack: pack.name)
+        if pack.name.endswith(".toml")
+    }
+    return parse_laws(packs, package.joinpath("data", NOTICES).read_text("utf-8"))
+
+
+def org_id(code: str) -> str:
+    """The id of the organisation of this code: the same in every import."""
+    return str(uuid.uuid5(_NAMESPACE, f"organisation:{code}"))
+
+
+def person_id(code: str) -> str:
+    """The id of the person of this code: the same in every import."""
+    return str(uuid.uuid5(_NAMESPACE, f"person:{code}"))
+
+
+async def person_by(engine: AsyncEngine, said: str) -> Person | None:
+    """The person of this code or id, with memberships; None if there is none."""
+    return await bodies.find_person(engine, said)
+
+
+async def import_divisions(engine: AsyncEngine, text: str) -> int:
+    """Load divisions from CSV `code,level,name,parent_code`: how many. Raises ImportRefused, and loads nothing."""
+    check = _Check()
+    lines = _lines(text, ("code", "level", "name", "parent_code"), check)
+    _distinct(lines, ("code",), check)
+    codes = {line.fields["code"] for line in lines}
+    known = codes | await bodies.known_divisions(engine, (line.fields["parent_code"] for line in lines))
+    for line in lines:
+        check.unknown(line, "level", LEVELS.__contains__)
+        if line.fields["parent_code"]:
+            check.unknown(line, "parent_code", known.__contains__)
+        _filled(line, ("code", "name"), check)
+    check.refuse()
+    rows = [
+        {"code": f["code"], "name": f["name"], "level": f["level"], "parent": f["parent_code"] or None}
+        for _, f in lines
+    ]
+    await bodies.put(engine, divisions=rows)
+    return len(rows)
+
+
+async def import_organisations(engine: AsyncEngine, text: str) -> int:
+    """Load organisations from CSV `code,name,name_en,kind,tier,division,speciality,superior`: how many.
+
+    `superior` is the code of a body in the file or already known. Raises ImportRefused, and loads nothing.
+    """
+    check = _Check()
+    columns = ("code", "name", "name_en", "kind", "tier", "division", "speciality", "superior")
+    lines = _lines(text, columns, check)
+    _distinct(lines, ("code",), check)
+    divisions = await bodies.known_divisions(engine, (line.fields["division"] for line in lines))
+    above = await bodies.superiors(engine) | {line.fields["code"]: line.fields["superior"] for line in lines}
+    for line in lines:
+        _filled(line, ("code", "name"), check)
+        check.unknown(line, "kind", _codes(OrgKind).__contains__)
+        check.unknown(line, "tier", _codes(Tier).__contains__)
+        check.unknown(line, "division", divisions.__contains__)
+        check.unknown(line, "speciality", {"", *_codes(Category)}.__contains__)
+        check.unknown(line, "superior", {"", *above}.__contains__)
+        if _circular(line.fields["code"], above):
+            check.wrong(line.number, "上级关系成环", "its superiors go round in a circle")
+    check.refuse()
+    rows = [
+        {
+            "id": org_id(f["code"]),
+            **{name: f[name] for name in columns if name != "superior"},
+            "superior": org_id(f["superior"]) if f["superior"] else None,
+        }
+        for _, f in lines
+    ]
+    await bodies.put(engine, organisations=rows)
+    return len(rows)
+
+
+async def import_people(engine: AsyncEngine, text: str) -> int:
+    """Load people from CSV `person_code,name,org_code,roles`, a line a membership: how many lines.
+
+    Roles are separated by `|`. Raises ImportRefused, and loads nothing.
+    """
+    check = _Check()
+    lines = _lines(text, ("person_code", "name", "org_code", "roles"), check)
+    _distinct(lines, ("person_code", "org_code"), check)
+    orgs = await bodies.superiors(engine)
+    names: dict[str, str] = {}
+    for line in lines:
+        _filled(line, ("person_code", "name", "roles"), check)
+        check.unknown(line, "org_code", orgs.__contains__)
+        for role in line.fields["roles"].split("|"):
+            if role not in _codes(Role) or role == Role.CLOCK.value:
+                check.wrong(line.number, f"角色 “{role}” 不存在", f"role {role!r} is unknown")
+        if names.setdefault(line.fields["person_code"], line.fields["name"]) != line.fields["name"]:
+            check.wrong(line.number, "同一人员代码有两个姓名", "one person code has two names")
+    check.refuse()
+    people = [{"id": person_id(code), "code": code, "name": name} for code, name in names.items()]
+    memberships = [
+        {"person": person_id(f["person_code"]), "org": org_id(f["org_code"]), "roles": f["roles"].split("|")}
+        for _, f in lines
+    ]
+    await bodies.put(engine, people=people, memberships=memberships)
+    return len(memberships)
+
+
+def _lines(text: str, columns: Sequence[str], check: _Check) -> list[_Line]:
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+    header = next(reader, [])
+    if header != list(columns):
+        check.wrong(1, f"表头须为 {','.join(columns)}", f"the header must be {','.join(columns)}")
+        check.refuse()
+    return list(_rows(reader, columns, check))
+
+
+def _rows(reader: Any, columns: Sequence[str], check: _Check) -> Iterator[_Line]:  # noqa: ANN401  # csv's reader has no public type
+    for values in reader:
+        if len(values) == len(columns):
+            yield _Line(reader.line_num, dict(zip(columns, (value.strip() for value in values), strict=True)))
+        elif values:
+            number = len(values)
+            check.wrong(
+                reader.line_num, f"应有{len(columns)}列，实为{number}列", f"{number} fields, not {len(columns)}"
+            )
+
+
+def _distinct(lines: Sequence[_Line], key: Sequence[str], check: _Check) -> None:
+    seen: dict[tuple[str, ...], int] = {}
+    for line in lines:
+        first = seen.setdefault(tuple(line.fields[name] for name in key), line.number)
+        if first != line.number:
+            check.wrong(line.number, f"与第{first}行重复", f"says again what line {first} says")
+
+
+def _filled(line: _Line, names: Sequence[str], check: _Check) -> None:
+    for name in names:
+        if not line.fields[name]:
+            check.wrong(line.number, f"{name} 为空", f"{name} is empty")
+
+
+def _circular(code: str, above: dict[str, str]) -> bool:
+    seen = {code}
+    while (code := above.get(code, "")) and code not in seen:
+        seen.add(code)
+    return bool(code)
+
+
+@cache
+def _codes(word: type[Word]) -> frozenset[str]:
+    return frozenset(str(member.value) for member in word)

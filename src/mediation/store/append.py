@@ -1,0 +1,255 @@
+"""The one write to a case, and the reads that go before it: calls of the functions of hot.sql, each a round trip."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias, cast
+
+import msgspec
+import psycopg
+from psycopg.errors import UniqueViolation
+from psycopg_pool import AsyncConnectionPool
+
+from mediation.domain.errors import KeyInFlight, Malformed, MediationError, NotPermitted, Reason, StaleVersion
+from mediation.domain.events import Event, dump, load, parse
+from mediation.domain.facts import Actor, Case, Organisation
+from mediation.domain.vocabulary import Role
+from mediation.store.tables import columns_of
+
+CLOCK = "clock"
+CLOCK_CALLER = "00000000-0000-0000-0000-000000000000"
+
+Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+
+class OrganisationRequired(Malformed):
+    """The person acts for several bodies and did not say for which."""
+
+    code = "organisation_required"
+    zh = "您任职于多个单位，请用 Acting-For 指明代表哪个单位"
+    en = "You act for several bodies: say which with Acting-For"
+
+
+class Context(NamedTuple):
+    """Who asks: a person's id (or `clock`), the body acted for ("" if not said) and the id of the request."""
+
+    person: str
+    acting_for: str
+    request: str
+
+    @property
+    def caller(self) -> str:
+        """The person as the database knows it: the clock is the nil UUID."""
+        return CLOCK_CALLER if self.person == CLOCK else self.person
+
+
+class Replay(NamedTuple):
+    """What was answered under this key: to which request (its keyed hash), and with which event."""
+
+    fingerprint: bytes
+    event: Event
+
+
+class Seen(NamedTuple):
+    """What a reader may know: the case (None when absent or invisible), themselves, the bodies, an earlier answer.
+
+    `text_key` is the wrapped data key of the case's own text, empty where there is none yet.
+    """
+
+    case: Case | None
+    actor: Actor
+    orgs: dict[str, Organisation]
+    replay: Replay | None
+    text_key: bytes = b""
+
+
+class SealedRow(NamedTuple):
+    """A sealed value of `subject` (a party's number, 0 for the case's text), its digest, name and ciphertext.
+
+    `blind` is its blind index, empty for none; `wrapped` the data key, wrapped, where that key is new.
+    """
+
+    subject: int
+    digest: str
+    name: str
+    sealed: bytes
+    blind: bytes
+    wrapped: bytes
+
+
+class Filing(NamedTuple):
+    """What a filing needs beforehand: a fresh number of the body and year, and likely duplicates (case ids)."""
+
+    number: int
+    similar: tuple[str, ...]
+
+
+class Memory:
+    """The hot path's door to the database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def read_case(
+        self,
+        context: Context,
+        case_id: str | None = None,
+        key: str = "",
+        named: Sequence[str] = (),
+        *,
+        by_code: bool = False,
+    ) -> Seen:
+        """What the caller may see of a case, who they are, and what was answered under `key`, in one round trip.
+
+        `named` are further bodies to read; `by_code` says that the case code was shown and checked, so that the case
+        is read though the caller's body is not named by it.
+        Raises: OrganisationRequired; NotPermitted, for who is no member of the body named, or of any.
+        """
+        row = await self._call(
+            _READ,
+            (context.caller, context.acting_for or None, context.request, case_id, key or None, _array(named), by_code),
+        )
+        standing, org, roles, facts, orgs, text_key, fingerprint, event = row
+        if standing != "ok":
+            raise _no_standing(standing)
+        actor = Actor(person=context.person, org=org, roles=tuple(_ROLES[role] for role in roles.split()))
+        return Seen(
+            load(facts) if facts else None,
+            actor,
+            {body.id: body for body in _ORGANISATIONS.decode(orgs)} if orgs else {},
+            Replay(fingerprint, parse(event)) if event else None,
+            text_key or b"",
+        )
+
+    async def case_numbered(self, number: str) -> str | None:
+        """The id of the case of that number, seen by nobody but the check of a case code."""
+        row = await self._one("SELECT id::text FROM cases WHERE number = %s", (number,))
+        return row[0] if row else None
+
+    async def prepare_filing(
+        self,
+        context: Context,
+        actor: Actor,
+        year: int,
+        division: str,
+        since: datetime,
+        blinds: tuple[Sequence[bytes], Sequence[bytes]],
+    ) -> Filing:
+        """A fresh number, and the visible cases of the division filed since then with parties of both sides in common.
+
+        `blinds` are the blind indexes of the applicants and of the respondents.
+        """
+        number, similar = await self._call(
+            _FILING,
+            (context.caller, actor.org, context.request, year, division, since, list(blinds[0]), list(blinds[1])),
+        )
+        return Filing(number, tuple(str(case_id) for case_id in similar))
+
+    async def write_step(
+        self,
+        context: Context,
+        event: Event,
+        canonical: bytes,
+        after: Case,
+        *,
+        sealed: Sequence[SealedRow] = (),
+        key: str = "",
+        fingerprint: bytes = b"",
+    ) -> None:
+        """Append an event and what it made of the case, all or nothing, durable on return; one round trip.
+
+        Raises: StaleVersion, when the case has moved on; KeyInFlight, when the key was used in the meantime.
+        """
+        columns = columns_of(after)
+        step = (
+            context.caller,
+            event.org or None,
+            event.request,
+            event.case,
+            event.seq - 1,
+            event.event,
+            canonical,
+            key or None,
+            fingerprint or None,
+            _json(sealed),
+            dump(after).decode(),
+            *columns[:8],
+            *(_array(values) for values in columns[8:]),
+        )
+        try:
+            if event.seq == 1:
+                (written,) = await self._call(_OPEN, (after.number, event.at, *step))
+            else:
+                (written,) = await self._call(_WRITE, step)
+        except UniqueViolation as found:
+            if found.diag.table_name == "event_keys":
+                raise KeyInFlight from found
+            raise
+        if not written:
+            raise StaleVersion
+
+    async def disclose(self, context: Context, actor: Actor, case_id: str, purpose: str, fields: Sequence[str]) -> None:
+        """Write down who is about to be shown which plain values of a case, and what for. Durable on return."""
+        await self._call(_DISCLOSE, (context.caller, actor.org, context.request, case_id, purpose, _array(fields)))
+
+    async def _one(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        connection = await self._pool.getconn()
+        try:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(call, values)
+            return cast("tuple[Any, ...] | None", await cursor.fetchone())
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _call(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        row = await self._one(call, values)
+        assert row is not None  # noqa: S101  # a function with OUT parameters always gives one row
+        return row
+
+
+async def integrate(connection: psycopg.AsyncConnection[Any], limit: int = 2000) -> int:
+    """Give up to `limit` committed events their positions in the feed: how many, or -1 when another is at it."""
+    row = await (await connection.execute("SELECT integrate(%s)", (limit,))).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _array(values: Iterable[str]) -> str:
+    """A PostgreSQL array as text: psycopg is slower at lists than at strings."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+
+def _json(rows: Sequence[SealedRow]) -> str | None:
+    if not rows:
+        return None
+    written = [
+        {
+            **row._asdict(),
+            "sealed": "\\x" + row.sealed.hex(),
+            "blind": "\\x" + row.blind.hex() if row.blind else None,
+            "wrapped": "\\x" + row.wrapped.hex() if row.wrapped else None,
+        }
+        for row in rows
+    ]
+    return msgspec.json.encode(written).decode()
+
+
+def _no_standing(standing: str) -> MediationError:
+    if standing == "several":
+        return OrganisationRequired()
+    if standing == "foreign":
+        return NotPermitted(Reason("not_a_member", "您不是该单位的成员", "You are not a member of this body"))
+    return NotPermitted(Reason("no_membership", "您不属于任何单位", "You are a member of no body"))
+
+
+_ROLES = {role.value: role for role in Role}
+_ORGANISATIONS = msgspec.json.Decoder(list[Organisation])
+_READ = "SELECT * FROM read_case(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
+_FILING = "SELECT * FROM prepare_filing(%s::uuid, %s::uuid, %s::uuid, %s, %s, %s, %s::bytea[], %s::bytea[])"
+_DISCLOSE = "SELECT disclose(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::text[])"
+_STEP = (
+    "%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
+    "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, "
+    "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[]"
+)
+_WRITE = f"SELECT write_step({_STEP})"
+_OPEN = f"SELECT open_case(%s, %s::timestamptz, {_STEP})"

@@ -1,0 +1,194 @@
+-- The hot path: each step of a case is one call of `read_case` and one of `write_step`, in autocommit.
+--
+-- Every function first sets the context that row-level security reads (mediation.person, .org, .request) and only then
+-- runs its statement: in one statement the planner might filter first. The nil UUID stands for the clock, as in
+-- `event_keys.caller`. Installed by migrations, each of which may run this file again.
+
+DO $$
+DECLARE
+    old regprocedure;
+BEGIN
+    FOR old IN
+        SELECT oid::regprocedure FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace
+          AND proname IN ('read_case', 'write_step', 'open_case', 'prepare_filing', 'integrate', 'disclose')
+    LOOP
+        EXECUTE 'DROP FUNCTION ' || old;
+    END LOOP;
+END
+$$;
+
+-- Who is asking, what they may see of one case, and the answer already given under their key.
+-- standing: 'ok', 'none' (no membership), 'foreign' (not a member of the body named), 'several' (say which).
+-- by_code: the case code was shown and checked, so the case is read though the actor's body is not named by it.
+CREATE FUNCTION read_case(
+    p_person uuid, p_acting_for uuid, p_request uuid, p_case uuid, p_key text, p_named uuid[], p_by_code boolean,
+    OUT standing text, OUT actor_org uuid, OUT actor_roles text, OUT facts text, OUT orgs text, OUT text_key bytea,
+    OUT fingerprint bytea, OUT event bytea
+) LANGUAGE plpgsql AS $$
+DECLARE
+    memberships bigint;
+    audits text;
+BEGIN
+    IF p_person = '00000000-0000-0000-0000-000000000000' THEN
+        memberships := 1;
+        actor_org := p_acting_for;
+        actor_roles := 'clock';
+    ELSE
+        SELECT m.org, array_to_string(m.roles, ' '), count(*) OVER (),
+               CASE WHEN o.kind = 'audit_office' AND 'auditor' = ANY (m.roles) THEN o.division END
+        INTO actor_org, actor_roles, memberships, audits
+        FROM memberships m JOIN organisations o ON o.id = m.org AND o.active
+        WHERE m.person = p_person AND (p_acting_for IS NULL OR m.org = p_acting_for)
+        LIMIT 1;
+    END IF;
+    IF memberships IS DISTINCT FROM 1 THEN
+        standing := CASE WHEN memberships > 1 THEN 'several' WHEN p_acting_for IS NULL THEN 'none' ELSE 'foreign' END;
+        RETURN;
+    END IF;
+    standing := 'ok';
+    PERFORM set_config('mediation.person', p_person::text, true),
+            set_config('mediation.org', actor_org::text, true),
+            set_config('mediation.request', p_request::text, true);
+    SELECT c.facts::text,
+           (SELECT json_agg(json_build_object(
+                       'id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, 'tier', o.tier,
+                       'division', o.division, 'superior', coalesce(o.superior::text, ''),
+                       'speciality', o.speciality, 'path', o.path))::text
+            FROM organisations o WHERE o.id = ANY (c.orgs || c.past_orgs || p_named || actor_org)),
+           (SELECT v.wrapped FROM vault_keys v WHERE v.case_id = c.id AND v.subject = 0),
+           k.fingerprint, e.bytes
+    INTO facts, orgs, text_key, fingerprint, event
+    FROM (SELECT) AS once
+    LEFT JOIN cases c ON c.id = p_case AND (
+        actor_org = ANY (c.orgs)
+        OR p_by_code
+        OR starts_with(c.division, audits)
+        OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND actor_org = ANY (o.path)))
+    LEFT JOIN event_keys k ON k.caller = p_person AND k.key = p_key
+    LEFT JOIN events e ON e.id = k.event;
+END
+$$;
+
+-- One step: the case moves on where it still stands at p_version; only then do event, key, outbox row and sealed
+-- values exist. False: somebody else was first. A second use of a key raises unique_violation.
+-- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped"}] with bytea in hex.
+CREATE FUNCTION write_step(
+    p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
+    p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
+    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_orgs uuid[], p_past_orgs uuid[],
+    p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    written bigint;
+BEGIN
+    PERFORM set_config('mediation.person', p_person::text, true),
+            set_config('mediation.org', p_org::text, true),
+            set_config('mediation.request', p_request::text, true);
+    WITH moved AS (
+        UPDATE cases SET
+            version = p_version + 1, facts = p_facts, state = p_state, tier = p_tier, track = p_track,
+            holder = p_holder, category = p_category, division = p_division, risk = p_risk, due_on = p_due_on,
+            orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs, inbound = p_inbound,
+            outbound = p_outbound, refs = p_refs
+        WHERE id = p_case AND version = p_version
+        RETURNING id
+    ), appended AS (
+        INSERT INTO events (id, case_id, seq, bytes) SELECT p_event, id, p_version + 1, p_bytes FROM moved
+    ), keyed AS (
+        INSERT INTO event_keys (caller, key, fingerprint, event)
+        SELECT p_person, p_key, p_fingerprint, p_event FROM moved WHERE p_key IS NOT NULL
+    ), queued AS (
+        INSERT INTO outbox (event) SELECT p_event FROM moved
+    ), sealed AS (
+        INSERT INTO vault (case_id, subject, digest, name, sealed, blind)
+        SELECT moved.id, s.subject, s.digest, s.name, s.sealed, s.blind FROM moved, jsonb_to_recordset(p_sealed)
+            AS s (subject integer, digest text, name text, sealed bytea, blind bytea)
+    ), wrapped AS (
+        INSERT INTO vault_keys (case_id, subject, wrapped)
+        SELECT moved.id, s.subject, s.wrapped FROM moved, jsonb_to_recordset(p_sealed)
+            AS s (subject integer, wrapped bytea)
+        WHERE s.wrapped IS NOT NULL
+    )
+    SELECT count(*) INTO written FROM moved;
+    RETURN written = 1;
+END
+$$;
+
+-- The first step of a case: the case at version 0, then the same step as any other.
+CREATE FUNCTION open_case(
+    p_number text, p_filed_at timestamptz,
+    p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
+    p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
+    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_orgs uuid[], p_past_orgs uuid[],
+    p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('mediation.person', p_person::text, true),
+            set_config('mediation.org', p_org::text, true),
+            set_config('mediation.request', p_request::text, true);
+    INSERT INTO cases (id, number, filed_at, orgs) VALUES (p_case, p_number, p_filed_at, p_orgs);
+    RETURN write_step(
+        p_person, p_org, p_request, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed, p_facts,
+        p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_orgs, p_past_orgs, p_open_orgs,
+        p_inbound, p_outbound, p_refs);
+END
+$$;
+
+-- A fresh number of a body and year (never given twice; a refused filing leaves a gap), and the cases of the division,
+-- filed since p_since and visible to the body, that have one of these applicants and one of these respondents.
+CREATE FUNCTION prepare_filing(
+    p_person uuid, p_org uuid, p_request uuid, p_year integer, p_division text, p_since timestamptz,
+    p_applicants bytea[], p_respondents bytea[], OUT number integer, OUT similar_cases uuid[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('mediation.person', p_person::text, true),
+            set_config('mediation.org', p_org::text, true),
+            set_config('mediation.request', p_request::text, true);
+    INSERT INTO case_numbers AS n (org, year, last) VALUES (p_org, p_year, 1)
+    ON CONFLICT (org, year) DO UPDATE SET last = n.last + 1 RETURNING n.last INTO number;
+    SELECT coalesce(array_agg(c.id ORDER BY c.id), '{}') INTO similar_cases
+    FROM cases c
+    WHERE c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_applicants))
+      AND c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_respondents))
+      AND c.division = p_division AND c.filed_at >= p_since
+      AND (p_org = ANY (c.orgs)
+           OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND p_org = ANY (o.path)));
+END
+$$;
+
+-- The log of who was shown what, written before anything is shown: the vault's rows come back only from here.
+CREATE FUNCTION disclose(
+    p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_purpose text, p_fields text[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('mediation.person', p_person::text, true),
+            set_config('mediation.org', p_org::text, true),
+            set_config('mediation.request', p_request::text, true);
+    INSERT INTO disclosures (person, org, request, case_id, purpose, fields)
+    VALUES (p_person, p_org, p_request, p_case, p_purpose, p_fields);
+END
+$$;
+
+-- Committed events into the feed, under one advisory lock: contiguous positions, a case's events in their order.
+-- How many were moved; -1 when somebody else is at it.
+CREATE FUNCTION integrate(p_limit integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    moved integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('mediation.integrate')) THEN
+        RETURN -1;
+    END IF;
+    WITH drained AS (
+        DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT p_limit) RETURNING id, event
+    )
+    INSERT INTO feed (position, event)
+    SELECT (SELECT coalesce(max(position), 0) FROM feed) + row_number() OVER (ORDER BY id), event FROM drained;
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    RETURN moved;
+END
+$$;
+
+REVOKE ALL ON FUNCTION read_case, write_step, open_case, prepare_filing, disclose, integrate FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION read_case, write_step, open_case, prepare_filing, disclose TO mediation_app;
+GRANT EXECUTE ON FUNCTION integrate TO mediation_log;

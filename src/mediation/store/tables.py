@@ -1,0 +1,215 @@
+"""The tables as SQLAlchemy reads them, and what the row of a case says of its facts.
+
+The migrations make the tables; a test compares the two.
+"""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.types import TypeEngine
+
+from mediation.domain.facts import Case
+
+METADATA = MetaData()
+_ID = Uuid(as_uuid=False)
+_IDS = ARRAY(_ID)
+_MOMENT = DateTime(timezone=True)
+_NOW = text("now()")
+_EMPTY = text("'{}'")
+
+
+def _column(name: str, kind: type[TypeEngine[Any]] | TypeEngine[Any], default: str | None = None) -> Column[Any]:
+    return Column(name, kind, nullable=False, server_default=None if default is None else text(default))
+
+
+DIVISIONS = Table(
+    "divisions",
+    METADATA,
+    Column("code", Text, primary_key=True),
+    _column("name", Text),
+    _column("level", Text),
+    Column("parent", Text, ForeignKey("divisions.code", deferrable=True, initially="DEFERRED")),
+)
+ORGANISATIONS = Table(
+    "organisations",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    _column("name", Text),
+    _column("name_en", Text, "''"),
+    _column("kind", Text),
+    _column("tier", Text),
+    Column("division", Text, ForeignKey("divisions.code"), nullable=False),
+    _column("speciality", Text, "''"),
+    Column("superior", _ID, ForeignKey("organisations.id", deferrable=True, initially="DEFERRED")),
+    _column("path", _IDS, "'{}'"),
+    _column("active", Boolean, "true"),
+    Index("organisations_path", "path", postgresql_using="gin"),
+)
+PEOPLE = Table(
+    "people",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    _column("name", Text),
+)
+MEMBERSHIPS = Table(
+    "memberships",
+    METADATA,
+    Column("person", _ID, ForeignKey("people.id"), primary_key=True),
+    Column("org", _ID, ForeignKey("organisations.id"), primary_key=True),
+    _column("roles", ARRAY(Text)),
+)
+CASE_NUMBERS = Table(
+    "case_numbers",
+    METADATA,
+    Column("org", _ID, ForeignKey("organisations.id"), primary_key=True),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    _column("last", Integer),
+)
+CASES = Table(
+    "cases",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("number", Text, nullable=False, unique=True),
+    _column("version", Integer, "0"),
+    _column("state", Text, "'new'"),
+    _column("tier", Text, "''"),
+    _column("track", Text, "''"),
+    Column("holder", _ID),
+    _column("category", Text, "''"),
+    _column("division", Text, "''"),
+    _column("risk", Text, "''"),
+    Column("due_on", Date),
+    _column("filed_at", _MOMENT),
+    _column("orgs", _IDS, "'{}'"),
+    _column("past_orgs", _IDS, "'{}'"),
+    _column("open_orgs", _IDS, "'{}'"),
+    _column("inbound", _IDS, "'{}'"),
+    _column("outbound", _IDS, "'{}'"),
+    _column("refs", ARRAY(Text), "'{}'"),
+    _column("facts", JSON, "'{}'"),
+    Index("cases_orgs", "orgs", postgresql_using="gin"),
+    Index("cases_refs", "refs", postgresql_using="gin"),
+)
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    _column("case_id", _ID),
+    _column("seq", Integer),
+    _column("bytes", LargeBinary),
+    UniqueConstraint("case_id", "seq"),
+)
+EVENT_KEYS = Table(
+    "event_keys",
+    METADATA,
+    Column("caller", _ID, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _column("fingerprint", LargeBinary),
+    _column("event", _ID),
+    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
+)
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _column("event", _ID),
+)
+FEED = Table(
+    "feed",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("event", _ID, nullable=False, unique=True),
+)
+VAULT = Table(
+    "vault",
+    METADATA,
+    Column("case_id", _ID, primary_key=True),
+    _column("subject", Integer),
+    Column("digest", Text, primary_key=True),
+    _column("name", Text),
+    _column("sealed", LargeBinary),
+    Column("blind", LargeBinary),
+    Index("vault_blind", "blind", postgresql_where=text("blind IS NOT NULL")),
+)
+VAULT_KEYS = Table(
+    "vault_keys",
+    METADATA,
+    Column("case_id", _ID, primary_key=True),
+    Column("subject", Integer, primary_key=True, autoincrement=False),
+    _column("wrapped", LargeBinary),
+)
+DISCLOSURES = Table(
+    "disclosures",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    _column("person", _ID),
+    _column("org", _ID),
+    _column("request", _ID),
+    _column("case_id", _ID),
+    _column("purpose", Text),
+    _column("fields", ARRAY(Text)),
+)
+
+
+class CaseColumns(NamedTuple):
+    """What the row of a case says of its facts, for searching; in the order of `write_step`'s parameters."""
+
+    state: str
+    tier: str
+    track: str
+    holder: str
+    category: str
+    division: str
+    risk: str
+    due_on: str | None
+    orgs: list[str]
+    past_orgs: list[str]
+    open_orgs: list[str]
+    inbound: list[str]
+    outbound: list[str]
+    refs: list[str]
+
+
+def columns_of(case: Case) -> CaseColumns:
+    """The searchable columns of a case. Lists are sorted and distinct, so that equal facts make equal rows."""
+    named = case.named
+    mentioned = {leg.org for leg in case.legs} | {org for h in case.handoffs for org in (h.from_org, h.to_org)}
+    live = [handoff for handoff in case.handoffs if handoff.live]
+    return CaseColumns(
+        case.state.value,
+        case.tier,
+        case.track,
+        case.holder,
+        case.category.value,
+        case.division,
+        case.risk.value,
+        case.due_on or None,
+        list(named),
+        sorted(mentioned.difference(named)),
+        sorted({leg.org for leg in case.legs if leg.open}),
+        sorted({handoff.to_org for handoff in live}),
+        sorted({handoff.from_org for handoff in live}),
+        sorted({ref.number for ref in case.refs}),
+    )
