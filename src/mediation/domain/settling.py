@@ -12,6 +12,7 @@ from mediation.domain.mediating import agree, notice_given
 from mediation.domain.reasons import numbers, why
 from mediation.domain.vocabulary import (
     Action,
+    AgreementForm,
     AgreementState,
     ClaimKind,
     ClaimState,
@@ -27,9 +28,9 @@ Reasons = Iterator[Reason]
 
 
 def agreement_complete(step: Step) -> Reasons:
-    """G8: form, contents, signatures and seal as the procedure asks (人民调解法 28–30)."""
-    command, procedure, here = step.command, step.procedure, step.here
-    if not isinstance(command, c.Settle) or procedure is None:
+    """G8: signatures, form and contents as the procedure asks (人民调解法 28–30)."""
+    command = step.command
+    if not isinstance(command, c.Settle):
         return
     unsigned = set(step.concerned) - set(command.signed_by)
     if unsigned:
@@ -41,6 +42,17 @@ def agreement_complete(step: Step) -> Reasons:
             "CPL-56",
         )
     if command.adopts:
+        if _live(step, AgreementState.PENDING) is None or step.agreement not in step.case.unfinished(step.here.id):
+            yield why("nothing_to_adopt", "没有待采纳的协议", "There is no pending agreement here to adopt", "INV-20")
+        return
+    yield from _well_formed(step, command)
+    yield from _disposable(step, command)
+
+
+def _well_formed(step: Step, command: c.Settle) -> Reasons:
+    """Form, contents, the mediator's signature and the seal; rights told where it is settled on the spot."""
+    procedure, written = step.procedure, command.form is AgreementForm.WRITTEN
+    if procedure is None:
         return
     if command.form.value not in procedure.forms:
         yield why(
@@ -50,23 +62,34 @@ def agreement_complete(step: Step) -> Reasons:
             "PML-28",
         )
     if not command.obligations:
-        yield why(
-            "no_obligation", "协议须写明内容、方式、期限", "The agreement must say what is owed, and when", "PML-29"
-        )
-    if command.form.value == "written" and not command.mediator_signed:
+        yield why("no_obligation", "协议须写明内容、方式、期限", "The agreement must say what is owed and when", "PML-29")
+    if written and not command.mediator_signed:
         yield why("mediator_unsigned", "调解员尚未签名", "The mediator has not signed", "PML-29")
-    if command.form.value == "written" and procedure.seal and not command.sealed:
+    if written and procedure.seal and not command.sealed:
         yield why("unsealed", "协议书未加盖调解委员会印章", "The agreement does not bear the seal", "PML-29")
-    public = [n for n in (command.claims or here.claims) if step.case.claim(n).kind is ClaimKind.PUBLIC]
-    if command.claims and public:
+    if step.here.state is LegState.FILED and not command.notice_given:
+        yield from notice_given(step)
+
+
+def _disposable(step: Step, command: c.Settle) -> Reasons:
+    """Only open civil claims of this leg can be settled."""
+    named = command.claims or ()
+    closed = set(named) - set(step.case.open_claims(step.here))
+    if closed:
+        yield why(
+            "claim_not_open",
+            f"诉求{numbers(closed)}不在本程序段，或已有协议、决定",
+            f"Claims {numbers(closed)} are not open in this leg, or an agreement covers them",
+            "PML-29",
+        )
+    public = {number for number in named if step.case.claim(number).kind is ClaimKind.PUBLIC}
+    if public:
         yield why(
             "public_claim",
             f"诉求{numbers(public)}属公共事项，不能协议处分",
             f"Claims {numbers(public)} are public: only an authority disposes of them",
             "PMR-22",
         )
-    if here.state is LegState.FILED and procedure.notice and not (here.notice or command.notice_given):
-        yield from notice_given(step)
 
 
 def decision_fits(step: Step) -> Reasons:

@@ -1,0 +1,94 @@
+"""The process as it is published: rows, link-ups, guards, texts and procedures as data, and the diagram in Mermaid."""
+
+from typing import Any
+
+from mediation.domain.access import ROLE_LETTERS
+from mediation.domain.deadlines import Laws
+from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
+from mediation.domain.vocabulary import Action, LegState, LinkUp
+
+Table = dict[str, Any]
+
+
+def published(laws: Laws) -> Table:
+    """`{states, actions, rows, conditions, guards, link_ups, procedures, roles, texts, mermaid}`, codes and labels."""
+    return {
+        "states": [{"code": state.value, "zh": state.zh, "en": state.en} for state in LegState],
+        "actions": [{"code": action.value, "zh": action.zh, "en": action.en} for action in Action],
+        "rows": [
+            {
+                "action": row.action.value,
+                "from": row.source,
+                "to": row.target,
+                "when": sorted(row.when),
+                "who": [letter.value for letter in row.who],
+                "guards": list(row.guards),
+                "basis": [{"code": article, "zh": cite_zh(article)} for article in row.basis],
+            }
+            for row in ROWS
+        ],
+        "conditions": [{"code": code, "en": en} for code, en in CONDITIONS.items()],
+        "guards": [{"code": code, "zh": zh, "en": en} for code, (zh, en) in GUARDS.items()],
+        "link_ups": [_link_up(link_up) for link_up in LinkUp],
+        "procedures": [
+            {
+                "code": procedure.id,
+                "zh": procedure.zh,
+                "en": procedure.en,
+                "track": procedure.track.value,
+                "decides": procedure.decides,
+                "kinds": [kind.value for kind in procedure.kinds],
+                "basis": procedure.basis,
+                "label": procedure.label,
+            }
+            for procedure in laws.procedures.values()
+        ],
+        "roles": [
+            {"code": role.value, "zh": role.zh, "en": role.en, "letters": sorted(letters)}
+            for role, letters in ROLE_LETTERS.items()
+        ],
+        "texts": [{"code": code, **text._asdict()} for code, text in TEXTS.items()],
+        "mermaid": mermaid(),
+    }
+
+
+def _link_up(link_up: LinkUp) -> Table:
+    row = LINK_UPS[link_up]
+    return {
+        "code": link_up.value,
+        "zh": link_up.zh,
+        "en": link_up.en,
+        "mode": row.mode.value,
+        "from": sorted(row.sources),
+        "senders": sorted(row.senders),
+        "receivers": sorted(row.receivers),
+        "opens_leg": row.opens,
+        "procedure": row.procedure,
+        "consent": row.consent,
+        "papers": [paper.value for paper in row.papers],
+        "answer_by": {"value": row.answer[0], "unit": row.answer[1]} if row.answer[0] else None,
+        "silence": row.silence.value,
+        "owes": row.owes,
+        "report_days": row.report_days,
+        "basis": [{"code": article, "zh": cite_zh(article)} for article in row.basis],
+    }
+
+
+def moves() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Every move of a leg between two different states, and the actions that make it."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in ROWS:
+        if row.source != row.target:
+            found.setdefault((row.source, row.target), {})[row.action.value] = None
+    return {edge: tuple(actions) for edge, actions in found.items()}
+
+
+def mermaid() -> str:
+    """The states of a leg and what moves it, as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2"]
+    lines += [f"    {state.value}: {state.zh} {state.en}" for state in LegState]
+    for (source, target), actions in moves().items():
+        label = ", ".join(f"{Action(action).zh} {action}" for action in actions)
+        lines.append(f"    {'[*]' if source == NONE else source} --> {target}: {label}")
+    lines.append(f"    {LegState.ENDED.value} --> [*]")
+    return "\n".join(lines) + "\n"
