@@ -18,7 +18,7 @@ from mediation.gateway.embedded import Server
 from mediation.settings import Urls
 from mediation.store.database import migrate
 
-RUN = "MEDIATION_TEST_RUN"
+RUN = "PYTEST_MEDIATION_FOLDER"
 TEMPLATE = "template_mediation"
 
 

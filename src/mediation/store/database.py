@@ -33,6 +33,7 @@ __all__ = [
     "head_revision",
     "hot_pool",
     "migrate",
+    "role_powers",
     "transaction",
 ]
 
@@ -158,6 +159,14 @@ async def condition(connection: psycopg.AsyncConnection[Any]) -> Condition:
     row = await (await connection.execute(_CONDITION)).fetchone()
     assert row is not None  # noqa: S101  # an aggregate gives one row always
     return Condition(*row)
+
+
+async def role_powers(connection: psycopg.AsyncConnection[Any]) -> dict[str, tuple[bool, bool]]:
+    """Our roles as the server has them: name to (superuser, bypasses row-level security)."""
+    rows = await connection.execute(
+        r"SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname LIKE 'mediation\_%'"
+    )
+    return {name: (superuser, bypasses) async for name, superuser, bypasses in rows}
 
 
 def dangers(seen: Condition) -> list[Reason]:

@@ -1,0 +1,58 @@
+"""The command `mediation`: puts the commands together, and ends each with a sentence and an exit code.
+
+0: done; 1: it failed, or what was checked is not well; 2: called wrongly.
+"""
+
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from mediation.commandline import keeping
+from mediation.commandline.speech import Lang, choose, say
+from mediation.domain.errors import MediationError
+
+app = typer.Typer(
+    help="Case workflow for dispute mediation. 矛盾纠纷调解流程服务",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for room in (keeping,):
+    app.add_typer(room.app)
+
+
+@app.callback()
+def options(
+    *,
+    lang: Annotated[Lang | None, typer.Option(help="Language of messages. 提示语言 [MEDIATION_LANG, LANG]")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=lambda asked: _show_version() if asked else None, is_eager=True)
+    ] = False,
+) -> None:
+    """Case workflow for dispute mediation. 矛盾纠纷调解流程服务"""
+    choose(lang)
+
+
+def main() -> None:
+    """Run a command; what it refuses is told in a sentence, in the reader's language."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _leave)
+    try:
+        app()
+    except MediationError as error:
+        say(error.zh, error.en, to_stderr=True)
+        sys.exit(1)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """Leave as after an error, not on the spot: what was opened is closed, and the embedded server stopped."""
+    sys.exit(128 + number)
+
+
+def _show_version() -> NoReturn:
+    from importlib.metadata import version
+
+    typer.echo(f"mediation {version('mediation')}")
+    raise typer.Exit

@@ -1,0 +1,171 @@
+"""What `mediation doctor` looks at, one finding after the other, each with what to do about it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mediation.domain.errors import MediationError
+from mediation.gateway.embedded import ROLES, Server, database_ready, role_statements
+from mediation.gateway.programs import find_programs
+from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
+from mediation.store.database import (
+    Condition,
+    condition,
+    connect,
+    current_revision,
+    dangers,
+    head_revision,
+    role_powers,
+)
+
+_PYTHON = (3, 11)
+
+
+class Check(NamedTuple):
+    """One finding, and where it is bad what to do."""
+
+    name: str
+    ok: bool
+    zh: str
+    en: str
+    remedy_zh: str = ""
+    remedy_en: str = ""
+
+
+def examine() -> Iterator[Check]:
+    """Look at everything; what cannot be looked at is a finding too."""
+    version = "{}.{}.{}".format(*sys.version_info)
+    yield Check("python", sys.version_info >= _PYTHON, f"Python {version}", f"Python {version}")
+    yield _environment()
+    try:
+        settings = Settings.load()
+    except MediationError as error:
+        yield Check("settings", ok=False, zh=error.zh, en=error.en)
+        return
+    yield _key(settings)
+    try:
+        if settings.embedded:
+            yield from _programs(settings)
+        begun = time.monotonic()
+        with database_ready(settings) as urls:
+            taken = f"{time.monotonic() - begun:.2f} s"
+            if settings.embedded:
+                yield Check(
+                    "start", ok=True, zh=f"内置数据库就绪（{taken}）", en=f"the embedded database is ready ({taken})"
+                )
+            yield from asyncio.run(_database(urls))
+    except MediationError as error:
+        yield Check("database", ok=False, zh=error.zh, en=error.en)
+
+
+def _environment() -> Check:
+    unknown = list(unknown_variables())
+    if not unknown:
+        return Check("environment", ok=True, zh="没有无法识别的环境变量", en="no unknown environment variables")
+    names = ", ".join(unknown)
+    return Check(
+        "environment",
+        ok=False,
+        zh=f"无法识别的环境变量：{names}",
+        en=f"unknown environment variables: {names}",
+        remedy_zh=f"可用的变量：{', '.join(known())}",
+        remedy_en=f"those there are: {', '.join(known())}",
+    )
+
+
+def known() -> list[str]:
+    """Every environment variable that is read."""
+    return sorted(f"MEDIATION_{name.upper()}" for name in Settings.model_fields)
+
+
+def _key(settings: Settings) -> Check:
+    mode = key_file_mode(settings.key_file)
+    if mode is None:
+        text = f"{settings.key_file}"
+        return Check("key_file", ok=True, zh=f"密钥文件尚未生成：{text}", en=f"no key file yet: {text}")
+    shown = f"{settings.key_file} ({mode:04o})"
+    command = f"chmod 600 {settings.key_file}"
+    if mode & 0o077:
+        bad = (f"密钥文件可被他人读取：{shown}", f"others may read the key file {shown}")
+        return Check("key_file", ok=False, zh=bad[0], en=bad[1], remedy_zh=command, remedy_en=command)
+    return Check("key_file", ok=True, zh=f"密钥文件 {shown}", en=f"key file {shown}")
+
+
+def _programs(settings: Settings) -> Iterator[Check]:
+    programs = find_programs()
+    shown = f"PostgreSQL {programs.version}: {programs.folder}"
+    yield Check("programs", ok=True, zh=shown, en=shown)
+    data = Server(settings.data_dir).cluster.data
+    older = [path.parent.name for path in settings.data_dir.glob("pg*/PG_VERSION") if path.parent != data]
+    if older and not data.exists():
+        names = ", ".join(sorted(older))
+        yield Check(
+            "older_data",
+            ok=False,
+            zh=f"{settings.data_dir} 中有旧版本 PostgreSQL 的数据：{names}；新版本将从空库开始",
+            en=f"{settings.data_dir} has data of another PostgreSQL: {names}; this one starts empty",
+            remedy_zh="用旧版本程序执行 mediation backup，再用新版本执行 mediation restore。",
+            remedy_en="run `mediation backup` with the old programs, then `mediation restore` with the new.",
+        )
+
+
+async def _database(urls: Urls) -> list[Check]:
+    found: list[Check] = []
+    for door, url in (("app", urls.app), ("owner", urls.owner), ("reader", urls.reader), ("log", urls.log)):
+        variable = "MEDIATION_DATABASE_URL" if door == "app" else f"MEDIATION_{door.upper()}_URL"
+        if not url:
+            found.append(Check(f"door_{door}", ok=True, zh=f"未设置 {variable}", en=f"{variable} is not set"))
+            continue
+        try:
+            async with await connect(url) as connection:
+                seen = await condition(connection)
+                shown = f"{door}: {seen.role}, PostgreSQL {seen.version // 10000}.{seen.version % 10000}"
+                found.append(Check(f"door_{door}", ok=True, zh=shown, en=shown))
+                if door == "app":
+                    found += [Check(danger.code, ok=False, zh=danger.zh, en=danger.en) for danger in dangers(seen)]
+                    found += [_durability(seen), _roles(await role_powers(connection))]
+                    found.append(_revision(await current_revision(connection)))
+        except MediationError as error:
+            found.append(Check(f"door_{door}", ok=False, zh=f"{door}：{error.zh}", en=f"{door}: {error.en}"))
+    return found
+
+
+def _durability(seen: Condition) -> Check:
+    names = ("fsync", "synchronous_commit", "full_page_writes")
+    values = ", ".join(f"{name} {getattr(seen, name)}" for name in names)
+    return Check("durable", ok="off" not in {getattr(seen, name) for name in names}, zh=values, en=values)
+
+
+def _roles(there: dict[str, tuple[bool, bool]]) -> Check:
+    wrong = [role for role, power in ROLES.items() if there.get(role) != (False, power == "BYPASSRLS")]
+    if not wrong:
+        return Check("roles", ok=True, zh=f"角色：{'、'.join(ROLES)}", en=f"roles: {', '.join(ROLES)}")
+    made = "\n".join(f"{line};" for role in wrong if role not in there for line in role_statements(role, "…"))
+    changed = "\n".join(f"ALTER ROLE {role} NOSUPERUSER {ROLES[role]};" for role in wrong if role in there)
+    remedy = "\n".join(part for part in (made, changed) if part)
+    return Check(
+        "roles",
+        ok=False,
+        zh=f"角色缺失或权限不对：{'、'.join(wrong)}",
+        en=f"roles that are missing, or may too much or too little: {', '.join(wrong)}",
+        remedy_zh=f"由数据库超级用户执行（换上自己的口令）：\n{remedy}",
+        remedy_en=f"as a superuser of the database, with passwords of your own:\n{remedy}",
+    )
+
+
+def _revision(current: str | None) -> Check:
+    head = head_revision()
+    if current == head:
+        return Check(
+            "migrations", ok=True, zh=f"数据库结构为最新版本 {head}", en=f"the schema is at its newest revision, {head}"
+        )
+    return Check(
+        "migrations",
+        ok=False,
+        zh=f"数据库结构为 {current or '空'}，应为 {head}",
+        en=f"the schema is at {current or 'nothing'}, not at {head}",
+        remedy_zh="mediation migrate",
+        remedy_en="mediation migrate",
+    )

@@ -1,0 +1,125 @@
+"""Commands for whoever keeps the service: `database`, `migrate`, `doctor`, `backup`, `restore`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
+
+app = typer.Typer()
+database = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL. 内置数据库")
+app.add_typer(database, name="database")
+
+
+@database.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Say whether the database runs, and where; starts nothing. 数据库状态"""
+    settings = read_settings()
+    if not settings.embedded:
+        seen: dict[str, object] = {"kind": "given"}
+        say_given = (
+            "数据库由外部提供；用 mediation doctor 检查。",
+            "The database is given; `mediation doctor` checks it.",
+        )
+        answer(seen) if as_json else say(*say_given)
+        return
+    from mediation.gateway.embedded import Server
+
+    seen = {"kind": "embedded", "database": settings.database, **Server(settings.data_dir).status()._asdict()}
+    if as_json:
+        answer(seen)
+        return
+    say("运行中" if seen["running"] else "未运行", "running" if seen["running"] else "not running")
+    labels = {
+        "in_use": ("有命令正在使用", "in use by a command"),
+        "pid": ("进程号", "process"),
+        "version": ("PostgreSQL 版本", "PostgreSQL"),
+        "database": ("数据库", "database"),
+        "data": ("数据目录", "data"),
+        "socket": ("套接字目录", "socket"),
+        "log": ("日志", "log"),
+    }
+    for name, label in labels.items():
+        value = seen[name]
+        shown = pick(*(("是", "yes") if value else ("否", "no"))) if isinstance(value, bool) else value or "–"
+        typer.echo(f"  {pick(*label)}: {shown}")
+
+
+@database.command()
+def stop(*, force: Annotated[bool, typer.Option(help="Even if a command uses it. 即使正在使用")] = False) -> None:
+    """Stop the embedded database; by itself it stops when the last command leaves. 停止内置数据库"""
+    settings = read_settings()
+    if not settings.embedded:
+        say("数据库由外部提供，不归本服务停止。", "The database is given: it is not ours to stop.", to_stderr=True)
+        raise typer.Exit(1)
+    from mediation.gateway.embedded import Server
+
+    if not Server(settings.data_dir).stop(force=force):
+        say("有命令正在使用数据库；确要停止请加 --force。", "A command uses it; --force stops it.", to_stderr=True)
+        raise typer.Exit(1)
+    say("已停止。", "Stopped.")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema to the newest revision. 升级数据库结构"""
+    from mediation.gateway.embedded import database_ready
+    from mediation.store.database import migrate as upgrade
+
+    with database_ready(read_settings(), "owner") as urls:
+        revision = upgrade(urls.owner)
+    say(f"数据库结构为最新版本 {revision}。", f"The schema is at its newest revision, {revision}.")
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check this installation, and say what to do about what is wrong. 检查安装与配置"""
+    from mediation.commandline.diagnosis import examine
+
+    found = list(examine())
+    well = all(check.ok for check in found)
+    if as_json:
+        answer({"ok": well, "checks": [check._asdict() for check in found]})
+    else:
+        for check in found:
+            mark = typer.style("✓", fg="green") if check.ok else typer.style("✗", fg="red")
+            typer.echo(f"{mark} {pick(check.zh, check.en)}")
+            if check.remedy_zh:
+                typer.echo("    " + pick(check.remedy_zh, check.remedy_en).replace("\n", "\n    "))
+    raise typer.Exit(0 if well else 1)
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="Replaced if it is there. 已存在则替换")]) -> None:
+    """Write the whole database to one file, while the service runs. 备份"""
+    from mediation.gateway.backup import write_backup
+    from mediation.gateway.embedded import database_ready
+
+    settings = read_settings()
+    with database_ready(settings, "reader") as urls:
+        size = write_backup(urls.reader, file)
+    say(
+        f"已备份到 {file}（{size / 1024:,.0f} KB）。密钥文件 {settings.key_file} 不在其中，"
+        "请另处保存：没有它，备份中的个人信息无法读取。",
+        f"Written to {file} ({size / 1024:,.0f} KB). The key file {settings.key_file} is not in it: "
+        "keep it elsewhere, without it nothing personal in the backup can be read.",
+    )
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="From `mediation backup`. 备份文件")],
+    *,
+    force: Annotated[bool, typer.Option(help="Replace all that is in the database. 替换数据库全部内容")] = False,
+) -> None:
+    """Put a backup into an empty database. 恢复"""
+    from mediation.gateway.backup import read_backup
+    from mediation.gateway.embedded import database_ready
+
+    with database_ready(read_settings(), "owner") as urls:
+        read_backup(urls.owner, file, force=force)
+    say(
+        "已恢复。若备份来自旧版本，请执行 mediation migrate。",
+        "Restored. If it is of an older version: `mediation migrate`.",
+    )
