@@ -5,7 +5,6 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -42,9 +41,10 @@ def write_backup(reader_url: str, target: Path) -> int:
     draft = target.with_name(f".{target.name}.draft")
     try:
         draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            _run("pg_dump", "--format=custom", stdout=file, url=reader_url)
-            os.fsync(file.fileno())
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # pg_dump keeps the mode it finds
+        _run("pg_dump", "--format=custom", f"--file={draft}", url=reader_url)
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
         draft.replace(target)
         return target.stat().st_size
     except OSError as error:
@@ -122,11 +122,11 @@ def _environment(url: str) -> dict[str, str]:
     return clean_environment(**{names[key]: str(value) for key, value in given.items() if key in names})
 
 
-def _run(program: str, *words: str, stdout: IO[bytes] | int = subprocess.DEVNULL, url: str | None = None) -> None:
+def _run(program: str, *words: str, url: str | None = None) -> None:
     environment = clean_environment() if url is None else _environment(url)
     path = find_programs().path(program)
     try:
-        subprocess.run([path, *words], stdout=stdout, stderr=subprocess.PIPE, check=True, env=environment)
+        subprocess.run([path, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, env=environment)
     except FileNotFoundError as error:
         raise BackupFailed(zh=f"本机没有 {program}", en=f"There is no {program} on this machine") from error
     except subprocess.CalledProcessError as error:
