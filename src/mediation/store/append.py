@@ -18,7 +18,9 @@ from mediation.store.tables import columns_of
 CLOCK = "clock"
 CLOCK_CALLER = "00000000-0000-0000-0000-000000000000"
 
-Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+Connection: TypeAlias = psycopg.AsyncConnection[Any]
+DatabaseError: TypeAlias = psycopg.Error
+Pool: TypeAlias = AsyncConnectionPool[Connection]
 
 
 class OrganisationRequired(Malformed):
@@ -144,6 +146,16 @@ class Memory:
         )
         return Filing(number, tuple(str(case_id) for case_id in similar))
 
+    async def sealed(self, case_id: str) -> list[SealedRow]:
+        """The sealed rows of a case the caller was found to see, each with its wrapped key; blind indexes left out."""
+        connection = await self._pool.getconn()
+        try:
+            cursor = await connection.cursor(binary=True).execute(_SEALED, (case_id,))
+            rows = await cursor.fetchall()
+            return [SealedRow(subject, digest, name, data, b"", key) for subject, digest, name, data, key in rows]
+        finally:
+            await self._pool.putconn(connection)
+
     async def write_step(
         self,
         context: Context,
@@ -206,7 +218,7 @@ class Memory:
         return row
 
 
-async def integrate(connection: psycopg.AsyncConnection[Any], limit: int = 2000) -> int:
+async def integrate(connection: Connection, limit: int = 2000) -> int:
     """Give up to `limit` committed events their positions in the feed: how many, or -1 when another is at it."""
     row = await (await connection.execute("SELECT integrate(%s)", (limit,))).fetchone()
     return int(row[0]) if row else 0
@@ -243,8 +255,15 @@ def _no_standing(standing: str) -> MediationError:
 
 _ROLES = {role.value: role for role in Role}
 _ORGANISATIONS = msgspec.json.Decoder(list[Organisation])
-_READ = "SELECT * FROM read_case(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
+_READ = (
+    "SELECT standing, actor_org::text, actor_roles, facts, orgs, text_key, fingerprint, event "
+    "FROM read_case(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
+)
 _FILING = "SELECT * FROM prepare_filing(%s::uuid, %s::uuid, %s::uuid, %s, %s, %s, %s::bytea[], %s::bytea[])"
+_SEALED = (
+    "SELECT v.subject, v.digest, v.name, v.sealed, k.wrapped FROM vault v JOIN vault_keys k USING (case_id, subject) "
+    "WHERE v.case_id = %s::uuid ORDER BY v.subject"
+)
 _DISCLOSE = "SELECT disclose(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::text[])"
 _STEP = (
     "%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "

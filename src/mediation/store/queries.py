@@ -1,0 +1,345 @@
+"""Every other SELECT, scoped by who asks: worklists, trays, histories, the feed, and the published registers.
+
+Pages are keyset pages: a cursor is opaque to its bearer and says where the next page begins, never how many there are.
+"""
+
+import base64
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, false, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from mediation.domain.errors import Malformed, NotFound, Reason
+from mediation.domain.events import load
+from mediation.domain.facts import Actor, Case, Handoff, Organisation
+from mediation.domain.vocabulary import HandoffState, OrgKind, Role
+from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
+from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, PEOPLE
+
+MOST = 200
+"""Rows of a page at most."""
+
+_FEED_WINDOW = 5000
+_ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_Item = TypeVar("_Item")
+_FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
+_CONTEXT = text(
+    "SELECT set_config('mediation.person', :person, true), set_config('mediation.org', :org, true), "
+    "set_config('mediation.request', :request, true)"
+)
+
+
+class _Id(str):
+    """The kind of a cursor's part that is a UUID."""
+
+    __slots__ = ()
+
+
+class Viewer(NamedTuple):
+    """Who asks, for which body, in which request."""
+
+    actor: Actor
+    org: Organisation
+    request: str
+
+    @property
+    def audits(self) -> str:
+        """The division whose cases an auditor of an audit office may read; empty for anybody else."""
+        auditor = self.org.kind is OrgKind.AUDIT_OFFICE and Role.AUDITOR in self.actor.roles
+        return self.org.division if auditor else ""
+
+
+class Page(NamedTuple, Generic[_Item]):
+    """A page of a list and the cursor of the next, None at the end."""
+
+    items: list[_Item]
+    next: str | None
+
+
+class Filters(NamedTuple):
+    """Conditions on a worklist, all of which must hold; None is no condition. `today` decides what is overdue."""
+
+    today: date
+    state: str | None = None
+    track: str | None = None
+    tier: str | None = None
+    holder: str | None = None
+    category: str | None = None
+    risk: str | None = None
+    overdue: bool | None = None
+    due_before: date | None = None
+    division: str | None = None
+    q: str | None = None
+
+
+class Listed(NamedTuple):
+    """A case of a worklist, with the name of the body that is answerable."""
+
+    case: Case
+    holder_name: str
+
+
+class Trayed(NamedTuple):
+    """A hand-off of a tray and the case it belongs to."""
+
+    case: Case
+    handoff: Handoff
+
+
+class Stored(NamedTuple):
+    """An event as stored: its canonical bytes, and its position in the feed once it has one."""
+
+    data: bytes
+    position: int | None
+
+
+class Division(NamedTuple):
+    """A division: its code, name, level and the code above ("" at the top)."""
+
+    code: str
+    name: str
+    level: str
+    parent: str
+
+
+def viewer(context: Context, seen: Seen) -> Viewer:
+    """Who asks, as `Memory.read_case` found them."""
+    return Viewer(seen.actor, seen.orgs[seen.actor.org], context.request)
+
+
+async def worklist(
+    engine: AsyncEngine, viewer: Viewer, filters: Filters, *, cursor: str | None = None, limit: int = 50
+) -> Page[Listed]:
+    """Cases the viewer may see, newest first. `holder` matches any body with an open leg. Raises Malformed."""
+    query = (
+        select(CASES.c.id, _FACTS, ORGANISATIONS.c.name)
+        .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == CASES.c.holder)
+        .where(_visible(viewer), *_conditions(filters))
+        .order_by(CASES.c.id.desc())
+        .limit(_rows(limit) + 1)
+    )
+    if cursor:
+        query = query.where(CASES.c.id < _uncursor(cursor, _Id)[0])
+    async with _reading(engine, viewer) as connection:
+        rows = (await connection.execute(query)).all()
+    return _page([(row.id, Listed(load(row.facts), row.name or "")) for row in rows], limit)
+
+
+async def tray(
+    engine: AsyncEngine,
+    viewer: Viewer,
+    *,
+    box: str,
+    state: HandoffState | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[Trayed]:
+    """Hand-offs to (`box` "in") or from ("out") the viewer's own body, newest cases first; by default live ones."""
+    incoming = box == "in"
+    org = viewer.org.id
+    live = CASES.c.inbound if incoming else CASES.c.outbound
+    column = live if state is None or state in _ALWAYS_LIVE else CASES.c.orgs
+    start = _uncursor(cursor, _Id, int) if cursor else None
+    query = select(CASES.c.id, _FACTS).where(column.contains([org]), _visible(viewer)).order_by(CASES.c.id.desc())
+    found: list[tuple[tuple[str, int], Trayed]] = []
+    async with _reading(engine, viewer) as connection:
+        rows = await connection.stream(query.where(CASES.c.id <= start[0]) if start else query)
+        async for row in rows:
+            facts = load(row.facts)
+            for handoff in facts.handoffs:
+                mine = (handoff.to_org if incoming else handoff.from_org) == org
+                wanted = handoff.live if state is None else handoff.state is state
+                passed = start is not None and row.id == start[0] and handoff.id <= start[1]
+                if mine and wanted and not passed:
+                    found.append(((row.id, handoff.id), Trayed(facts, handoff)))
+            if len(found) > _rows(limit):
+                break
+    return _page(found, limit)
+
+
+async def history(
+    engine: AsyncEngine, viewer: Viewer, case_id: str, *, cursor: str | None = None, limit: int = MOST
+) -> Page[Stored]:
+    """The events of a case in order. Raises NotFound, where the case is absent or invisible."""
+    after = _uncursor(cursor, int)[0] if cursor else 0
+    query = (
+        _events()
+        .where(EVENTS.c.case_id == case_id, EVENTS.c.seq > after)
+        .order_by(EVENTS.c.seq)
+        .limit(_rows(limit) + 1)
+    )
+    async with _reading(engine, viewer) as connection:
+        if not await connection.scalar(select(CASES.c.id).where(CASES.c.id == case_id, _visible(viewer))):
+            raise NotFound
+        rows = (await connection.execute(query)).all()
+    return _page([(row.seq, Stored(row.bytes, row.position)) for row in rows], limit)
+
+
+async def event(engine: AsyncEngine, viewer: Viewer, event_id: str) -> Stored:
+    """One event. Raises NotFound, where it is absent or its case invisible."""
+    query = _events().join(CASES, CASES.c.id == EVENTS.c.case_id).where(EVENTS.c.id == event_id, _visible(viewer))
+    async with _reading(engine, viewer) as connection:
+        row = (await connection.execute(query)).first()
+    if row is None:
+        raise NotFound
+    return Stored(row.bytes, row.position)
+
+
+async def feed(engine: AsyncEngine, viewer: Viewer, *, after: int = 0, limit: int = MOST) -> tuple[list[Stored], int]:
+    """Events of visible cases at positions after this one, and the position to go on from.
+
+    A page looks at so many positions at most, so it may be short, even empty, before the end: who is told a position
+    greater than `after` goes on from there; the same position back means that there is nothing more yet.
+    """
+    last = after + _FEED_WINDOW
+    query = (
+        select(FEED.c.position, EVENTS.c.bytes)
+        .join(EVENTS, EVENTS.c.id == FEED.c.event)
+        .join(CASES, CASES.c.id == EVENTS.c.case_id)
+        .where(FEED.c.position > after, FEED.c.position <= last, _visible(viewer))
+        .order_by(FEED.c.position)
+        .limit(_rows(limit))
+    )
+    newest = select(func.coalesce(func.max(FEED.c.position), 0))
+    async with _reading(engine, viewer) as connection:
+        end = int(await connection.scalar(newest) or 0)  # first: whatever is found after it is beyond it or at it
+        rows = (await connection.execute(query.where(FEED.c.position <= end))).all()
+    found = [Stored(row.bytes, row.position) for row in rows]
+    return found, rows[-1].position if len(rows) == _rows(limit) else max(after, min(last, end))
+
+
+async def divisions(
+    engine: AsyncEngine, *, parent: str | None = None, cursor: str | None = None, limit: int = MOST
+) -> Page[Division]:
+    """Divisions by code: all, or those right below `parent`."""
+    query = select(DIVISIONS).order_by(DIVISIONS.c.code).limit(_rows(limit) + 1)
+    if parent is not None:
+        query = query.where(DIVISIONS.c.parent == parent if parent else DIVISIONS.c.parent.is_(None))
+    if cursor:
+        query = query.where(DIVISIONS.c.code > _uncursor(cursor, str)[0])
+    async with engine.connect() as connection:
+        rows = (await connection.execute(query)).all()
+    return _page([(row.code, Division(row.code, row.name, row.level, row.parent or "")) for row in rows], limit)
+
+
+async def organisations(
+    engine: AsyncEngine,
+    *,
+    division: str | None = None,
+    kind: str | None = None,
+    tier: str | None = None,
+    cursor: str | None = None,
+    limit: int = MOST,
+) -> Page[Organisation]:
+    """Active bodies by code: all, or of a division and those below it, of a kind, of a tier."""
+    query = select(ORGANISATIONS).where(ORGANISATIONS.c.active).order_by(ORGANISATIONS.c.code).limit(_rows(limit) + 1)
+    if division is not None:
+        query = query.where(ORGANISATIONS.c.division.startswith(division, autoescape=True))
+    if kind is not None:
+        query = query.where(ORGANISATIONS.c.kind == kind)
+    if tier is not None:
+        query = query.where(ORGANISATIONS.c.tier == tier)
+    if cursor:
+        query = query.where(ORGANISATIONS.c.code > _uncursor(cursor, str)[0])
+    async with engine.connect() as connection:
+        rows = (await connection.execute(query)).all()
+    return _page([(row.code, _organisation(row)) for row in rows], limit)
+
+
+async def organisation(engine: AsyncEngine, org_id: str) -> Organisation:
+    """One body. Raises NotFound."""
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id))).first()
+    if row is None:
+        raise NotFound
+    return _organisation(row)
+
+
+async def staff_names(engine: AsyncEngine, ids: Sequence[str]) -> dict[str, str]:
+    """The names of these people of the staff, by id; who is unknown is left out."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(PEOPLE.c.id, PEOPLE.c.name).where(PEOPLE.c.id.in_(set(ids))))
+        return {row.id: row.name for row in rows}
+
+
+@asynccontextmanager
+async def _reading(engine: AsyncEngine, viewer: Viewer) -> AsyncIterator[AsyncConnection]:
+    person = viewer.actor.person
+    said = {"person": CLOCK_CALLER if person == CLOCK else person, "org": viewer.org.id, "request": viewer.request}
+    async with engine.begin() as connection:
+        await connection.execute(_CONTEXT, said)
+        yield connection
+
+
+def _visible(viewer: Viewer) -> ColumnElement[bool]:
+    """The case names the viewer's body or one below it, or lies where the viewer audits."""
+    below = select(func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))).where(
+        or_(ORGANISATIONS.c.id == viewer.org.id, ORGANISATIONS.c.path.contains([viewer.org.id]))
+    )
+    audited = CASES.c.division.startswith(viewer.audits, autoescape=True) if viewer.audits else false()
+    return or_(CASES.c.orgs.op("&&")(below.scalar_subquery()), audited)
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    equal = ("state", "track", "tier", "category", "risk")
+    wanted = [CASES.c[name] == getattr(filters, name) for name in equal if getattr(filters, name) is not None]
+    if filters.holder is not None:
+        wanted.append(CASES.c.open_orgs.contains([filters.holder]))
+    if filters.overdue is not None:
+        late = func.coalesce(CASES.c.due_on < filters.today, false())
+        wanted.append(late if filters.overdue else ~late)
+    if filters.due_before is not None:
+        wanted.append(CASES.c.due_on < filters.due_before)
+    if filters.division is not None:
+        wanted.append(CASES.c.division.startswith(filters.division, autoescape=True))
+    if filters.q is not None:
+        wanted.append(or_(CASES.c.number.startswith(filters.q, autoescape=True), CASES.c.refs.contains([filters.q])))
+    return wanted
+
+
+def _events() -> Select[Any]:
+    return select(EVENTS.c.seq, EVENTS.c.bytes, FEED.c.position).outerjoin(FEED, FEED.c.event == EVENTS.c.id)
+
+
+def _organisation(row: Row[Any]) -> Organisation:
+    return msgspec.convert({**row._asdict(), "superior": row.superior or ""}, Organisation)
+
+
+def _rows(limit: int) -> int:
+    return max(1, min(limit, MOST))
+
+
+def _page(found: Sequence[tuple[Any, _Item]], limit: int) -> Page[_Item]:
+    """The first `limit` of the rows found; where there are more, the cursor is the key of the last one given."""
+    some = _rows(limit)
+    key = found[some - 1][0] if len(found) > some else None
+    return Page([item for _, item in found[:some]], None if key is None else _cursor(key))
+
+
+def _cursor(key: Any) -> str:  # noqa: ANN401  # a key, or a tuple of them
+    said = json.dumps(key if isinstance(key, tuple) else [key], separators=(",", ":"))
+    return base64.urlsafe_b64encode(said.encode()).rstrip(b"=").decode()
+
+
+def _uncursor(cursor: str, *kinds: type[_Id | str | int]) -> list[Any]:
+    """The key in a cursor that `_page` gave. Raises Malformed for anything else, whatever it holds."""
+    try:
+        said = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, list) or len(said) != len(kinds) or not all(map(_is, said, kinds)):
+        raise Malformed(Reason("bad_cursor", "游标无效", "The cursor is not one of ours"))
+    return said
+
+
+def _is(part: object, kind: type[_Id | str | int]) -> bool:
+    if kind is int:
+        return type(part) is int and 0 <= part < 2**31
+    return isinstance(part, str) and "\x00" not in part and (kind is str or _UUID.fullmatch(part) is not None)

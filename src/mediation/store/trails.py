@@ -1,0 +1,122 @@
+"""Every history beside the row that it folds to, streamed by case for whoever verifies; one snapshot, little memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
+from typing import Any, NamedTuple
+
+import psycopg
+
+from mediation.store.database import connect
+from mediation.store.tables import CaseColumns
+
+_ROWS_AT_ONCE = 500
+_CASES = f"""
+SELECT id::text, number, version, filed_at, facts::text, {
+    ", ".join(
+        {"holder": "holder::text", "due_on": "due_on::text"}.get(
+            name, f"{name}::text[]" if name.endswith(("orgs", "bound")) else name
+        )
+        for name in CaseColumns._fields
+    )
+} FROM cases ORDER BY id"""  # noqa: S608  # our own column names
+_EVENTS = "SELECT case_id::text, id::text, seq, bytes FROM events ORDER BY case_id, seq"
+_FEED = """
+SELECT (SELECT count(*) = coalesce(max(position), 0) FROM feed),
+       (SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT FROM feed f WHERE f.event = e.id)
+                                        AND NOT EXISTS (SELECT FROM outbox o WHERE o.event = e.id)),
+       (SELECT count(*) FROM feed f WHERE NOT EXISTS (SELECT FROM events e WHERE e.id = f.event))
+"""
+
+
+class StoredEvent(NamedTuple):
+    """An event as its row has it."""
+
+    id: str
+    seq: int
+    data: bytes
+
+
+class StoredCase(NamedTuple):
+    """The row of a case: its document and the columns it is searched by; `filed_at` as RFC 3339 UTC with six digits."""
+
+    number: str
+    version: int
+    filed_at: str
+    facts: str
+    columns: CaseColumns
+
+
+class Trail(NamedTuple):
+    """A case's events in order, and its row; None where there are events but no case."""
+
+    case_id: str
+    case: StoredCase | None
+    events: list[StoredEvent]
+
+
+class FeedState(NamedTuple):
+    """Whether positions are contiguous; how many events lost their place, and how many places their event."""
+
+    contiguous: bool
+    lost: int
+    empty: int
+
+
+class Trails:
+    """What a verifier may read: all of one snapshot."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def count(self) -> int:
+        """How many cases there are."""
+        row = await (await self._connection.execute("SELECT count(*) FROM cases")).fetchone()
+        return int(row[0]) if row else 0
+
+    async def feed(self) -> FeedState:
+        """How the feed stands."""
+        row = await (await self._connection.execute(_FEED)).fetchone()
+        assert row is not None  # noqa: S101  # an aggregate gives one row always
+        return FeedState(*row)
+
+    async def __aiter__(self) -> AsyncIterator[Trail]:
+        async with AsyncExitStack() as stack:
+            cases = await stack.enter_async_context(self._cursor("cases"))
+            events = await stack.enter_async_context(self._cursor("events"))
+            await cases.execute(_CASES)
+            await events.execute(_EVENTS)
+            case, event = await cases.fetchone(), await events.fetchone()
+            while case or event:
+                case_id = min(row[0] for row in (case, event) if row)  # lower-case hex: text order is uuid order
+                trail = Trail(case_id, None, [])
+                while event and event[0] == case_id:
+                    trail.events.append(StoredEvent(*event[1:]))
+                    event = await events.fetchone()
+                if case and case[0] == case_id:
+                    trail = trail._replace(case=_stored(case))
+                    case = await cases.fetchone()
+                yield trail
+
+    @asynccontextmanager
+    async def _cursor(self, name: str) -> AsyncIterator[psycopg.AsyncServerCursor[Any]]:
+        async with self._connection.cursor(name, binary=True) as cursor:
+            cursor.itersize = _ROWS_AT_ONCE
+            yield cursor
+
+
+@asynccontextmanager
+async def trails(reader_url: str) -> AsyncIterator[Trails]:
+    """All histories as they stand at this moment. Raises: DatabaseUnreachable."""
+    connection = await connect(reader_url)
+    async with connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        await connection.set_read_only(True)
+        async with connection.transaction():
+            yield Trails(connection)
+
+
+def _stored(row: tuple[Any, ...]) -> StoredCase:
+    _, number, version, filed_at, facts, *columns = row
+    at = filed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return StoredCase(number, version, at, facts, CaseColumns(*columns))
