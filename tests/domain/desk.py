@@ -9,10 +9,9 @@ from importlib.resources import files
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from mediation.domain.decision import Digests, World, decide
-
 from mediation.domain.commands import STEP, Command, PartyIn
 from mediation.domain.deadlines import Laws, parse_laws
+from mediation.domain.decision import Decision, Digests, World, decide
 from mediation.domain.events import Event, evolve, parse
 from mediation.domain.facts import Actor, Case, Organisation
 
@@ -55,11 +54,15 @@ class Desk:
         digests = _digests(command) if command else Digests()
         return World(laws(), self.orgs, digests, other, f"150525-2026-{len(self.cases) + 1:06}", ())
 
+    def decide(self, name: str, body: dict[str, Any], actor: Actor, at: str, other: str = "") -> Decision:
+        """What a step in the case of that name would change. Raises what `decide` raises."""
+        command = STEP.validate_python(body)
+        return decide(self.cases.get(name), command, actor, at, self.world(self.cases.get(other), command))
+
     def take(self, name: str, body: dict[str, Any], actor: Actor, at: str, other: str = "") -> Event:
         """Take a step in the case of that name (new, if there is none). Raises what `decide` raises."""
+        decision = self.decide(name, body, actor, at, other)
         case = self.cases.get(name)
-        command = STEP.validate_python(body)
-        decision = decide(case, command, actor, at, self.world(self.cases.get(other), command))
         case_id = case.id if case else str(uuid5(NAMESPACE_URL, f"case:{name}"))
         number = case.version if case else 0
         event = decision.event(
@@ -69,7 +72,7 @@ class Desk:
             request_id=str(uuid5(NAMESPACE_URL, f"request:{name}:{number}")),
         )
         self.cases[name] = evolve(case, event)
-        self.histories.setdefault(name, []).append(event.canonical())
+        self.histories.setdefault(name, []).append(event.canonical)
         return event
 
     def replayed(self, name: str) -> Case:

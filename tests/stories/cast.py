@@ -1,5 +1,6 @@
 """The cast of the stories: the bodies of one banner, and whoever serves there by the name `<body>_<role>`."""
 
+from functools import cache
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
@@ -57,7 +58,7 @@ BODIES = {
             "county",
             COUNTY,
             "county_centre",
-            "labour",
+            "labour_other",
         ),
         Body(
             "medical_committee",
@@ -75,7 +76,7 @@ BODIES = {
             "county",
             COUNTY,
             "county_centre",
-            "traffic",
+            "road_traffic",
         ),
         Body("medical_association", "通辽市医学会", "expert_body", "city", "150500"),
         Body("notary_office", "奈曼旗公证处", "notary_office", "county", COUNTY),
@@ -96,6 +97,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "leader": (Role.LEADER,),
     "supervisor": (Role.SUPERVISOR,),
     "archivist": (Role.ARCHIVIST,),
+    "auditor": (Role.AUDITOR,),
 }
 CLOCK = Actor(person="clock", org="", roles=(Role.CLOCK,))
 
@@ -114,11 +116,13 @@ def member(key: str) -> Member:
     return Member(key, body, ROLES[key.removeprefix(f"{body}_").rstrip("_23456789")])
 
 
+@cache
 def ident(key: str) -> str:
     """A fixed UUID for a body or person of the cast."""
     return str(uuid5(NAMESPACE_URL, f"cast:{key}"))
 
 
+@cache
 def organisation(key: str) -> Organisation:
     """The body as the rules know it."""
     body = BODIES[key]
