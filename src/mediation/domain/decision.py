@@ -84,7 +84,7 @@ class Decision(NamedTuple):
             sd=tuple(sorted(self.sealed)),
         )
         try:
-            made.canonical()
+            made.canonical  # noqa: B018 - asks whether it can be written
         except BrokenTrail as found:
             raise Malformed(*found.reasons) from found
         return made
@@ -164,7 +164,7 @@ def settle_on(step: Step, world: World) -> Decision:
     _move(draft, step, row)
     if world.similar:
         draft.notes["similar"] = list(world.similar)
-    attrs = msgspec.to_builtins(draft.attrs())
+    attrs = msgspec.json.decode(msgspec.json.encode(draft.attrs()))
     basis = (*(cite(article) for article in row.basis), *dict.fromkeys(draft.basis))
     after = project(merge(step.case, attrs))
     sealed = (*world.digests.parties, *world.digests.others)

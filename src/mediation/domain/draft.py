@@ -71,6 +71,9 @@ class Step(NamedTuple):
         return tuple(party for party in present if party in named) if named else tuple(present)
 
 
+_DEFAULTS = {part: {field.name: field.default for field in structs.fields(kind)} for part, kind in PARTS.items()}
+
+
 class Draft:
     """Collects changes by part and number; `case` is the case with all of them."""
 
@@ -91,7 +94,7 @@ class Draft:
     def add(self, part: str, /, **facts: Any) -> int:  # noqa: ANN401 - facts of any part
         """Add a part, leaving out what equals its default; its number."""
         number = len(getattr(self.case, part)) + 1
-        defaults = {field.name: field.default for field in structs.fields(PARTS[part])}
+        defaults = _DEFAULTS[part]
         self.put(part, number, **{name: value for name, value in facts.items() if value != defaults[name]})
         return number
 

@@ -6,10 +6,10 @@ facts. The fold merges them and knows no rule, so a history means the same under
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
-import rfc8785
 
 from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.facts import (
@@ -69,7 +69,11 @@ HEADER = frozenset(
 
 
 class Event(
-    msgspec.Struct, frozen=True, rename={"from_": "from", "sd_alg": "_sd_alg", "sd": "_sd"}, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    dict=True,
+    rename={"from_": "from", "sd_alg": "_sd_alg", "sd": "_sd"},
+    omit_defaults=True,
 ):
     """One step taken (design.md §6). `v` is always written, though it has a default."""
 
@@ -91,12 +95,17 @@ class Event(
     sd_alg: str = ""
     sd: tuple[str, ...] = ()
 
+    @cached_property
     def canonical(self) -> bytes:
-        """RFC 8785 bytes. Raises BrokenTrail when they would exceed 8 KiB."""
-        data = rfc8785.dumps(msgspec.to_builtins(self))
-        if len(data) > LIMIT_BYTES:
-            too_long = Reason("event_too_long", f"事件超过{LIMIT_BYTES}字节", f"The event exceeds {LIMIT_BYTES} bytes")
-            raise BrokenTrail(too_long)
+        """RFC 8785 bytes, made once. Raises BrokenTrail when they are not ASCII or exceed 8 KiB.
+
+        A C encoder that sorts keys writes them: for what an event may hold (ASCII codes, integers, booleans, lists and
+        objects of these) it writes the bytes that `rfc8785` writes, which a property test says.
+        """
+        data = _CANONICAL.encode(self)
+        if len(data) > LIMIT_BYTES or not data.isascii():
+            zh, en = f"事件须为ASCII且不超过{LIMIT_BYTES}字节", f"An event is ASCII and at most {LIMIT_BYTES} bytes"
+            raise BrokenTrail(Reason("event_too_long", zh, en))
         return data
 
 
@@ -111,7 +120,7 @@ def parse(data: bytes) -> Event:
         event = msgspec.json.decode(data, type=Event)
     except msgspec.MsgspecError as found:
         raise BrokenTrail(Reason("not_an_event", "不是有效的事件", f"Not an event: {found}")) from found
-    if event.canonical() != data:
+    if event.canonical != data:
         raise BrokenTrail(Reason("not_canonical", "事件字节不符合RFC 8785", "The bytes are not canonical (RFC 8785)"))
     return event
 
@@ -183,7 +192,7 @@ def evolve(case: Case | None, event: Event) -> Case:
                 "wrong_state", f"第{event.seq}号事件的状态不符", f"Event {event.seq} says {event.to}, not {after.state}"
             )
         )
-    return msgspec.structs.replace(after, version=event.seq, head=leaf_hash(event.canonical()), at=event.at)
+    return msgspec.structs.replace(after, version=event.seq, head=leaf_hash(event.canonical), at=event.at)
 
 
 def dump(case: Case) -> bytes:
@@ -197,3 +206,4 @@ def load(document: bytes | str) -> Case:
 
 
 _CASE = msgspec.json.Decoder(Case)
+_CANONICAL = msgspec.json.Encoder(order="sorted")

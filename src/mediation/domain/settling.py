@@ -62,7 +62,7 @@ def _well_formed(step: Step, command: c.Settle) -> Reasons:
             "PML-28",
         )
     if not command.obligations:
-        yield why("no_obligation", "协议须写明内容、方式、期限", "The agreement must say what is owed and when", "PML-29")
+        yield why("no_obligation", "协议须写明内容和期限", "It must say what is owed, and when", "PML-29")
     if written and not command.mediator_signed:
         yield why("mediator_unsigned", "调解员尚未签名", "The mediator has not signed", "PML-29")
     if written and procedure.seal and not command.sealed:
