@@ -38,7 +38,8 @@ def options(
 def main() -> None:
     """Run a command; what it refuses is told in a sentence, in the reader's language."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _leave)
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(ending, _leave)
     try:
         app()
     except MediationError as error:

@@ -14,6 +14,9 @@ from mediation.domain.errors import MediationError, Reason
 
 PREFIX = "MEDIATION_"
 
+KNOWN_POSTGRES = range(15, 19)
+"""The major versions of PostgreSQL that the service is known to work on."""
+
 Door = Literal["app", "owner", "reader", "log"]
 
 
@@ -83,6 +86,8 @@ class Settings(BaseSettings):
     """Issue development tokens; on loopback only."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of browsers that may call, separated by commas; none by default."""
+    rate_per_minute: int = Field(default=0, ge=0, le=10**6)
+    """Requests a person may send a minute, per worker; 0 is no limit."""
     idempotency_days: int = Field(default=30, ge=1, le=3650)
     """Days an idempotency key is kept."""
 

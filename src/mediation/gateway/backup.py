@@ -88,7 +88,7 @@ def read_backup(owner_url: str, source: Path, *, force: bool = False) -> None:
 def _pour(restore: subprocess.Popen[bytes], psql: subprocess.Popen[bytes]) -> bool:
     """Feed the script to psql, and let it commit only once the script is known to be whole."""
     assert restore.stdout is not None  # noqa: S101  # both are pipes
-    assert psql.stdin is not None  # noqa: S101
+    assert psql.stdin is not None  # noqa: S101  # as above
     with suppress(BrokenPipeError):
         for number, line in enumerate(restore.stdout):
             if line != _TOO_NEW or number > _HEAD_LINES:

