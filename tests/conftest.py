@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # a worker of xdist: the folder came with the environment
         return
     for left in Path(tempfile.gettempdir()).glob("mediation-tests-*"):
-        if left.stat().st_uid == os.geteuid() and not Path("/proc", left.name.split("-")[2]).exists():
-            Server(left).stop(force=True)
-            shutil.rmtree(left)
+        with suppress(FileNotFoundError):  # another run may be removing it too
+            if left.stat().st_uid == os.geteuid() and not Path("/proc", left.name.split("-")[2]).exists():
+                Server(left).stop(force=True)
+                shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=f"mediation-tests-{os.getpid()}-"))
     folder.chmod(0o711)  # as root the server runs as another user, who must get through
     os.environ[RUN] = str(folder)
