@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediation.gateway.identity import NotRecognised
 from mediation.http.gate import LIMIT_BYTES, Bucket, Gate
-from mediation.http.problems import TurnedAway
 
 IN = {"Authorization": "Bearer good"}
 JSON = {**IN, "Content-Type": "application/json"}
@@ -37,7 +37,7 @@ async def fault(request: Request) -> Response:
 
 def verify(token: str) -> str:
     if token != "good":
-        raise TurnedAway("unauthenticated")
+        raise NotRecognised
     return "person"
 
 
@@ -62,10 +62,10 @@ async def test_a_stranger_is_told_nothing_but_401(headers):
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json() == {
-        "type": "/problems/unauthenticated",
+        "type": "/problems/not_recognised",
         "title": "未认证",
         "status": 401,
-        "code": "unauthenticated",
+        "code": "not_recognised",
     }
 
 

@@ -20,7 +20,7 @@ def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
         status = _status(code)
         zh, en = titles(code)
         example = {"type": f"/problems/{code}", "title": zh, "status": status, "code": code}
-        if code != "unauthenticated":
+        if code != "not_recognised":
             example["detail"] = (COUNTER[code].help_zh, COUNTER[code].help_en)[0] if code in COUNTER else HELP[code][0]
         entry = grouped.setdefault(
             status,
@@ -41,7 +41,7 @@ _HEADERS: dict[int, Schema] = {
     503: _RETRY,
 }
 
-EVERY = ("unauthenticated", "too_many_requests", "malformed", "unavailable")
+EVERY = ("not_recognised", "too_many_requests", "malformed", "unavailable")
 BODY = ("too_large", "unsupported_media_type", "undecodable")
 ACTING = ("bad_acting_for", "organisation_required", "bad_sandbox_at", "not_permitted")
 

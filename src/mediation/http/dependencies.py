@@ -1,19 +1,34 @@
 """What a route asks of a request, each in the order in which refusals are given, and the desk at which it is served."""
 
+import asyncio
 import hashlib
 import hmac
 import re
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Annotated, Any
 
 from fastapi import Path, Request
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from mediation.domain.errors import Malformed, NotFound, Reason
+from mediation.domain.facts import Case
+from mediation.gateway.embedded import database_ready
+from mediation.gateway.identity import DevelopmentIssuer, NotRecognised
+from mediation.gateway.vault import Vault, key_from
 from mediation.http.gate import Visit
 from mediation.http.problems import VARY, TurnedAway, faults
+from mediation.service.integrate import integrate_forever
+from mediation.service.perform import House
+from mediation.service.perform import Request as Asked
+from mediation.service.registry import load_laws
+from mediation.settings import Settings, Urls
+from mediation.store.append import Context, Memory, Seen
+from mediation.store.bodies import AsyncEngine
+from mediation.store.database import connect, current_revision, engine, head_revision, hot_pool
+from mediation.store.queries import Viewer, viewer
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TAG = re.compile(r'"([1-9][0-9]{0,8})"')
@@ -28,10 +43,13 @@ PRIVATE = {"Cache-Control": "private, no-cache", "Vary": VARY}
 """The headers of every answer about a case."""
 
 
-class Query(BaseModel):
+class Paged(BaseModel):
     """The query of a list: unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
 
 
 def loopback(host: str) -> bool:
@@ -42,6 +60,64 @@ def loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+class Desk:
+    """What the counter stands on: opened with the application, closed with it."""
+
+    house: House
+    engine: AsyncEngine
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._issuer: DevelopmentIssuer | None = None
+        self._urls = Urls("")
+
+    def verify(self, token: str) -> str:
+        """The person of a token. Raises NotRecognised."""
+        if self._issuer is None:
+            raise NotRecognised
+        return self._issuer.verify(token)
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Open the database, the vault and the issuer; `stack` closes them.
+
+        Raises: DatabaseUnreachable, UnsafeDatabase, BadKeyFile.
+        """
+        settings = self.settings
+        self._urls = urls = stack.enter_context(database_ready(settings))
+        pool = await hot_pool(urls.app, settings.pool_size)
+        stack.push_async_callback(pool.close)
+        self.engine = engine(urls.app)
+        stack.push_async_callback(self.engine.dispose)
+        self.house = House(Memory(pool), load_laws(), Vault(key_from(settings.key_file)))
+        self._issuer = issuer(settings)
+        if urls.log:
+            integrating = asyncio.create_task(integrate_forever(urls.log))
+            stack.push_async_callback(_end, integrating)
+
+    async def behind(self) -> str | None:
+        """The revision the database is at, where that is not the newest; None when all is well."""
+        async with await connect(self._urls.app) as connection:
+            current = await current_revision(connection)
+        return None if current == head_revision() else current or "–"
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def issuer(settings: Settings) -> DevelopmentIssuer:
+    """The development issuer of this installation; its key lies beside the vault's. Raises BadKeyFile."""
+    return DevelopmentIssuer(key_from(settings.key_file.with_name("issuer.key")))
+
+
+def desk(request: Request) -> Desk:
+    """The desk at which this request is served."""
+    served: Desk = request.scope["app"].state.desk
+    return served
 
 
 def visit(request: Request) -> Visit:
@@ -121,6 +197,46 @@ def acting_for(taken: Visit) -> str:
     if not _UUID.fullmatch(lowered):
         raise TurnedAway("bad_acting_for")
     return lowered
+
+
+def context(request: Request) -> Context:
+    """Who asks, for which body, in which request."""
+    taken = visit(request)
+    return Context(taken.person, acting_for(taken), taken.id)
+
+
+async def seeing(request: Request, case_id: str) -> tuple[Case, Seen]:
+    """The case of a path as far as the caller may see it. Raises NotFound where it is absent or invisible."""
+    who = context(request)
+    seen = await desk(request).house.memory.read_case(who, identifier(case_id))
+    if seen.case is None:
+        raise NotFound
+    return seen.case, seen
+
+
+async def viewing(request: Request) -> Viewer:
+    """Who asks, for a list that is scoped by them. Raises OrganisationRequired, NotPermitted."""
+    who = context(request)
+    return viewer(who, await desk(request).house.memory.read_case(who))
+
+
+def now(request: Request) -> str:
+    """The instant of this request, where the caller may say it in a sandbox."""
+    return instant(visit(request), sandbox=desk(request).settings.sandbox_clock)
+
+
+def asked(request: Request, key: str, if_version: int | None = None) -> Asked:
+    """A request of the corridor: who, when, and what its idempotency key is bound to."""
+    taken, here = visit(request), desk(request)
+    who = context(request)
+    bound = fingerprint(
+        here.house.vault.request_secret,
+        method=request.method,
+        path=request.scope["path"],
+        org=who.acting_for,
+        body=taken.body,
+    )
+    return Asked(who, now(request), key, bound, if_version)
 
 
 def instant(taken: Visit, *, sandbox: bool) -> str:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from mediation.domain.errors import MediationError
+from mediation.gateway.identity import NotRecognised
 from mediation.http.problems import STATUS, Lang, TurnedAway, language, refusal, status_of
 
 LIMIT_BYTES = 1024 * 1024
@@ -76,7 +77,7 @@ class Bucket:
 class Gate:
     """Pure ASGI. Refuses with 401, 429, 413 and 415 in this order, and answers 503 when the database is away.
 
-    `verify(token)` gives the person's id or raises MediationError; `away` are the errors that mean no database.
+    `verify(token)` gives the person's id or raises NotRecognised; `away` are the errors that mean no database.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Gate:
         if path.startswith("/v1/") or path == "/v1":
             scheme, _, token = (visit.header(b"authorization") or "").partition(" ")
             if scheme.lower() != "bearer" or not token:
-                raise TurnedAway("unauthenticated")
+                raise NotRecognised
             visit.person = self._verify(token.strip())
             wait = self._bucket.take(visit.person)
             if wait:

@@ -1,10 +1,11 @@
 """What a person reads: the API's pages without the internet, and a page for every kind of refusal."""
 
+import json
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from mediation.domain.errors import NotFound
@@ -55,6 +56,13 @@ async def show_asset(name: str) -> Response:
         raise NotFound
     data = (files("fastapi_offline") / "static" / name).read_bytes()
     return Response(data, media_type=_ASSETS[name], headers={"Cache-Control": "public, max-age=86400"})
+
+
+@routes.get("/openapi.json")
+async def show_openapi(request: Request) -> Response:
+    """The contract, for programs."""
+    data = json.dumps(request.app.openapi(), ensure_ascii=False).encode()
+    return Response(data, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
 
 def _explained() -> dict[str, dict[str, Any]]:

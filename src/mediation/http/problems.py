@@ -26,6 +26,7 @@ Lang = Literal["zh", "en"]
 
 VARY = "Authorization, Accept-Language, Acting-For"
 MOST_REASONS = 20
+UNAUTHENTICATED = 401
 
 STATUS: dict[type[MediationError], int] = {
     MediationError: 500,
@@ -54,7 +55,7 @@ class Kind(NamedTuple):
 
 
 COUNTER: dict[str, Kind] = {
-    "unauthenticated": Kind(
+    "not_recognised": Kind(
         401, "未认证", "Not authenticated",
         "请在 Authorization 头中携带有效的 Bearer 令牌。", "Send a valid token as `Authorization: Bearer …`.",
     ),
@@ -255,8 +256,8 @@ def refusal(error: MediationError, lang: Lang) -> Response:
             detail=COUNTER["internal"].help_zh if lang == "zh" else COUNTER["internal"].help_en,
         )
     headers = error.headers if isinstance(error, TurnedAway) else {}
-    if error.code == "unauthenticated":
-        return problem(error.code, status, lang, headers={"WWW-Authenticate": "Bearer", **headers})
+    if status == UNAUTHENTICATED:
+        return problem(error.code, status, lang, headers={"WWW-Authenticate": "Bearer"})
     return problem(error.code, status, lang, detail=error.message(lang), reasons=error.reasons, headers=headers)
 
 

@@ -95,6 +95,31 @@ def shown(fact: Fact) -> dict[str, Any]:
 _ACTIONS = {word.value: word for word in v.Action}
 
 
+def case_shown(case: Case, holder_name: str, personal: Mapping[int, Mapping[str, str]]) -> dict[str, Any]:
+    """A case with its earliest due day, its holder's name, and its parties' `personal` values by their number."""
+    out = shown(case)
+    out["holder_name"] = holder_name
+    if case.due_on:
+        out["due_on"] = case.due_on
+    for party in out["parties"]:
+        party |= {name: value for name, value in personal.get(party["id"], {}).items() if name in _PERSONAL}
+    return out
+
+
+LINE = (
+    *("id", "number", "version", "state", "label_zh", "label_en", "tier", "track", "holder", "holder_name", "category"),
+    *("division", "channel", "risk", "request_on", "due_on", "at"),
+)
+"""What a worklist shows of a case."""
+
+
+def case_line(case: Case, holder_name: str) -> dict[str, Any]:
+    """A case in a worklist."""
+    whole = shown(msgspec.structs.replace(case, **dict.fromkeys(PARTS, ())))
+    whole |= {"holder_name": holder_name, "due_on": case.due_on}
+    return {name: whole[name] for name in LINE if whole.get(name)}
+
+
 def event_shown(event: Event, digest: str, position: int | None = None) -> dict[str, Any]:
     """An event's members with its leaf hash and label, and its position in the feed once it has one."""
     word = _ACTIONS[event.action]
@@ -186,6 +211,7 @@ _REASON = _object(
     optional=("basis",),
     description="理由 why something is refused",
 )
+_CAUSE = _object({"code": _string(), "zh": _string(), "en": _string(), "basis": _string()})
 _PROBLEM = _object(
     {
         "type": _string("说明页 a page of these docs", format="uri-reference"),
@@ -248,6 +274,9 @@ def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
     out["Party"]["properties"] |= masked
     out["Case"]["properties"]["due_on"] = _string("最早到期日 earliest due day of a running clock", format="date")
     out["Case"]["properties"]["holder_name"] = _string("承办单位名称 name of the holder")
+    out["Case"]["properties"]["case_code"] = _string("案件码 opens a further leg elsewhere; shown to who handles it")
+    line = {name: out["Case"]["properties"][name] for name in LINE}
+    out["CaseLine"] = _object(line, optional=set(LINE) - {"id", "version", "state", "label_zh", "label_en"})
     out |= {word.__name__: _word_schema(word) for word in v.Word.__subclasses__() if word.__members__}
-    out |= {"Reason": _REASON, "Problem": _PROBLEM, "Event": _EVENT, "Warning": _WARNING, **extra}
+    out |= {"Reason": _REASON, "Cause": _CAUSE, "Problem": _PROBLEM, "Event": _EVENT, "Warning": _WARNING, **extra}
     return dict(sorted(out.items()))

@@ -1,0 +1,144 @@
+"""The counter put together: the routes behind the gate, what they stand on, and the OpenAPI file of it all."""
+
+import json
+from collections import ChainMap
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Match
+
+from mediation.domain.errors import NotFound
+from mediation.http import cases, handoffs, history, manual, operations, reference
+from mediation.http.dependencies import Desk, loopback, visit
+from mediation.http.gate import Bucket, Gate
+from mediation.http.problems import TurnedAway, faults, refusal
+from mediation.http.schemas import components
+from mediation.settings import BadSetting, Settings
+from mediation.store.database import AWAY
+
+ROOMS = (cases, handoffs, history, reference, operations, manual)
+_SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
+_DESCRIPTION = """\
+一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下不可篡改的事件。
+
+One dispute, one case, one history. Every step is taken by somebody entitled to, under a rule that cites its article,
+and leaves an event nobody can alter unseen.
+
+* 令牌 token: `Authorization: Bearer …`. 在本机可用 `mediation token` 取得。
+* 办理 a step: `POST /v1/cases/{id}/events` with `If-Match` (the ETag read) and a fresh `Idempotency-Key`.
+* 拒绝 refusals are RFC 9457 problems; [every kind](/problems) is explained.
+* 代码 codes are English; [the glossary](/v1/glossary) has each in Chinese.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service as an ASGI application; it opens its database when it starts and closes it when it stops.
+
+    Raises: BadSetting, where the sandbox clock or the development issuer would be reachable from outside.
+    """
+    chosen = settings or Settings.load()
+    if (chosen.sandbox_clock or chosen.dev_issuer) and not loopback(chosen.host):
+        raise BadSetting(
+            zh=f"沙箱时钟和开发令牌只能用于本机回环地址，不能用于 {chosen.host}",
+            en=f"The sandbox clock and the development issuer work on loopback only, not on {chosen.host}",
+        )
+    desk = Desk(chosen)
+    app = FastAPI(
+        title="mediation",
+        summary=_SUMMARY,
+        description=_DESCRIPTION,
+        version="v1",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=partial(_open, desk),
+        middleware=_middleware(chosen, desk),
+        exception_handlers={
+            HTTPException: _route_refused,
+            RequestValidationError: _query_refused,
+        },
+    )
+    app.state.desk = desk
+    for room in ROOMS:
+        app.router.routes.extend(room.routes.routes)  # not include_router, which matches every path twice
+    app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to say it differently
+    return app
+
+
+def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:
+    gate = Middleware(Gate, verify=desk.verify, bucket=Bucket(settings.rate_per_minute), away=AWAY)
+    if not settings.cors_origins:
+        return [gate]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Acting-For", "If-Match", "If-None-Match", "Idempotency-Key", "Content-Type"],
+        expose_headers=["ETag", "Location", "X-Request-Id", "Retry-After", "Link"],
+    )
+    return [cors, gate]
+
+
+@asynccontextmanager
+async def _open(desk: Desk, _: FastAPI) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        await desk.open(stack)
+        yield
+
+
+async def _route_refused(request: Request, error: Exception) -> Response:
+    """Nothing at this path (404, as for any absent thing), or not with this method (405 and which ones there are)."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
+    lang = visit(request).lang
+    if error.status_code != 405:  # noqa: PLR2004  # HTTP's own number
+        return refusal(NotFound(), lang)
+    allowed = {
+        method
+        for route in request.app.router.routes
+        if route.matches({**request.scope, "method": "ANY"})[0] is not Match.NONE
+        for method in route.methods
+    }
+    return refusal(TurnedAway("method_not_allowed", headers={"Allow": ", ".join(sorted(allowed))}), lang)
+
+
+async def _query_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
+    return refusal(faults(error.errors()), visit(request).lang)
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            license_info=app.license_info,
+            routes=app.routes,
+        )
+        made["components"] = {
+            "schemas": components(ChainMap(*(getattr(room, "SCHEMAS", {}) for room in ROOMS))),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}},
+        }
+        made["security"] = [{"bearer": []}]
+        for operation in (o for path in made["paths"].values() for o in path.values()):
+            operation["summary"] = operation.pop("description")
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def document_text() -> str:
+    """The OpenAPI file as it is committed."""
+    return json.dumps(create_app(Settings()).openapi(), ensure_ascii=False, indent=1) + "\n"

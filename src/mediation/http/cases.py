@@ -1,0 +1,335 @@
+"""Cases: file one, find one, read one, see what may be done, take a step, ask for plain values."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi import Query as InQuery
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from starlette.responses import Response
+
+from mediation.domain import decision
+from mediation.domain import vocabulary as v
+from mediation.domain.access import ROLE_LETTERS
+from mediation.domain.calendar import day_of
+from mediation.domain.commands import STEP, Command, File
+from mediation.domain.errors import Malformed, NotPermitted, Reason
+from mediation.domain.events import Event, leaf_hash
+from mediation.domain.facts import Case
+from mediation.gateway.vault import TEXT, Sealed, masked
+from mediation.http.contract import (
+    ACTING,
+    ACTING_FOR,
+    BODY,
+    ETAG,
+    EVERY,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    LANGUAGE,
+    LOCATION,
+    SANDBOX_AT,
+    answer,
+    body,
+    refusals,
+)
+from mediation.http.dependencies import (
+    PRIVATE,
+    CaseId,
+    Paged,
+    asked,
+    context,
+    desk,
+    idempotency_key,
+    identifier,
+    json_answer,
+    no_query,
+    now,
+    once,
+    parsed,
+    seeing,
+    unchanged,
+    version_expected,
+    viewing,
+    visit,
+)
+from mediation.http.schemas import Schema, case_line, case_shown, page, paged, ref, step_answer
+from mediation.service.perform import House, instant, perform
+from mediation.store import queries
+from mediation.store.append import SealedRow, Seen
+
+routes = APIRouter(tags=["cases 案件"])
+
+FILE: TypeAdapter[File] = TypeAdapter(File)
+_FIELD = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,64}$")]
+
+
+class Disclosure(BaseModel):
+    """What plain values are asked for, and what for; both are written down before anything is shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    purpose: Annotated[str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)]
+    fields: Annotated[list[_FIELD], Field(min_length=1, max_length=50)]
+
+
+DISCLOSURE: TypeAdapter[Disclosure] = TypeAdapter(Disclosure)
+
+
+_DISPUTE = {
+    "category": "neighbour",
+    "division": "150525100201",
+    "parties": [
+        {"name": "张三", "side": "applicant", "phone": "13812345678"},
+        {"name": "李四", "side": "respondent"},
+    ],
+    "claim": [{"what": "money", "by": [1], "against": [2], "amount_fen": 200000, "text": "赔偿院墙损失"}],
+    "text": "两家因排水发生争执，院墙受损。",
+}
+_NOTE = {"action": "note", "kind": "contact_attempt", "text": "电话联系被申请人，约定周三到场。"}
+
+
+class Worklist(Paged):
+    """Which cases of a body's worklist; every condition given must hold."""
+
+    state: v.CaseState | None = None
+    track: v.Track | None = None
+    tier: v.Tier | None = None
+    holder: UUID | None = None
+    category: v.Category | None = None
+    risk: v.Risk | None = None
+    overdue: bool | None = None
+    due_before: date | None = None
+    division: Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")] | None = None
+    q: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+
+_WHO = [ACTING_FOR, LANGUAGE]
+_STEP_ANSWER = answer("已办理 the step is taken", ref("Event"))
+_TAKING = refusals(
+    *EVERY, *BODY, *ACTING, "bad_idempotency_key", "not_found", "key_reused", "action_unavailable", "guard_refused",
+    "key_in_flight",
+)  # fmt: skip
+
+
+@routes.post(
+    "/v1/cases",
+    operation_id="file_case",
+    status_code=201,
+    responses={201: _STEP_ANSWER | {"headers": ETAG | LOCATION}, **_TAKING},
+    openapi_extra={"requestBody": body("File", dispute=_DISPUTE), "parameters": [IDEMPOTENCY_KEY, *_WHO, SANDBOX_AT]},
+)
+async def file_case(request: Request) -> Response:
+    """登记纠纷，或凭案件码另立程序段。File a dispute; or, with a case code, a further leg of an open one."""
+    no_query(request)
+    taken = visit(request)
+    command = parsed(FILE, taken.body)
+    event = await perform(desk(request).house, asked(request, idempotency_key(taken)), None, command)
+    return _taken(event, Location=f"/v1/cases/{event.case}")
+
+
+@routes.post(
+    "/v1/cases/{case_id}/events",
+    operation_id="take_step",
+    status_code=201,
+    responses={
+        201: _STEP_ANSWER | {"headers": ETAG},
+        **_TAKING,
+        **refusals("precondition_required", "stale_version"),
+        **refusals(*BODY[2:], *ACTING[:3], "bad_idempotency_key", "bad_if_match"),
+    },
+    openapi_extra={
+        "requestBody": body("Step", note=_NOTE, accept={"action": "accept"}),
+        "parameters": [IF_MATCH, IDEMPOTENCY_KEY, *_WHO, SANDBOX_AT],
+    },
+)
+async def take_step(request: Request, case_id: CaseId) -> Response:
+    """办理一步：请求体是一条指令，由 action 区分。Take a step: the body is a command, told apart by `action`."""
+    no_query(request)
+    taken = visit(request)
+    command: Command = parsed(STEP, taken.body)
+    version = version_expected(taken)
+    wanted = asked(request, idempotency_key(taken), version)
+    return _taken(await perform(desk(request).house, wanted, identifier(case_id), command))
+
+
+def _taken(event: Event, **headers: str) -> Response:
+    """The answer to a step: nothing but its event decides it, so a replay is the same to the byte."""
+    digest = leaf_hash(event.canonical)
+    return json_answer(step_answer(event, digest), 201, ETag=f'"{event.seq}"', **headers)
+
+
+@routes.get(
+    "/v1/cases",
+    operation_id="list_cases",
+    responses={200: answer("一页案件 a page of cases", paged("CaseLine")), **refusals(*EVERY, *ACTING)},
+    openapi_extra={"parameters": [*_WHO, SANDBOX_AT]},
+)
+async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -> Response:
+    """工作清单：本单位及下级的案件，新近在前。The worklist: cases your body and those below it see, newest first."""
+    once(request)
+    conditions = wanted.model_dump(exclude={"limit", "cursor", "holder"}, mode="python")
+    holder = str(wanted.holder) if wanted.holder else None
+    filters = queries.Filters(today=day_of(now(request)), holder=holder, **conditions)
+    who = await viewing(request)
+    found = await queries.worklist(desk(request).engine, who, filters, cursor=wanted.cursor, limit=wanted.limit)
+    return json_answer(page([case_line(case, name) for case, name in found.items], found.next))
+
+
+@routes.get(
+    "/v1/cases/{case_id}",
+    operation_id="show_case",
+    responses={
+        200: answer("案件 the case", ref("Case")) | {"headers": ETAG},
+        304: {"description": "未变 not modified", "headers": ETAG},
+        **refusals(*EVERY, *ACTING, "not_found"),
+    },
+    openapi_extra={"parameters": [IF_NONE_MATCH, *_WHO]},
+)
+async def show_case(request: Request, case_id: CaseId) -> Response:
+    """案件现状；当事人信息遮蔽显示。The case as it stands; what is personal is shown masked."""
+    no_query(request)
+    case, seen = await seeing(request, case_id)
+    tag = f'"{case.version}"'
+    if unchanged(visit(request), tag):
+        return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
+    house = desk(request).house
+    out = case_shown(case, seen.orgs[case.holder].name, await _masked(house, case))
+    if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
+        out["case_code"] = house.vault.case_code(case.id, case.number)
+    return json_answer(msgspec.json.encode(out), ETag=tag)
+
+
+async def _masked(house: House, case: Case) -> dict[int, dict[str, Any]]:
+    """The parties' personal values by their number, masked."""
+    rows = await house.memory.sealed(case.id)
+    parties = [row for row in rows if row.subject != TEXT]
+    return {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
+
+
+@routes.get(
+    "/v1/cases/{case_id}/actions",
+    operation_id="list_actions",
+    responses={
+        200: answer("可办事项 what may be done", ref("Actions")) | {"headers": ETAG},
+        **refusals(*EVERY, *ACTING, "not_found"),
+    },
+    openapi_extra={"parameters": [*_WHO, SANDBOX_AT]},
+)
+async def list_actions(request: Request, case_id: CaseId) -> Response:
+    """您现在可办的事项及所需字段，余者附理由。What you may do now, with the fields it needs, and why not the rest."""
+    no_query(request)
+    at = now(request)
+    case, seen = await seeing(request, case_id)
+    world = decision.World(desk(request).house.laws, seen.orgs)
+    offers = decision.offers(case, seen.actor, instant(at, case), world)
+    return json_answer(msgspec.json.encode({"items": [_offered(o) for o in offers]}), ETag=f'"{case.version}"')
+
+
+def _offered(offer: decision.Offer) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "action": offer.action,
+        "label_zh": offer.action.zh,
+        "label_en": offer.action.en,
+        "available": offer.available,
+        "reasons": [reason._asdict() for reason in offer.reasons],
+        "required": offer.required,
+        "optional": offer.optional,
+    }
+    return out | ({"leg": offer.leg} if offer.leg else {})
+
+
+@routes.post(
+    "/v1/cases/{case_id}/disclosures",
+    operation_id="disclose",
+    responses={
+        200: answer("明文 plain values", ref("Disclosed")),
+        **refusals(*EVERY, *BODY, *ACTING, "not_found"),
+    },
+    openapi_extra={
+        "requestBody": body("Disclosure", phone={"purpose": "通知到场", "fields": ["parties.1.phone"]}),
+        "parameters": _WHO,
+    },
+)
+async def disclose(request: Request, case_id: CaseId) -> Response:
+    """查看明文：先留痕，后显示。Plain values: who sees what and why is written down before it is shown."""
+    no_query(request)
+    wanted: Disclosure = parsed(DISCLOSURE, visit(request).body)
+    case, seen = await seeing(request, case_id)
+    house = desk(request).house
+    if not _handles(case, seen):
+        raise NotPermitted(
+            Reason(
+                "not_handling",
+                "只有正在办理该案的单位可查看明文",
+                "Only a body that handles the case sees plain values",
+            )
+        )
+    plain = _plain([(row, house.vault.open(case.id, Sealed(*row))) for row in await house.memory.sealed(case.id)])
+    unknown = sorted(set(wanted.fields) - plain.keys())
+    if unknown:
+        raise Malformed(*[Reason("no_such_field", f"没有 {name}", f"There is no {name}") for name in unknown])
+    await house.memory.disclose(context(request), seen.actor, case.id, wanted.purpose, wanted.fields)
+    values = {name: plain[name] for name in wanted.fields}
+    return Response(
+        msgspec.json.encode({"values": values}),
+        headers={"Cache-Control": "no-store", "Vary": PRIVATE["Vary"]},
+        media_type="application/json",
+    )
+
+
+def _handles(case: Case, seen: Seen) -> bool:
+    """An open leg, or a hand-off received and still live, and a role that acts in cases."""
+    mine = {leg.org for leg in case.legs if leg.open} | {h.to_org for h in case.handoffs if h.live and h.received_at}
+    return seen.actor.org in mine and any(ROLE_LETTERS.get(role) for role in seen.actor.roles)
+
+
+def _plain(opened: Sequence[tuple[SealedRow, dict[str, Any]]]) -> dict[str, str]:
+    """Plain values by name: `parties.1.phone`, `claims.1.text`, `documents.2.name`, and `texts.1` … in their order."""
+    out: dict[str, str] = {}
+    texts = plans = 0
+    for row, value in opened:
+        if row.subject != TEXT:
+            out |= {f"parties.{row.subject}.{name}": text for name, text in value.items() if name != "kind"}
+            continue
+        for part, suffix in (("claims", "text"), ("obligations", "text"), ("documents", "name")):
+            out |= {f"{part}.{number}.{suffix}": text for number, text in value.get(part, {}).items()}
+        if "text" in value:
+            texts += 1
+            out[f"texts.{texts}"] = value["text"]
+        if "plan" in value:
+            plans += 1
+            out[f"plans.{plans}"] = value["plan"]
+    return out
+
+
+_OFFER: Schema = {
+    "type": "object",
+    "properties": {
+        "action": ref("Action"),
+        "label_zh": {"type": "string"},
+        "label_en": {"type": "string"},
+        "leg": {"type": "integer", "description": "程序段编号 number of the leg it would be taken in"},
+        "available": {"type": "boolean"},
+        "reasons": {"type": "array", "items": ref("Cause"), "description": "不能办理的理由 why not"},
+        "required": {"type": "array", "items": {"type": "string"}, "description": "必填 fields the command needs"},
+        "optional": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["action", "label_zh", "label_en", "available", "reasons", "required", "optional"],
+}
+SCHEMAS: dict[str, Schema] = {
+    "Actions": {
+        "type": "object",
+        "properties": {"items": {"type": "array", "items": _OFFER}},
+        "required": ["items"],
+    },
+    "Disclosure": Disclosure.model_json_schema(ref_template="#/components/schemas/{model}"),
+    "Disclosed": {
+        "type": "object",
+        "properties": {"values": {"type": "object", "additionalProperties": {"type": "string"}}},
+        "required": ["values"],
+    },
+}

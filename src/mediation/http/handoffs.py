@@ -1,0 +1,48 @@
+"""The trays: what was handed to a body, and what it handed to others."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from fastapi import Query as InQuery
+from starlette.responses import Response
+
+from mediation.domain.vocabulary import HandoffState
+from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
+from mediation.http.dependencies import Paged, desk, json_answer, once, viewing
+from mediation.http.schemas import Schema, case_line, page, paged, ref, shown
+from mediation.store import queries
+
+routes = APIRouter(tags=["handoffs 移交"])
+
+
+class Tray(Paged):
+    """Which tray; without a state, the hand-offs that still bind somebody."""
+
+    box: Literal["in", "out"]
+    state: HandoffState | None = None
+
+
+@routes.get(
+    "/v1/handoffs",
+    operation_id="list_handoffs",
+    responses={200: answer("一页移交 a page of hand-offs", paged("Trayed")), **refusals(*EVERY, *ACTING)},
+    openapi_extra={"parameters": [ACTING_FOR, LANGUAGE]},
+)
+async def list_handoffs(request: Request, wanted: Annotated[Tray, InQuery()]) -> Response:
+    """收件箱或发件箱：移交给本单位的，或本单位移交出去的。The tray of what came in, or of what went out."""
+    once(request)
+    viewer = await viewing(request)
+    found = await queries.tray(
+        desk(request).engine, viewer, box=wanted.box, state=wanted.state, cursor=wanted.cursor, limit=wanted.limit
+    )
+    items = [{"handoff": shown(handoff), "case": case_line(case, "")} for case, handoff in found.items]
+    return json_answer(page(items, found.next))
+
+
+SCHEMAS: dict[str, Schema] = {
+    "Trayed": {
+        "type": "object",
+        "properties": {"handoff": ref("Handoff"), "case": ref("CaseLine")},
+        "required": ["handoff", "case"],
+    }
+}

@@ -1,0 +1,17 @@
+"""The small county, running: one server and one database for each file of tests."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from tests.http.county import County, populate, running, settings_for
+
+from mediation.settings import Urls
+
+
+@pytest.fixture(scope="module")
+def county(module_database_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[County]:
+    asyncio.run(populate(module_database_urls))
+    settings = settings_for(module_database_urls, tmp_path_factory.mktemp("keys"), sandbox_clock=True)
+    with running(settings) as address:
+        yield County(address, settings)
