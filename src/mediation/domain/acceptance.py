@@ -125,10 +125,16 @@ def no_rival(step: Step) -> Reasons:
 def reasoned(step: Step) -> Reasons:
     """G16: words or a paper say why (岳阳 [Q]); a likely escalation is calmed first (若干规定 24)."""
     if not (step.command.text or step.command.documents):
-        yield why("no_reason", "须写明理由或附文书", "State the reason in words or attach the document", "PMR-24")
+        yield why(
+            "no_reason",
+            "须写明理由或附文书",
+            "State the reason in words or attach the document",
+            "PMR-24",
+            needs="text",
+        )
     at_risk = RISKS.index(step.case.risk) >= RISKS.index(Risk.ORANGE)
     if isinstance(step.command, c.Decline) and at_risk and not step.command.calmed:
-        yield why("not_calmed", "纠纷可能激化，须先行疏导", "It may escalate: calm it first", "PMR-24")
+        yield why("not_calmed", "纠纷可能激化，须先行疏导", "It may escalate: calm it first", "PMR-24", needs="calmed")
 
 
 def not_final(step: Step) -> Reasons:
@@ -146,12 +152,10 @@ def not_final(step: Step) -> Reasons:
 
 
 def case_closed(step: Step) -> Reasons:
-    """G23: only a closed case is reopened; `review` and `appeal` need a decision to attack."""
+    """G23: `review` and `appeal` need a decision to attack, an upheld complaint must be on record."""
     command = step.command
     if not isinstance(command, c.Reopen):
         return
-    if any(leg.open for leg in step.case.legs):
-        yield why("not_closed", "案件未结，不需恢复", "The case is not closed", "PET-35")
     decided = any(leg.outcome == "decided" for leg in step.case.legs)
     if command.cause in {ReopenCause.REVIEW, ReopenCause.APPEAL} and not decided:
         yield why("nothing_decided", "尚无可复查或上诉的决定", "There is no decision to review", "PET-35")

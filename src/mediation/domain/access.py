@@ -71,13 +71,13 @@ def capacity(
     """The first role and letter under which the actor may take this step, or None."""
     for letter in WHO[action]:
         for role in actor.roles:
-            if _may(letter, role, actor, leg, stands, on_behalf_of=on_behalf_of):
+            if _may(action, letter, role, actor, leg, stands, on_behalf_of=on_behalf_of):
                 return role, letter
     return None
 
 
 def _may(  # noqa: PLR0911 - one return per letter is the plainest table
-    letter: Letter, role: Role, actor: Actor, leg: Leg | None, stands: Relation, *, on_behalf_of: bool
+    action: Action, letter: Letter, role: Role, actor: Actor, leg: Leg | None, stands: Relation, *, on_behalf_of: bool
 ) -> bool:
     letters = ROLE_LETTERS.get(role, frozenset())
     acts = bool(letters & {C, M, H, J})
@@ -85,7 +85,7 @@ def _may(  # noqa: PLR0911 - one return per letter is the plainest table
         case Letter.CLOCK:
             return letter in letters
         case Letter.PARTY:
-            return on_behalf_of and acts and (stands.holder or stands.named)
+            return on_behalf_of and acts and (stands.holder or (stands.named and action in {Action.COMPLAIN, Action.REOPEN}))
         case Letter.MEDIATOR:
             return letter in letters and stands.holder and _assigned(role, actor, leg)
         case Letter.SUPERIOR:

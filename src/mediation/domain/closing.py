@@ -34,6 +34,7 @@ def routes_told(step: Step) -> Reasons:
             "The parties have not been told the lawful routes open to them",
             "PML-26",
             "PMR-24",
+            needs="routes_told",
         )
 
 
@@ -54,6 +55,7 @@ def finished(step: Step) -> Reasons:
             "协议尚未履行完毕，须履行或确定回访日",
             "The agreement is not performed: perform it or set a day to follow up",
             "PML-31",
+            needs="follow_up_on",
         )
 
 
@@ -85,7 +87,14 @@ def report_meets(step: Step) -> Reasons:
     if command.interim:
         return
     if not (command.documents or command.text):
-        yield why("report_without_papers", "反馈须附文书或说明", "A report needs papers or words", "INV-26", "ONL-21")
+        yield why(
+            "report_without_papers",
+            "反馈须附文书或说明",
+            "A report needs papers or words",
+            "INV-26",
+            "ONL-21",
+            needs="documents",
+        )
     proof = {ReportCode.PERFORMED} | ({ReportCode.GUARANTEED} if handoff.link_up is LinkUp.PROSECUTION else set())
     hosted = [a for a in step.case.agreements if step.leg and a.leg == step.leg.id]
     performed = any(a.state is AgreementState.PERFORMED for a in hosted) and not any(a.unfinished for a in hosted)

@@ -13,7 +13,7 @@ from mediation.domain import access, guards, machine
 from mediation.domain import commands as c
 from mediation.domain.deadlines import Laws
 from mediation.domain.draft import Draft, Step
-from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, MediationError, Reason
+from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, NotPermitted, Reason
 from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
 from mediation.domain.process import NONE, Row, cite
@@ -91,7 +91,10 @@ class Decision(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What the actor may ask for now: available or not, why not, and the fields it takes."""
+    """What the actor may ask for now: available or not, why not, and the fields it takes.
+
+    `required` are the fields without which it would be refused: those of the command, and those a guard asks for.
+    """
 
     action: Action
     leg: int
@@ -177,7 +180,8 @@ def offers(case: Case, actor: Actor, at: str, world: World) -> list[Offer]:
     found = []
     for action in Action:
         model = c.COMMANDS[action.value]
-        asked = model.model_construct(action=action.value)
+        blank = {name: None for name, field in model.model_fields.items() if field.is_required()}
+        asked = model.model_construct(**blank | {"action": action.value})
         for leg in _candidates(case, actor, action):
             command = asked.model_copy(update={"leg": leg.id if leg else None, "on_behalf_of": [1]})
             offer = _offer(case, command, action, leg, actor, at, world)
@@ -208,11 +212,11 @@ def _offer(
         reasons = guards.held(step, action) if required else guards.refusals(step, action)
     except (ActionUnavailable, Malformed) as refused:
         reasons = refused.reasons
-    except MediationError:
+    except NotPermitted:
         return None
-    except AttributeError:
-        reasons = ()
-    return Offer(action, leg.id if leg else 0, not reasons, reasons, required, optional)
+    needed = dict.fromkeys((*required, *(reason.needs for reason in reasons if reason.needs)))
+    blocking = tuple(reason for reason in reasons if not reason.needs)
+    return Offer(action, leg.id if leg else 0, not blocking, blocking, tuple(needed), optional)
 
 
 def _candidates(case: Case, actor: Actor, action: Action) -> list[Leg | None]:
@@ -238,6 +242,10 @@ def _ready(step: Step, action: Action) -> str:
     closed = case.version > 0 and not any(leg.open for leg in case.legs)
     if action is Action.FILE and closed:
         raise ActionUnavailable(Reason("closed", "案件已结，须“恢复”", "The case is closed: reopen it"))
+    if action is Action.REOPEN and not closed:
+        raise ActionUnavailable(
+            Reason("not_closed", "案件未结，不需恢复", "The case is not closed: it needs no reopening")
+        )
     if action is Action.ARCHIVE and not closed:
         raise ActionUnavailable(Reason("not_closed", "案件未结，不能归档", "The case is not closed"))
     opens = action in OPENS_LEG or step.leg is None

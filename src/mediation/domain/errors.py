@@ -20,13 +20,17 @@ from typing import NamedTuple
 
 
 class Reason(NamedTuple):
-    """Why something is refused: a stable code, the sentence in Chinese and English, its legal basis, and the guard."""
+    """Why something is refused: a stable code, the sentence in Chinese and English, and its legal basis.
+
+    `guard` is the guard of the table that asked; `needs` the field of the command that would answer it, if one would.
+    """
 
     code: str
     zh: str
     en: str
     basis: str = ""
     guard: str = ""
+    needs: str = ""
 
 
 class MediationError(Exception):

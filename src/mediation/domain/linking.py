@@ -167,7 +167,7 @@ def not_held(step: Step, action: Action) -> Iterator[Reason]:
         return
     handoff = step.case.holding(step.leg.id)
     link_up = link_up_of(step.command)
-    beside = link_up is not None and LINK_UPS[link_up].mode is Mode.BESIDE
+    beside = link_up is None or LINK_UPS[link_up].mode is Mode.BESIDE
     if handoff is None or (action in WHILE_HELD and (action is not Action.REFER or beside)):
         return
     yield why(

@@ -50,6 +50,7 @@ def consent(step: Step) -> Reasons:
             f"Parties {numbers(missing)} have not consented",
             "PML-17",
             "INV-11",
+            needs="consents",
         )
 
 
@@ -125,6 +126,7 @@ def undisputed_signed(step: Step) -> Reasons:
                 f"当事人{numbers(missing)}未签字确认",
                 f"Parties {numbers(missing)} have not signed",
                 "ONL-22",
+                needs="signed_by",
             )
 
 
@@ -140,13 +142,20 @@ def cause_removed(step: Step) -> Reasons:
                 "回避申请尚未处理：未更换、未驳回、双方亦未同意不回避",
                 "Recusal is open: neither replaced, rejected nor waived by both",
                 "INV-15",
+                needs="recusal",
             )
         return
     reported = here.cause == SuspendCause.APPRAISAL.value and any(
         h.link_up is LinkUp.APPRAISAL and h.from_leg == here.id and h.report for h in step.case.handoffs
     )
     if not (command.cause_removed or reported):
-        yield why("cause_remains", "中止原因尚未消除", "The cause of suspension has not been removed", "MED-38")
+        yield why(
+            "cause_remains",
+            "中止原因尚未消除",
+            "The cause of suspension has not been removed",
+            "MED-38",
+            needs="cause_removed",
+        )
 
 
 def extendable(step: Step) -> Reasons:

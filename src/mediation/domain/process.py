@@ -424,7 +424,7 @@ GUARDS: dict[str, tuple[str, str]] = {
     "G20": ("反馈符合要求", "the report meets what the link-up asks"),
     "G21": ("非移交案件", "a leg that came by a hand-off is returned, not declined"),
     "G22": ("并案条件", "the survivor has absorbed the case at this version"),
-    "G23": ("恢复事由", "the case is closed and the cause fits"),
+    "G23": ("恢复事由", "the cause of reopening fits the history"),
     "G24": ("各方签字", "all parties sign the undisputed facts"),
     "G25": ("中止原因已消除", "the cause of suspension is removed"),
     "G26": ("可以延长", "the rule allows an extension, before expiry, agreed as it asks"),

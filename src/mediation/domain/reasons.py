@@ -4,9 +4,9 @@ from mediation.domain.errors import Reason
 from mediation.domain.process import cite_zh
 
 
-def why(code: str, zh: str, en: str, *basis: str) -> Reason:
-    """A reason citing its articles."""
-    return Reason(code, zh, en, "；".join(cite_zh(article) for article in basis))
+def why(code: str, zh: str, en: str, *basis: str, needs: str = "") -> Reason:
+    """A reason citing its articles; `needs`: the command's field that would answer it."""
+    return Reason(code, zh, en, "；".join(cite_zh(article) for article in basis), needs=needs)
 
 
 def numbers(found: tuple[int, ...] | list[int] | set[int]) -> str:

@@ -40,6 +40,7 @@ def agreement_complete(step: Step) -> Reasons:
             f"Parties {numbers(unsigned)} have not signed; a representative binds only those who agree",
             "PML-29",
             "CPL-56",
+            needs="signed_by",
         )
     if command.adopts:
         if _live(step, AgreementState.PENDING) is None or step.agreement not in step.case.unfinished(step.here.id):
@@ -62,11 +63,17 @@ def _well_formed(step: Step, command: c.Settle) -> Reasons:
             "PML-28",
         )
     if not command.obligations:
-        yield why("no_obligation", "协议须写明内容和期限", "It must say what is owed, and when", "PML-29")
+        yield why(
+            "no_obligation", "协议须写明内容和期限", "It must say what is owed, and when", "PML-29", needs="obligations"
+        )
     if written and not command.mediator_signed:
-        yield why("mediator_unsigned", "调解员尚未签名", "The mediator has not signed", "PML-29")
+        yield why(
+            "mediator_unsigned", "调解员尚未签名", "The mediator has not signed", "PML-29", needs="mediator_signed"
+        )
     if written and procedure.seal and not command.sealed:
-        yield why("unsealed", "协议书未加盖调解委员会印章", "The agreement does not bear the seal", "PML-29")
+        yield why(
+            "unsealed", "协议书未加盖调解委员会印章", "The agreement does not bear the seal", "PML-29", needs="sealed"
+        )
     if step.here.state is LegState.FILED and not command.notice_given:
         yield from notice_given(step)
 
@@ -105,7 +112,13 @@ def withdrawal_permitted(step: Step) -> Reasons:
     """G28: from a deciding leg only with the officer's leave (2011规定 5; 民诉法 148)."""
     command = step.command
     if isinstance(command, c.Withdraw) and step.here.state is LegState.DECIDING and not command.permitted:
-        yield why("not_permitted_by_officer", "须经办案人员准许撤回", "The deciding officer must permit it", "CPL-148")
+        yield why(
+            "not_permitted_by_officer",
+            "须经办案人员准许撤回",
+            "The deciding officer must permit it",
+            "CPL-148",
+            needs="permitted",
+        )
 
 
 def _live(step: Step, *states: AgreementState) -> Agreement | None:
@@ -117,8 +130,23 @@ def performance_proved(step: Step) -> Reasons:
     """G30: an agreement to perform, and a paper or words that prove it (人民调解法 31)."""
     if _live(step, AgreementState.IN_EFFECT, AgreementState.BREACHED) is None:
         yield why("no_agreement_in_effect", "没有已生效的协议", "There is no agreement in effect", "PML-31")
+    agreement = step.agreement
+    if agreement and agreement.state is AgreementState.BREACHED and not agreement.enforceable_by:
+        moved = {n for n in agreement.claims if step.case.claim(n).state is not ClaimState.OPEN}
+        moved |= {n for a in step.case.agreements if a.state is AgreementState.PENDING for n in a.claims} & set(
+            agreement.claims
+        )
+        if moved:
+            yield why(
+                "claims_moved_on",
+                f"诉求{numbers(moved)}已另有协议或决定，原协议不再履行",
+                f"Claims {numbers(moved)} have another agreement or a decision by now",
+                "PML-31",
+            )
     if not (step.command.documents or step.command.text):
-        yield why("no_proof", "须附履行凭证或说明", "Attach proof of performance or describe it", "PML-31")
+        yield why(
+            "no_proof", "须附履行凭证或说明", "Attach proof of performance or describe it", "PML-31", needs="documents"
+        )
 
 
 def breach_shown(step: Step) -> Reasons:
@@ -131,7 +159,7 @@ def breach_shown(step: Step) -> Reasons:
     if not any(day < step.on.isoformat() for day in due):
         yield why("not_due", "履行期限尚未届满", "The day of performance is not past", "PML-31")
     if isinstance(step.command, c.Breach) and not step.command.urged:
-        yield why("not_urged", "尚未督促履行", "Performance has not been urged", "PML-31")
+        yield why("not_urged", "尚未督促履行", "Performance has not been urged", "PML-31", needs="urged")
 
 
 def can_fall(step: Step) -> Reasons:
@@ -277,6 +305,9 @@ def fulfil(draft: Draft) -> None:
             draft.put("obligations", number, done=True)
     if all(o.done for o in draft.case.obligations if o.agreement == agreement.id):
         draft.put("agreements", agreement.id, state=AgreementState.PERFORMED)
+        for claim in agreement.claims:
+            if draft.case.claim(claim).state is ClaimState.OPEN:
+                draft.put("claims", claim, state=ClaimState.SETTLED)
 
 
 def breach(draft: Draft) -> None:
