@@ -72,7 +72,7 @@ def process_page() -> str:
     return "\n".join(
         [
             MADE,
-            "# The process 办理流程\n\nOne row per legal step of a leg 程序段. `∅` no leg yet · `=` it does not move.\n",
+            "# The process 办理流程\n\nA row per step of a leg 程序段. `∅` no leg yet · `=` it stays.\n",
             "![States of a leg](process.svg)\n",
             f"```mermaid\n{mermaid()}```\n",
             "## Rows 步骤\n",
@@ -108,7 +108,7 @@ def access_page() -> str:
     return "\n".join(
         [
             MADE,
-            "# Who may do what 权限\n\nA letter is a capacity and a relation to the leg: holder, sender, receiver, superior.\n",
+            "# Who may do what 权限\n\nA letter is a capacity and a relation to the leg.\n",
             table(("action", "who"), actions),
             "## Roles 角色\n",
             table(("role", "letters"), roles),
