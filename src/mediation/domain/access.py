@@ -85,7 +85,11 @@ def _may(  # noqa: PLR0911 - one return per letter is the plainest table
         case Letter.CLOCK:
             return letter in letters
         case Letter.PARTY:
-            return on_behalf_of and acts and (stands.holder or (stands.named and action in {Action.COMPLAIN, Action.REOPEN}))
+            return (
+                on_behalf_of
+                and acts
+                and (stands.holder or (stands.named and action in {Action.COMPLAIN, Action.REOPEN}))
+            )
         case Letter.MEDIATOR:
             return letter in letters and stands.holder and _assigned(role, actor, leg)
         case Letter.SUPERIOR:

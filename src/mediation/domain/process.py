@@ -104,6 +104,11 @@ def _remainder(states: Iterable[str], extra: str = "") -> list[tuple[str, str, s
     return rows
 
 
+def _unhosted(states: Iterable[str]) -> list[tuple[str, str, str]]:
+    """R2 where no agreement can have been made yet."""
+    return [row for state in states for row in ((state, state, "claims_left"), (state, _E, "!claims_left"))]
+
+
 def _home(states: Iterable[str], otherwise: str, extra: str = "") -> list[tuple[str, str, str]]:
     """R1: back to deciding where the procedure decides, else `otherwise`."""
     return [
@@ -150,7 +155,7 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     ),
     Action.FAIL: ("M J T", "G19", "PML-26 INV-26 ONL-25 CON-21", _home([_A, _M, _S], _U)),
     Action.DECIDE: ("J", "G16 G27", "CPL-206 CPL-156 GAX-185", _remainder([_D])),
-    Action.WITHDRAW: ("P", "G15 G28", "PML-23 CFR-5", _remainder([_F, _A, _M, _S, _D, _U])),
+    Action.WITHDRAW: ("P", "G15 G28", "PML-23 CFR-5", [*_unhosted([_F, _A]), *_remainder([_M, _S, _D, _U])]),
     Action.CLOSE: (
         "H C",
         "G13 G14 G15 G29",

@@ -62,6 +62,14 @@ def _well_formed(step: Step, command: c.Settle) -> Reasons:
             f"{procedure.en} does not allow the form {command.form}",
             "PML-28",
         )
+    if command.pending and procedure.id != "court_entrusted":
+        yield why(
+            "not_pending",
+            "只有委托调解的协议待法院出具调解书",
+            "Only an agreement in court-entrusted mediation awaits the court's document",
+            "INV-20",
+            "INV-24",
+        )
     if not command.obligations:
         yield why(
             "no_obligation", "协议须写明内容和期限", "It must say what is owed, and when", "PML-29", needs="obligations"
