@@ -43,14 +43,10 @@ and leaves an event nobody can alter unseen.
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service as an ASGI application; it opens its database when it starts and closes it when it stops.
 
-    Raises: BadSetting, where the sandbox clock or the development issuer would be reachable from outside.
+    Raises: BadSetting, as `check`.
     """
     chosen = settings or Settings.load()
-    if (chosen.sandbox_clock or chosen.dev_issuer) and not loopback(chosen.host):
-        raise BadSetting(
-            zh=f"沙箱时钟和开发令牌只能用于本机回环地址，不能用于 {chosen.host}",
-            en=f"The sandbox clock and the development issuer work on loopback only, not on {chosen.host}",
-        )
+    check(chosen)
     desk = Desk(chosen)
     app = FastAPI(
         title="mediation",
@@ -74,6 +70,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.router.routes.extend(room.routes.routes)  # not include_router, which matches every path twice
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to say it differently
     return app
+
+
+def check(settings: Settings) -> None:
+    """Refuse to be reached from outside with the development issuer, which is the only one yet, or the sandbox clock.
+
+    Raises: BadSetting.
+    """
+    if not loopback(settings.host):
+        raise BadSetting(
+            zh=f"尚未配置身份提供方：开发令牌和沙箱时钟只能用于本机回环地址，不能用于 {settings.host}",
+            en="No identity provider is set: the development issuer and the sandbox clock work on loopback only, "
+            f"not on {settings.host}",
+        )
 
 
 def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:

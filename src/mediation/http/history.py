@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
-from urllib.parse import urlencode
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -126,7 +125,8 @@ def _bytes_wanted(request: Request) -> bool:
 def _lines(request: Request, found: Sequence[Stored], following: Mapping[str, str | int] | None) -> Response:
     headers = dict(_VARY)
     if following:
-        headers["Link"] = f'<{request.scope["path"]}?{urlencode(following)}>; rel="next"'
+        query = "&".join(f"{name}={value}" for name, value in following.items())
+        headers["Link"] = f'<{request.scope["path"]}?{query}>; rel="next"'
     return Response(b"".join(stored.data + b"\n" for stored in found), headers=headers, media_type=NDJSON)
 
 

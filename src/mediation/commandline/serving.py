@@ -1,0 +1,225 @@
+"""Commands for whoever opens the counter: `serve`, `token`, `openapi`."""
+
+import asyncio
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
+
+if TYPE_CHECKING:  # `--help` needs neither
+    from mediation.settings import Settings, Urls
+    from mediation.store.bodies import Person
+
+app = typer.Typer()
+
+_WATCH_S = 0.5
+_FIELDS = ("request_id", "method", "route", "status", "ms", "frames")
+
+
+class JsonLines(logging.Formatter):
+    """A log line as one JSON object; of the record's own fields only those known to hold nothing personal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        said |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
+        if record.exc_info and record.exc_info[0]:
+            said["fault"] = record.exc_info[0].__name__  # its words may hold a row's values
+        return msgspec.json.encode(said).decode()
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """Everything to standard error, a JSON object a line; requests are logged at `info`."""
+    shown = level.upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonLines}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            "mediation": {"level": shown},
+            "uvicorn": {"level": "INFO" if shown in {"DEBUG", "INFO"} else shown},
+        },
+    }
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address. 监听地址 [MEDIATION_HOST, 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port. 端口 [MEDIATION_PORT, 8000]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. 进程数 [MEDIATION_WORKERS, 1]")] = None,
+    demo: Annotated[bool, typer.Option(help="Serve the demo county. 打开演示县")] = False,
+) -> None:
+    """Answer requests, on a database of its own unless one is given. 启动服务"""
+    from mediation.gateway.embedded import database_ready
+    from mediation.http.app import check
+
+    settings = read_settings(host=host, port=port, workers=workers, database="demo" if demo else None)
+    check(settings)
+    with database_ready(settings) as urls:
+        if settings.embedded:
+            _migrate(urls)
+        asyncio.run(_safe(urls))
+        _welcome(settings)
+        with _watched(settings), _measured(settings):
+            _run(settings)
+
+
+def _migrate(urls: "Urls") -> None:
+    from mediation.store.database import migrate
+
+    migrate(urls.owner)
+
+
+async def _safe(urls: "Urls") -> None:
+    from mediation.store.database import assert_durable, connect
+
+    async with await connect(urls.app) as connection:
+        await assert_durable(connection)
+
+
+def _welcome(settings: "Settings") -> None:
+    address, option = f"http://{settings.host}:{settings.port}", " --demo" if settings.database == "demo" else ""
+    say(
+        f"接口说明：{address}/docs；取得令牌：mediation token{option} 人员代码",
+        f"The API is explained at {address}/docs; for a token: mediation token{option} PERSON",
+        to_stderr=True,
+    )
+
+
+def _run(settings: "Settings") -> None:
+    import uvicorn
+
+    from mediation.http.app import create_app
+
+    several = settings.workers > 1
+    if several:  # each worker is a new process, told by its environment what this one was told on its command line
+        for name in ("host", "port", "workers", "database"):
+            os.environ[f"MEDIATION_{name.upper()}"] = str(getattr(settings, name))
+    uvicorn.run(
+        "mediation.http.app:create_app" if several else create_app(settings),
+        factory=several,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers if several else None,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        log_config=log_config(settings.log_level),
+        timeout_graceful_shutdown=10,
+    )
+
+
+@contextmanager
+def _measured(settings: "Settings") -> Iterator[None]:
+    """Where several workers put their measurements together."""
+    if settings.workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="mediation-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
+
+
+@contextmanager
+def _watched(settings: "Settings") -> Iterator[None]:
+    """Bring the embedded server back when it was killed; one that was stopped in order stays stopped."""
+    if not settings.embedded:
+        yield
+        return
+    from mediation.gateway.embedded import Server
+
+    server, over = Server(settings.data_dir), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_WATCH_S):
+            if server.cluster.noted() and server.cluster.postmaster() is None:
+                logging.getLogger("mediation").warning("the embedded database died and is started again")
+                server.revive()
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+
+
+@app.command()
+def token(
+    person: Annotated[str, typer.Argument(help="Code or id of a person. 人员代码或 id")],
+    *,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="Valid for. 有效小时数")] = 12,
+    demo: Annotated[bool, typer.Option(help="In the demo county. 演示县")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a token of the development issuer, which works on loopback only. 签发本机开发令牌"""
+    from mediation.http.app import check
+    from mediation.http.dependencies import issuer
+
+    settings = read_settings(database="demo" if demo else None)
+    check(settings)
+    found = _person(settings, person)
+    if found is None:
+        say(f"没有人员 {person}。", f"There is no person {person}.", to_stderr=True)
+        raise typer.Exit(1)
+    made = issuer(settings).issue(found.id, lifetime_s=int(hours * 3600))
+    if as_json:
+        bodies = [
+            {"id": org, "code": code, "name": name, "roles": roles} for org, code, name, roles in found.memberships
+        ]
+        answer({"token": made, "person": found.id, "name": found.name, "organisations": bodies})
+        return
+    for org, _, name, roles in found.memberships:
+        typer.echo(f"# {found.name} · {name} · {', '.join(roles)} · Acting-For: {org}", err=True)
+    if len(found.memberships) > 1:
+        typer.echo("# " + pick("须以 Acting-For 指明单位", "say with Acting-For for which body you act"), err=True)
+    typer.echo(made)
+
+
+def _person(settings: "Settings", said: str) -> "Person | None":
+    from mediation.gateway.embedded import database_ready
+    from mediation.service.registry import person_by
+    from mediation.store.database import engine
+
+    async def find(url: str) -> "Person | None":
+        made = engine(url, 1)
+        try:
+            return await person_by(made, said)
+        finally:
+            await made.dispose()
+
+    with database_ready(settings) as urls:
+        return asyncio.run(find(urls.app))
+
+
+@app.command()
+def openapi(
+    file: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file. 写入文件")] = None,
+) -> None:
+    """Print the contract of the API, as OpenAPI 3.1. 输出接口契约"""
+    from mediation.http.app import document_text
+
+    text = document_text()
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write_text(text, "utf-8")
