@@ -9,7 +9,6 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from mediation.domain.events import leaf_hash, parse
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import (
     PRIVATE,
@@ -76,7 +75,9 @@ async def list_case_events(request: Request, case_id: CaseId, wanted: Annotated[
     )
     if _bytes_wanted(request):
         return _lines(request, found.items, {"cursor": found.next, "limit": wanted.limit} if found.next else None)
-    return json_answer(page([_shown(stored) for stored in found.items], found.next), Vary=_VARY["Vary"])
+    return json_answer(
+        page([event_shown(stored.data, stored.position) for stored in found.items], found.next), Vary=_VARY["Vary"]
+    )
 
 
 @routes.get(
@@ -92,7 +93,7 @@ async def show_event(request: Request, event_id: EventId) -> Response:
     stored = await queries.event(desk(request).engine, viewer, identifier(event_id))
     if _bytes_wanted(request):
         return _lines(request, [stored], None)
-    return json_answer(msgspec.json.encode(_shown(stored)), Vary=_VARY["Vary"])
+    return json_answer(bytes(event_shown(stored.data, stored.position)), Vary=_VARY["Vary"])
 
 
 @routes.get(
@@ -109,7 +110,9 @@ async def list_events(request: Request, wanted: Annotated[Feed, InQuery()]) -> R
     if _bytes_wanted(request):
         more = position > wanted.after
         return _lines(request, found, {"after": position, "limit": wanted.limit} if more else None)
-    body = msgspec.json.encode({"items": [_shown(stored) for stored in found], "next": position})
+    body = msgspec.json.encode(
+        {"items": [event_shown(stored.data, stored.position) for stored in found], "next": position}
+    )
     return json_answer(body, Vary=_VARY["Vary"])
 
 
@@ -128,10 +131,6 @@ def _lines(request: Request, found: Sequence[Stored], following: Mapping[str, st
         query = "&".join(f"{name}={value}" for name, value in following.items())
         headers["Link"] = f'<{request.scope["path"]}?{query}>; rel="next"'
     return Response(b"".join(stored.data + b"\n" for stored in found), headers=headers, media_type=NDJSON)
-
-
-def _shown(stored: Stored) -> dict[str, object]:
-    return event_shown(parse(stored.data), leaf_hash(stored.data), stored.position)
 
 
 SCHEMAS: dict[str, Schema] = {

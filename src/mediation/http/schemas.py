@@ -7,7 +7,7 @@ import msgspec
 
 from mediation.domain import vocabulary as v
 from mediation.domain.commands import STEP
-from mediation.domain.events import PARTS, Event
+from mediation.domain.events import PARTS, leaf_hash
 from mediation.domain.facts import (
     Agreement,
     Case,
@@ -120,22 +120,24 @@ def case_line(case: Case, holder_name: str) -> dict[str, Any]:
     return {name: whole[name] for name in LINE if whole.get(name)}
 
 
-def event_shown(event: Event, digest: str, position: int | None = None) -> dict[str, Any]:
-    """An event's members with its leaf hash and label, and its position in the feed once it has one."""
-    word = _ACTIONS[event.action]
-    out: dict[str, Any] = msgspec.to_builtins(event)
-    out |= {"hash": digest, "label_zh": word.zh, "label_en": word.en}
-    if position is not None:
-        out["position"] = position
-    return out
+class _Named(msgspec.Struct):
+    action: str
+    attrs: dict[str, Any]
 
 
-def step_answer(event: Event, digest: str) -> bytes:
-    """The answer to a step, a pure function of its event; a likely duplicate found at filing is a warning."""
-    out = event_shown(event, digest)
-    similar = event.attrs.get("similar")
-    if similar:
-        out["warnings"] = [
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def event_shown(data: bytes, position: int | None = None) -> msgspec.Raw:
+    """An event as JSON: its canonical bytes, and behind them its leaf hash, label, warnings, and position in the feed.
+
+    Of the bytes alone (and the position), so that an answer given again is the same to the byte.
+    """
+    named = _NAMED.decode(data)
+    word = _ACTIONS[named.action]
+    more: dict[str, Any] = {"hash": leaf_hash(data), "label_zh": word.zh, "label_en": word.en}
+    if similar := named.attrs.get("similar"):
+        more["warnings"] = [
             {
                 "code": "likely_duplicate",
                 "zh": "30日内同一区划有相同当事人的纠纷",
@@ -143,7 +145,9 @@ def step_answer(event: Event, digest: str) -> bytes:
                 "cases": similar,
             }
         ]
-    return msgspec.json.encode(out)
+    if position is not None:
+        more["position"] = position
+    return msgspec.Raw(data[:-1] + b"," + msgspec.json.encode(more)[1:])
 
 
 def page(items: Sequence[Any], following: str | None) -> bytes:
