@@ -38,6 +38,13 @@ and leaves an event nobody can alter unseen.
 * 拒绝 refusals are RFC 9457 problems; [every kind](/problems) is explained.
 * 代码 codes are English; [the glossary](/v1/glossary) has each in Chinese.
 """
+_TAGS = {
+    "cases": "案件：登记、查阅、办理 to file, read and act on",
+    "handoffs": "移交：收件箱与发件箱 what came in and what went out",
+    "history": "历史：事件与总流 events and the feed",
+    "reference": "公开表：流程、词汇、区划、单位 our own tables",
+    "operations": "运行 for whoever runs the service",
+}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -53,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary=_SUMMARY,
         description=_DESCRIPTION,
         version="v1",
+        openapi_tags=[{"name": name, "description": said} for name, said in _TAGS.items()],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_url=None,
         docs_url=None,
@@ -135,6 +143,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             summary=app.summary,
             description=app.description,
             license_info=app.license_info,
+            tags=app.openapi_tags,
             routes=app.routes,
         )
         made["components"] = {

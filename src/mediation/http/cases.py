@@ -61,7 +61,7 @@ from mediation.service.perform import House, instant, perform
 from mediation.store import queries
 from mediation.store.append import SealedRow, Seen
 
-routes = APIRouter(tags=["cases 案件"])
+routes = APIRouter(tags=["cases"])
 
 FILE: TypeAdapter[File] = TypeAdapter(File)
 _FIELD = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,64}$")]
@@ -320,9 +320,10 @@ _OFFER: Schema = {
     "required": ["action", "label_zh", "label_en", "available", "reasons", "required", "optional"],
 }
 SCHEMAS: dict[str, Schema] = {
+    "Offer": _OFFER,
     "Actions": {
         "type": "object",
-        "properties": {"items": {"type": "array", "items": _OFFER}},
+        "properties": {"items": {"type": "array", "items": ref("Offer")}},
         "required": ["items"],
     },
     "Disclosure": Disclosure.model_json_schema(ref_template="#/components/schemas/{model}"),

@@ -74,7 +74,11 @@ IF_MATCH = header(
     "If-Match", "案件的 ETag the case's ETag, one strong tag", required=True, pattern='^"[1-9][0-9]{0,8}"$'
 )
 IF_NONE_MATCH = header("If-None-Match", "已有版本的 ETag the ETag you already have; 304 if nothing changed")
-SANDBOX_AT = header("X-Sandbox-At", "沙箱时刻 an instant, on loopback with the sandbox clock only", format="date-time")
+SANDBOX_AT = header(
+    "X-Sandbox-At",
+    "沙箱时刻 an instant (RFC 3339), on loopback with the sandbox clock only",
+    pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$",
+)
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": '版本 `"<version>"`'}}
 LOCATION = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
 

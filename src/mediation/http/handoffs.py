@@ -12,7 +12,7 @@ from mediation.http.dependencies import Paged, desk, json_answer, once, viewing
 from mediation.http.schemas import Schema, case_line, page, paged, ref, shown
 from mediation.store import queries
 
-routes = APIRouter(tags=["handoffs 移交"])
+routes = APIRouter(tags=["handoffs"])
 
 
 class Tray(Paged):

@@ -27,7 +27,7 @@ from mediation.http.schemas import Schema, event_shown, page, paged, ref
 from mediation.store import queries
 from mediation.store.queries import Stored
 
-routes = APIRouter(tags=["history 历史"])
+routes = APIRouter(tags=["history"])
 
 NDJSON = "application/x-ndjson"
 _VARY = {**PRIVATE, "Vary": f"{PRIVATE['Vary']}, Accept"}
@@ -35,14 +35,7 @@ _BYTES = {
     NDJSON: {"schema": {"type": "string", "description": "每行一个事件的规范字节 canonical bytes, a line an event"}}
 }
 _LINK = {"Link": {"schema": {"type": "string"}, "description": "NDJSON 的下一页 the next page of NDJSON"}}
-_ACCEPT = {
-    "name": "Accept",
-    "in": "header",
-    "required": False,
-    "description": f"application/json，或 or {NDJSON}",
-    "schema": {"type": "string"},
-}
-_WHO = {"parameters": [_ACCEPT, ACTING_FOR, LANGUAGE]}
+_WHO = {"parameters": [ACTING_FOR, LANGUAGE]}
 
 
 class Feed(BaseModel):

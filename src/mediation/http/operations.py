@@ -15,7 +15,7 @@ from mediation.http.gate import RETRY_S
 from mediation.http.problems import TurnedAway
 from mediation.http.schemas import Schema
 
-routes = APIRouter(tags=["operations 运行"])
+routes = APIRouter(tags=["operations"])
 
 _OPEN: Schema = {"security": []}
 _ALIVE = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}

@@ -17,7 +17,7 @@ from mediation.http.schemas import Schema, page, paged, ref, shown
 from mediation.service.registry import load_laws
 from mediation.store import queries
 
-routes = APIRouter(tags=["reference 公开表"])
+routes = APIRouter(tags=["reference"])
 
 _OURS = {"Cache-Control": "private, max-age=300"}
 _Code = Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")]
