@@ -1,5 +1,6 @@
 """The contract over a real server: filing, reading, stepping, replaying, and every refusal in its order."""
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 from tests.http.county import DISPUTE, County, file_one, fresh
+
+from mediation.domain.events import leaf_hash
 
 NOTE = {"action": "note", "kind": "contact_attempt", "text": "电话联系"}
 BIG = b"x" * (1024 * 1024 + 1)
@@ -137,7 +140,6 @@ def test_of_sixteen_steps_at_once_on_one_version_one_is_taken(county, place):
         version = wang.get(place).json()["version"]
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: step(wang, place, version=version).status_code, range(16)))
-        assert sorted(answers)[0] == 201
         assert answers.count(201) == 1
         assert set(answers) <= {201, 409, 412}
         assert wang.get(place).json()["version"] == version + 1
@@ -165,8 +167,6 @@ def test_what_may_be_done_is_listed_with_the_fields_it_needs_and_why_not_the_res
 
 
 def test_ndjson_gives_the_canonical_bytes_and_json_the_same_members_with_their_hash(county, place):
-    from mediation.domain.events import leaf_hash
-
     with county.client("wang") as wang:
         lines = wang.get(f"{place}/events", headers={"Accept": "application/x-ndjson"})
         assert lines.headers["content-type"] == "application/x-ndjson"
@@ -222,8 +222,6 @@ def test_the_feed_gives_every_visible_event_once_in_order(county, place):
 
 
 def wait_for_position(client: httpx2.Client, place: str) -> int:
-    import time
-
     for _ in range(100):
         event = client.get(f"{place}/events").json()["items"][-1]
         if "position" in event:
