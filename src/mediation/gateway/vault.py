@@ -121,8 +121,9 @@ class Vault:
         return f"{number}-{tag}"
 
     def opens(self, code: str, case_id: str, number: str) -> bool:
-        """Whether this is the case's code."""
-        return hmac.compare_digest(code.upper().encode(), self.case_code(case_id, number).upper().encode())
+        """Whether this is the case's code; small letters will do for the eight at its end."""
+        tag = code.rpartition("-")[2].upper()
+        return hmac.compare_digest(f"{split_code(code)}-{tag}".encode(), self.case_code(case_id, number).encode())
 
     def _sealed(
         self, case_id: str, subject: int, name: str, disclosures: list[str], blind: bytes, wrapped: bytes = b""
@@ -162,7 +163,7 @@ def key_from(path: Path) -> bytes:
 
 def split_code(code: str) -> str:
     """The case number in a case code; empty if it is none."""
-    number, _, tag = code.upper().rpartition("-")
+    number, _, tag = code.rpartition("-")
     return number if len(tag) == _CODE_LENGTH else ""
 
 

@@ -149,16 +149,11 @@ async def tray(
     start = _uncursor(cursor, _Id, int) if cursor else None
     query = select(CASES.c.id, _FACTS).where(column.contains([org]), _visible(viewer)).order_by(CASES.c.id.desc())
     found: list[tuple[tuple[str, int], Trayed]] = []
-    async with _reading(engine, viewer) as connection:
-        rows = await connection.stream(query.where(CASES.c.id <= start[0]) if start else query)
+    if start:
+        query = query.where(CASES.c.id <= start[0])
+    async with _reading(engine, viewer) as connection, connection.stream(query) as rows:
         async for row in rows:
-            facts = load(row.facts)
-            for handoff in facts.handoffs:
-                mine = (handoff.to_org if incoming else handoff.from_org) == org
-                wanted = handoff.live if state is None else handoff.state is state
-                passed = start is not None and row.id == start[0] and handoff.id <= start[1]
-                if mine and wanted and not passed:
-                    found.append(((row.id, handoff.id), Trayed(facts, handoff)))
+            found += _trayed(row, org, state, start, incoming=incoming)
             if len(found) > _rows(limit):
                 break
     return _page(found, limit)
@@ -304,12 +299,27 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     return wanted
 
 
+def _trayed(
+    row: Row[Any], org: str, state: HandoffState | None, start: list[Any] | None, *, incoming: bool
+) -> list[tuple[tuple[str, int], Trayed]]:
+    """The hand-offs of one case that belong in the tray, after the one where the last page ended."""
+    facts = load(row.facts)
+    return [
+        ((row.id, handoff.id), Trayed(facts, handoff))
+        for handoff in facts.handoffs
+        if (handoff.to_org if incoming else handoff.from_org) == org
+        and (handoff.live if state is None else handoff.state is state)
+        and not (start and row.id == start[0] and handoff.id <= start[1])
+    ]
+
+
 def _events() -> Select[Any]:
     return select(EVENTS.c.seq, EVENTS.c.bytes, FEED.c.position).outerjoin(FEED, FEED.c.event == EVENTS.c.id)
 
 
 def _organisation(row: Row[Any]) -> Organisation:
-    return msgspec.convert({**row._asdict(), "superior": row.superior or ""}, Organisation)
+    fields = {name: getattr(row, name) or "" for name in Organisation.__struct_fields__}
+    return msgspec.convert(fields | {"path": row.path}, Organisation)
 
 
 def _rows(limit: int) -> int:

@@ -1,0 +1,169 @@
+"""What is personal is sealed, opened only as it was sealed, and shown masked."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediation.domain.commands import STEP
+from mediation.domain.errors import BrokenTrail
+from mediation.domain.facts import Case, Party
+from mediation.gateway import vault
+from mediation.gateway.vault import BadKeyFile, Sealed, Vault
+
+CASE = "01a200d4-a2f9-737b-a87c-f2d65cf36f49"
+FILE = STEP.validate_python(
+    {
+        "action": "file",
+        "category": "neighbour",
+        "division": "150525100201",
+        "text": "两家争地界",
+        "parties": [
+            {"name": "张三", "side": "applicant", "id_number": "150599199001011234", "phone": "13800001234"},
+            {
+                "name": "奈曼旗某某商贸有限公司",
+                "side": "respondent",
+                "kind": "legal",
+                "address": "大沁他拉镇振兴大街一号",
+            },
+        ],
+        "claim": [
+            {"what": "money", "by": [1], "against": [2]},
+            {"what": "apology", "by": [1], "against": [2], "text": "登门道歉"},
+        ],
+        "documents": [{"kind": "identity", "name": "张三身份证.jpg", "sha256": "0" * 64, "ref": "file:1"}],
+    }
+)
+
+
+def opened(box: Vault, case_id: str, row: Sealed, rows: tuple[Sealed, ...]) -> dict:
+    key = next(other.wrapped for other in rows if other.subject == row.subject and other.wrapped)
+    return box.open(case_id, row._replace(wrapped=key))
+
+
+def test_what_is_sealed_opens_to_what_was_said():
+    box = Vault(b"k" * 32)
+    step = box.seal(CASE, FILE, None)
+    first, second, words = (opened(box, CASE, row, step.rows) for row in step.rows)
+    assert first == {"kind": "natural", "name": "张三", "id_number": "150599199001011234", "phone": "13800001234"}
+    assert second == {"kind": "legal", "name": "奈曼旗某某商贸有限公司", "address": "大沁他拉镇振兴大街一号"}
+    assert words == {"text": "两家争地界", "claims": {"2": "登门道歉"}, "documents": {"1": "张三身份证.jpg"}}
+    assert [row.name for row in step.rows] == ["party_1", "party_2", "text"]
+    assert step.parties == tuple(row.digest for row in step.rows[:2])
+    assert step.others == (step.rows[2].digest,)
+
+
+def test_the_digest_is_that_of_the_disclosure_as_the_standard_has_it():
+    """RFC 9901 §4.2.3: base64url of SHA-256 over the ASCII bytes of the base64url-encoded disclosure."""
+    disclosure = "WyIyR0xDNDJzS1F2ZUNmR2ZyeU5STjl3IiwgImdpdmVuX25hbWUiLCAiSm9obiJd"
+    assert vault._digest(disclosure) == "jsu9yVulwQQlhFlM_3JlzMaSFzglhQG0DpfayQwLUK4"
+    assert json.loads(vault._unbase64(disclosure)) == ["2GLC42sKQveCfGfryNRN9w", "given_name", "John"]
+
+
+def test_a_disclosure_has_a_salt_of_128_bits_and_no_two_are_alike():
+    first, second = (vault._disclosure("name", "张三") for _ in range(2))
+    assert first != second
+    salt, name, value = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
+    assert len(base64.urlsafe_b64decode(salt + "==")) == 16
+    assert (name, value) == ("name", "张三")
+    assert hashlib.sha256(first.encode()).digest() == vault._unbase64(vault._digest(first))
+
+
+def test_a_row_opens_neither_for_another_case_nor_for_another_subject_nor_under_another_key():
+    box = Vault(b"k" * 32)
+    row = box.seal(CASE, FILE, None).rows[0]
+    for other, case_id, moved in (
+        (box, CASE.replace("a", "b"), row),
+        (box, CASE, row._replace(subject=2)),
+        (box, CASE, row._replace(digest="x" * 43)),
+        (Vault(b"j" * 32), CASE, row),
+    ):
+        with pytest.raises(BrokenTrail):
+            other.open(case_id, moved)
+
+
+def test_parties_and_words_that_come_later_are_numbered_as_the_case_numbers_them():
+    box = Vault(b"k" * 32)
+    before = Case(id=CASE, parties=(Party(id=1), Party(id=2)))
+    join = STEP.validate_python(
+        {"action": "change_parties", "change": "join", "join": [{"name": "王五", "side": "third"}], "text": "加入"}
+    )
+    text_key = box.seal(CASE, FILE, None).rows[-1].wrapped
+    party, words = box.seal(CASE, join, before, text_key).rows
+    assert (party.subject, party.name) == (3, "party_3")
+    assert words.wrapped == b""  # the case has its key already
+    assert box.open(CASE, words._replace(wrapped=text_key)) == {"text": "加入"}
+
+
+def test_a_step_without_words_leaves_nothing_in_the_vault():
+    assert Vault(b"k" * 32).seal(CASE, STEP.validate_python({"action": "inform_rights"}), None) == ((), (), ())
+
+
+def test_a_blind_index_knows_a_person_however_the_name_is_spelt():
+    box = Vault(b"k" * 32)
+    party = FILE.parties[0]
+    same = party.model_copy(
+        update={"name": " 张 三 ", "id_number": "１５０５９９１９９００１０１１２３４", "phone": None}
+    )
+    assert box.blind_of(party) == box.blind_of(same)
+    assert box.blind_of(party) != box.blind_of(party.model_copy(update={"id_number": None}))
+    assert box.blind_of(party) != Vault(b"j" * 32).blind_of(party)
+
+
+def test_a_case_code_opens_its_case_alone():
+    box = Vault(b"k" * 32)
+    code = box.case_code(CASE, "village-2026-000001")
+    assert vault.split_code(code) == "village-2026-000001"
+    assert box.opens(code[:-8] + code[-8:].lower(), CASE, "village-2026-000001")
+    assert not box.opens(code, CASE.replace("a", "b"), "village-2026-000001")
+    assert not box.opens(code[:-1] + "1", CASE, "village-2026-000001")
+    assert vault.split_code("village-2026-000001") == ""
+
+
+@pytest.mark.parametrize(
+    ("mask", "plain", "shown"),
+    [
+        (vault.mask_name, "张三", "张*"),
+        (vault.mask_name, "张", "张"),
+        (vault.mask_name, "欧阳锋锐", "欧***"),
+        (vault.mask_name, "买买提·吐尔逊", "买**·***"),
+        (vault.mask_number, "330102199001011234", "330***********1234"),
+        (vault.mask_number, "G1234567", "G******7"),
+        (vault.mask_number, "12", "**"),
+        (vault.mask_phone, "13812341234", "138****1234"),
+        (vault.mask_phone, "7654321", "*****21"),
+        (vault.mask_body, "奈曼旗某某商贸有限公司", "奈曼******限公司"),
+        (vault.mask_body, "小卖", "**"),
+        (vault.mask_address, "内蒙古奈曼旗大沁他拉镇振兴大街一号", "内蒙古奈曼旗***"),
+        (vault.mask_address, "振兴大街一号", "振兴***"),
+    ],
+)
+def test_a_mask_shows_the_ends_and_hides_the_rest(mask, plain: str, shown: str):
+    assert mask(plain) == shown
+
+
+@given(st.text(min_size=2, max_size=40))
+def test_no_mask_lets_a_value_through_whole(value: str):
+    for mask in (vault.mask_number, vault.mask_phone, vault.mask_body, vault.mask_address):
+        assert mask(value) != value or set(value) <= set("*")
+
+
+def test_a_masked_answer_keeps_the_kind_and_hides_words():
+    shown = vault.masked("party_1", {"kind": "legal", "name": "奈曼旗某某商贸有限公司"})
+    assert shown == {"kind": "legal", "name": "奈曼******限公司"}
+    assert "秘密" not in str(vault.masked("text", {"text": "秘密", "claims": {"1": "秘密"}}))
+
+
+def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path):
+    path = tmp_path / "keys" / "vault.key"
+    key = vault.key_from(path)
+    assert vault.key_from(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["vault.key"]
+    path.write_bytes(b"short")
+    with pytest.raises(BadKeyFile):
+        vault.key_from(path)

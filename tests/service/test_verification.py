@@ -1,0 +1,125 @@
+"""Whatever a superuser changes behind the triggers, verification names the case, the event and how it fails."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+from tests.service.town import ESCALATE, NOTE, Town, opened, populate
+
+from mediation.gateway.embedded import Server
+from mediation.service.integrate import integrate_once
+from mediation.service.verification import verify_database
+from mediation.settings import Urls
+
+
+@asynccontextmanager
+async def behind_the_triggers(server: Server, urls: Urls) -> AsyncIterator[psycopg.AsyncConnection]:
+    name = str(psycopg.conninfo.conninfo_to_dict(urls.app)["dbname"])
+    async with await psycopg.AsyncConnection.connect(server.url("postgres", name), autocommit=True) as superuser:
+        await superuser.execute("SET session_replication_role = replica")
+        yield superuser
+
+
+@pytest.fixture
+async def told(database_urls: Urls) -> AsyncIterator[tuple[Town, str]]:
+    """A town of this test's own, and a case of three events among others."""
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        await town.file()
+        case_id = (await town.file()).case
+        await town.step("wang", case_id, NOTE | {"text": "走访"})
+        await town.step("wang", case_id, ESCALATE)
+        await town.file()
+        await integrate_once(database_urls.log)
+        yield town, case_id
+
+
+async def test_an_untouched_database_is_sound(told: tuple[Town, str]):
+    heard: list[tuple[int, int]] = []
+    report = await verify_database(told[0].urls.reader, lambda done, total: heard.append((done, total)))
+    assert report.sound
+    assert (report.cases, report.events, report.failures) == (3, 5, ())
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+CHANGES: dict[str, tuple[str, str, int]] = {
+    "an edited event": (
+        (
+            "UPDATE events SET bytes = convert_to(replace(convert_from(bytes, 'UTF8'), '\"fact\"', '\"visit\"'), 'UTF8') "
+            "WHERE case_id = %(case)s AND seq = 2"
+        ),
+        "does_not_follow",
+        3,
+    ),
+    "an edited last event": (
+        (
+            "UPDATE events SET bytes = convert_to(replace(convert_from(bytes, 'UTF8'), 'beyond_capacity', 'party_choice'), 'UTF8') "
+            "WHERE case_id = %(case)s AND seq = 3"
+        ),
+        "wrong_document",
+        0,
+    ),
+    "an event that is not canonical": (
+        "UPDATE events SET bytes = bytes || ' '::bytea WHERE case_id = %(case)s AND seq = 2",
+        "not_canonical",
+        2,
+    ),
+    "an event that is no event": (
+        "UPDATE events SET bytes = '{}' WHERE case_id = %(case)s AND seq = 1",
+        "not_an_event",
+        1,
+    ),
+    "a missing event": ("DELETE FROM events WHERE case_id = %(case)s AND seq = 2", "does_not_follow", 3),
+    "a missing last event": ("DELETE FROM events WHERE case_id = %(case)s AND seq = 3", "wrong_document", 0),
+    "a missing history": ("DELETE FROM events WHERE case_id = %(case)s", "no_history", 0),
+    "a missing case": ("DELETE FROM cases WHERE id = %(case)s", "no_case", 0),
+    "an event under another id": (
+        "UPDATE events SET id = gen_random_uuid() WHERE case_id = %(case)s AND seq = 2",
+        "misfiled",
+        2,
+    ),
+    "an edited document": (
+        "UPDATE cases SET facts = replace(facts::text, '\"neighbour\"', '\"damages\"')::json WHERE id = %(case)s",
+        "wrong_document",
+        0,
+    ),
+    "an edited state": ("UPDATE cases SET state = 'closed' WHERE id = %(case)s", "wrong_columns", 0),
+    "a case hidden from its body": ("UPDATE cases SET orgs = '{}' WHERE id = %(case)s", "wrong_columns", 0),
+    "an edited number": ("UPDATE cases SET number = number || '9' WHERE id = %(case)s", "wrong_columns", 0),
+    "an edited filing day": (
+        "UPDATE cases SET filed_at = filed_at - interval '1 day' WHERE id = %(case)s",
+        "wrong_columns",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_behind_the_triggers_is_found_and_named(told: tuple[Town, str], server: Server, change: str):
+    town, case_id = told
+    sql, code, seq = CHANGES[change]
+    async with behind_the_triggers(server, town.urls) as superuser:
+        changed = await superuser.execute(sql, {"case": case_id})
+        assert changed.rowcount
+    report = await verify_database(town.urls.reader)
+    assert not report.sound
+    failure = report.failures[0]
+    assert (failure.case_id, failure.seq, failure.reason.code) == (case_id, seq, code)
+    assert failure.reason.zh
+    assert failure.reason.en
+
+
+FEED: dict[str, Callable[[], str]] = {
+    "feed_gap": lambda: "UPDATE feed SET position = position + 1 WHERE position = (SELECT max(position) FROM feed)",
+    "feed_lost": lambda: "DELETE FROM feed WHERE position = (SELECT max(position) FROM feed)",
+    "feed_empty": lambda: "UPDATE feed SET event = gen_random_uuid() WHERE position = 2",
+}
+
+
+@pytest.mark.parametrize("code", FEED)
+async def test_a_feed_that_lost_something_is_named(told: tuple[Town, str], server: Server, code: str):
+    async with behind_the_triggers(server, told[0].urls) as superuser:
+        await superuser.execute(FEED[code]())
+    report = await verify_database(told[0].urls.reader)
+    assert code in {failure.reason.code for failure in report.failures}

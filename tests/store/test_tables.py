@@ -1,0 +1,52 @@
+"""The tables that SQLAlchemy reads are those that the migrations make; a downgrade keeps the history."""
+
+import asyncio
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import NullPool, create_engine, text
+from tests.service.town import Town, populate
+
+from mediation.settings import Urls
+from mediation.store.database import _alembic, _sqlalchemy, migrate
+from mediation.store.tables import METADATA
+
+
+def test_the_migrations_make_the_tables_that_are_read(module_database_urls: Urls):
+    engine = create_engine(_sqlalchemy(module_database_urls.owner))
+    with engine.connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA)
+    engine.dispose()
+    assert [
+        change for change in found if "comment" not in str(change[0][0] if isinstance(change, list) else change[0])
+    ] == []
+
+
+def downgrade(urls: Urls) -> None:
+    engine = create_engine(_sqlalchemy(urls.owner), poolclass=NullPool)
+    with engine.connect() as connection:
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+
+
+async def test_a_downgrade_refuses_to_drop_events(town: Town):
+    await town.file()
+    with pytest.raises(Exception, match="history_kept"):
+        await asyncio.to_thread(downgrade, town.urls)
+    assert (await town.file()).seq == 1
+
+
+def test_an_empty_database_goes_down_and_up_again(database_urls: Urls):
+    downgrade(database_urls)
+    engine = create_engine(_sqlalchemy(database_urls.owner))
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT count(*) FROM pg_class WHERE relowner = 'mediation_owner'::regrole AND relkind = 'r'")
+        )
+        assert left.scalar() == 1  # alembic's own
+    engine.dispose()
+    migrate(database_urls.owner)
+    asyncio.run(populate(database_urls))
