@@ -92,7 +92,7 @@ async def _step(
         await memory.write_step(
             context,
             event,
-            event.canonical(),
+            event.canonical,
             evolve(case, event),
             sealed=_rows(sealed),
             key=request.key,
