@@ -58,7 +58,7 @@ class Walk:
     steps: tuple[Step, ...]
 
     def __str__(self) -> str:
-        return f"{self.number:02} {self.title}"
+        return f"walk {self.number}"
 
     def instant(self, step: Step) -> str:
         """When the step is taken: nine o'clock of its day in Shanghai and a minute for every step before."""

@@ -1,0 +1,139 @@
+"""The counter of a county of our own: the cast in a real database, the application before it, and whoever calls."""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+from tests.stories import cast
+
+from mediation.domain.commands import STEP
+from mediation.domain.events import evolve, load, parse
+from mediation.domain.facts import Case
+from mediation.http.app import create_app
+from mediation.http.dependencies import Desk, issuer
+from mediation.service import registry
+from mediation.service.perform import Context, Request, perform
+from mediation.settings import Settings, Urls
+
+AUDITOR = "audit_office_auditor"
+DIVISIONS = """\
+code,level,name,parent_code
+150000,province,内蒙古自治区,
+150500,city,通辽市,150000
+150525,county,奈曼旗,150500
+150525100,township,大沁他拉镇,150525
+150525101,township,八仙筒镇,150525
+150525100201,village,光明村,150525100
+"""
+
+
+def organisations() -> str:
+    """The bodies of the cast, as the registry imports them."""
+    lines = ["code,name,name_en,kind,tier,division,speciality,superior"]
+    for body in cast.BODIES.values():
+        superior = cast.BODIES[body.superior].code if body.superior else ""
+        lines.append(f"{body.code},{body.name},,{body.kind},{body.tier},{body.division},{body.speciality},{superior}")
+    return "\n".join(lines)
+
+
+def people(keys: Iterable[str]) -> str:
+    """These people of the cast, as the registry imports them."""
+    lines = ["person_code,name,org_code,roles"]
+    for member in map(cast.member, sorted(keys)):
+        roles = "|".join(role.value for role in member.roles)
+        lines.append(f"{member.key},{member.key},{cast.BODIES[member.body].code},{roles}")
+    return "\n".join(lines)
+
+
+def ident(key: str) -> str:
+    """The id that the registry gives to a body or person of the cast."""
+    return registry.org_id(cast.BODIES[key].code) if key in cast.BODIES else registry.person_id(key)
+
+
+@dataclass
+class Counter:
+    """Calls the API as people of the cast."""
+
+    client: httpx2.AsyncClient
+    desk: Desk
+    urls: Urls
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def headers(self, who: str, **more: str) -> dict[str, str]:
+        """What a caller sends with every request."""
+        if who not in self.tokens:
+            self.tokens[who] = issuer(self.desk.settings).issue(ident(who))
+        return {"Authorization": f"Bearer {self.tokens[who]}"} | more
+
+    async def step(self, who: str, case: Case | None, body: dict[str, Any], at: str) -> httpx2.Response:
+        """POST a step, or a filing where there is no case yet or a case code is shown."""
+        headers = self.headers(who, **{"Idempotency-Key": uuid4().hex, "X-Sandbox-At": at})
+        if case is None or "case_code" in body:
+            return await self.client.post("/v1/cases", json=body, headers=headers)
+        headers["If-Match"] = f'"{case.version}"'
+        return await self.client.post(f"/v1/cases/{case.id}/events", json=body, headers=headers)
+
+    async def lapse(self, case: Case, body: dict[str, Any], at: str) -> None:
+        """A step of the clock, which has no token, acts where the case is, and takes the corridor as everybody does."""
+        request = Request(Context("clock", case.holder, str(uuid4())), at)
+        await perform(self.desk.house, request, case.id, STEP.validate_python(body))
+
+    async def history(self, case_id: str) -> Case:
+        """The case as its published bytes tell it; `evolve` verifies the chain on the way."""
+        headers = self.headers(AUDITOR, Accept="application/x-ndjson")
+        answer = await self.client.get(f"/v1/cases/{case_id}/events", headers=headers)
+        assert answer.status_code == 200, answer.text
+        case = None
+        for line in answer.content.splitlines():
+            case = evolve(case, parse(line))
+        assert case is not None
+        return case
+
+    async def shown(self, case_id: str) -> dict[str, Any]:
+        """The case as the API shows it."""
+        answer = await self.client.get(f"/v1/cases/{case_id}", headers=self.headers(AUDITOR))
+        assert answer.status_code == 200, answer.text
+        shown: dict[str, Any] = json.loads(answer.content)
+        return shown
+
+    async def stored(self, case_id: str) -> Case:
+        """The case as the database stores it."""
+        async with await psycopg.AsyncConnection.connect(self.urls.reader) as reading:
+            cursor = await reading.execute("SELECT facts::text FROM cases WHERE id = %s", [case_id])
+            row = await cursor.fetchone()
+        assert row is not None
+        return load(row[0])
+
+    def code(self, case: Case) -> str:
+        """The case code, as printed on a party's papers."""
+        return self.desk.house.vault.case_code(case.id, case.number)
+
+
+@asynccontextmanager
+async def open_counter(urls: Urls, folder: Path, keys: Iterable[str]) -> AsyncIterator[Counter]:
+    """The application on this database, with the cast in it."""
+    settings = Settings(
+        database_url=urls.app,
+        owner_url=urls.owner,
+        reader_url=urls.reader,
+        log_url=urls.log,
+        data_dir=folder,
+        sandbox_clock=True,
+        dev_issuer=True,
+        rate_per_minute=10**6,
+    )
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        desk = app.state.desk
+        await registry.import_divisions(desk.engine, DIVISIONS)
+        await registry.import_organisations(desk.engine, organisations())
+        await registry.import_people(desk.engine, people({*keys, AUDITOR}))
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            yield Counter(client, desk, urls)
