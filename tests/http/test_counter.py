@@ -296,7 +296,11 @@ WRONG_HEADERS = {"Acting-For": "nobody", "X-Sandbox-At": "yesterday"}
         ({"who": None, "content": BIG, "type": "text/plain"}, 401, "not_recognised"),
         ({"content": BIG, "type": "text/plain"}, 413, "too_large"),
         ({"content": b"{", "type": "text/plain"}, 415, "unsupported_media_type"),
+        ({"content": b"{", "type": "application/json; charset=gbk"}, 415, "unsupported_media_type"),
+        ({"content": b"{", "coding": "gzip"}, 415, "unsupported_media_type"),
         ({"content": b"{"}, 400, "undecodable"),
+        ({"content": b""}, 400, "undecodable"),
+        ({"content": b"[" * 100_000}, 400, "undecodable"),
         ({"content": b'{"action":"note","kind":"fact","text":"\xff"}'}, 400, "undecodable"),
         ({"json": {"action": "dance"}}, 422, "malformed"),
         ({"json": NOTE | {"more": 1}}, 422, "malformed"),
@@ -324,6 +328,7 @@ def test_the_first_refusal_that_applies_is_the_one_given(county, wrong, status, 
         "Idempotency-Key": wrong.get("key", fresh()),
         "Acting-For": wrong.get("acting_for"),
         "X-Sandbox-At": wrong.get("at"),
+        "Content-Encoding": wrong.get("coding"),
     }
     kept = {name: value for name, value in headers.items() if value is not None}
     with county.client(wrong.get("who", "wang")) as client:

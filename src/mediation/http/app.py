@@ -35,6 +35,7 @@ and leaves an event nobody can alter unseen.
 
 * 令牌 token: `Authorization: Bearer …`. 在本机可用 `mediation token` 取得。
 * 办理 a step: `POST /v1/cases/{id}/events` with `If-Match` (the ETag read) and a fresh `Idempotency-Key`.
+* 沙箱 in a sandbox on loopback (`MEDIATION_SANDBOX_CLOCK`) a request may carry `X-Sandbox-At`, an RFC 3339 instant.
 * 拒绝 refusals are RFC 9457 problems; [every kind](/problems) is explained.
 * 代码 codes are English; [the glossary](/v1/glossary) has each in Chinese.
 """

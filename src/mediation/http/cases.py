@@ -30,8 +30,8 @@ from mediation.http.contract import (
     IF_MATCH,
     IF_NONE_MATCH,
     LANGUAGE,
+    LINKS,
     LOCATION,
-    SANDBOX_AT,
     answer,
     body,
     refusals,
@@ -108,7 +108,7 @@ class Worklist(Paged):
 
 
 _WHO = [ACTING_FOR, LANGUAGE]
-_STEP_ANSWER = answer("已办理 the step is taken", ref("Event"))
+_STEP_ANSWER = answer("已办理 the step is taken", ref("Event")) | LINKS
 _TAKING = refusals(
     *EVERY, *BODY, *ACTING, "bad_idempotency_key", "not_found", "key_reused", "action_unavailable", "guard_refused",
     "key_in_flight",
@@ -120,13 +120,13 @@ _TAKING = refusals(
     operation_id="file_case",
     status_code=201,
     responses={201: _STEP_ANSWER | {"headers": ETAG | LOCATION}, **_TAKING},
-    openapi_extra={"requestBody": body("File", dispute=_DISPUTE), "parameters": [IDEMPOTENCY_KEY, *_WHO, SANDBOX_AT]},
+    openapi_extra={"requestBody": body("File", dispute=_DISPUTE), "parameters": [IDEMPOTENCY_KEY, *_WHO]},
 )
 async def file_case(request: Request) -> Response:
     """登记纠纷，或凭案件码另立程序段。File a dispute; or, with a case code, a further leg of an open one."""
-    no_query(request)
     taken = visit(request)
-    command = parsed(FILE, taken.body)
+    command = parsed(FILE, taken)
+    no_query(request)
     event = await perform(desk(request).house, asked(request, idempotency_key(taken)), None, command)
     return _taken(event, Location=f"/v1/cases/{event.case}")
 
@@ -143,14 +143,14 @@ async def file_case(request: Request) -> Response:
     },
     openapi_extra={
         "requestBody": body("Step", note=_NOTE, accept={"action": "accept"}),
-        "parameters": [IF_MATCH, IDEMPOTENCY_KEY, *_WHO, SANDBOX_AT],
+        "parameters": [IF_MATCH, IDEMPOTENCY_KEY, *_WHO],
     },
 )
 async def take_step(request: Request, case_id: CaseId) -> Response:
     """办理一步：请求体是一条指令，由 action 区分。Take a step: the body is a command, told apart by `action`."""
-    no_query(request)
     taken = visit(request)
-    command: Command = parsed(STEP, taken.body)
+    command: Command = parsed(STEP, taken)
+    no_query(request)
     version = version_expected(taken)
     wanted = asked(request, idempotency_key(taken), version)
     return _taken(await perform(desk(request).house, wanted, identifier(case_id), command))
@@ -165,7 +165,7 @@ def _taken(event: Event, **headers: str) -> Response:
     "/v1/cases",
     operation_id="list_cases",
     responses={200: answer("一页案件 a page of cases", paged("CaseLine")), **refusals(*EVERY, *ACTING)},
-    openapi_extra={"parameters": [*_WHO, SANDBOX_AT]},
+    openapi_extra={"parameters": _WHO},
 )
 async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -> Response:
     """工作清单：本单位及下级的案件，新近在前。The worklist: cases your body and those below it see, newest first."""
@@ -216,7 +216,7 @@ async def _masked(house: House, case: Case) -> dict[int, dict[str, Any]]:
         200: answer("可办事项 what may be done", ref("Actions")) | {"headers": ETAG},
         **refusals(*EVERY, *ACTING, "not_found"),
     },
-    openapi_extra={"parameters": [*_WHO, SANDBOX_AT]},
+    openapi_extra={"parameters": _WHO},
 )
 async def list_actions(request: Request, case_id: CaseId) -> Response:
     """您现在可办的事项及所需字段，余者附理由。What you may do now, with the fields it needs, and why not the rest."""
@@ -255,8 +255,8 @@ def _offered(offer: decision.Offer) -> dict[str, Any]:
 )
 async def disclose(request: Request, case_id: CaseId) -> Response:
     """查看明文：先留痕，后显示。Plain values: who sees what and why is written down before it is shown."""
+    wanted: Disclosure = parsed(DISCLOSURE, visit(request))
     no_query(request)
-    wanted: Disclosure = parsed(DISCLOSURE, visit(request).body)
     case, seen = await seeing(request, case_id)
     house = desk(request).house
     if not _handles(case, seen):

@@ -74,11 +74,6 @@ IF_MATCH = header(
     "If-Match", "案件的 ETag the case's ETag, one strong tag", required=True, pattern='^"[1-9][0-9]{0,8}"$'
 )
 IF_NONE_MATCH = header("If-None-Match", "已有版本的 ETag the ETag you already have; 304 if nothing changed")
-SANDBOX_AT = header(
-    "X-Sandbox-At",
-    "沙箱时刻 an instant (RFC 3339), on loopback with the sandbox clock only",
-    pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$",
-)
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": '版本 `"<version>"`'}}
 LOCATION = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
 
@@ -88,3 +83,19 @@ def body(model: str, **examples: Any) -> Schema:  # noqa: ANN401  # JSON values
     shown_examples = {name: {"value": value} for name, value in examples.items()}
     content = {"schema": ref(model), **({"examples": shown_examples} if examples else {})}
     return {"required": True, "content": {"application/json": content}}
+
+
+LINKS = {
+    "links": {
+        "show_case": {"operationId": "show_case", "parameters": {"case_id": "$response.body#/case"}},
+        "list_actions": {"operationId": "list_actions", "parameters": {"case_id": "$response.body#/case"}},
+        "list_case_events": {"operationId": "list_case_events", "parameters": {"case_id": "$response.body#/case"}},
+        "show_event": {"operationId": "show_event", "parameters": {"event_id": "$response.body#/event"}},
+        "disclose": {"operationId": "disclose", "parameters": {"case_id": "$response.body#/case"}},
+        "take_step": {
+            "operationId": "take_step",
+            "parameters": {"case_id": "$response.body#/case", "header.If-Match": "$response.header.ETag"},
+        },
+    }
+}
+"""Where the answer to a step leads."""

@@ -126,10 +126,15 @@ def visit(request: Request) -> Visit:
     return taken
 
 
-def parsed(adapter: TypeAdapter[Any], body: bytes) -> Any:  # noqa: ANN401  # whatever the adapter makes
-    """The body as a command: undecodable 400, malformed 422."""
+def parsed(adapter: TypeAdapter[Any], taken: Visit) -> Any:  # noqa: ANN401  # whatever the adapter makes
+    """The body as a command: other than plain JSON 415, undecodable 400, malformed 422."""
+    kind, _, parameters = (taken.header(b"content-type") or "").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    coding = (taken.header(b"content-encoding") or "identity").lower()
+    if kind.strip() != "application/json" or charset not in {"", "utf-8", "utf8"} or coding != "identity":
+        raise TurnedAway("unsupported_media_type")
     try:
-        return adapter.validate_json(body)
+        return adapter.validate_json(taken.body)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         if found and found[0]["type"] == "json_invalid":

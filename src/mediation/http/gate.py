@@ -75,7 +75,7 @@ class Bucket:
 
 
 class Gate:
-    """Pure ASGI. Refuses with 401, 429, 413 and 415 in this order, and answers 503 when the database is away.
+    """Pure ASGI. Refuses with 401, 429 and 413 in this order, and answers 503 when the database is away.
 
     `verify(token)` gives the person's id or raises NotRecognised; `away` are the errors that mean no database.
     """
@@ -128,11 +128,6 @@ class Gate:
                 raise TurnedAway("too_many_requests", headers={"Retry-After": str(int(wait) + 1)})
         if scope["method"] == "POST":
             visit.body = await _read(receive, visit)
-            kind, _, parameters = (visit.header(b"content-type") or "").lower().partition(";")
-            charset = parameters.strip().removeprefix("charset=").strip('"')
-            coding = (visit.header(b"content-encoding") or "identity").lower()
-            if kind.strip() != "application/json" or charset not in {"", "utf-8", "utf8"} or coding != "identity":
-                raise TurnedAway("unsupported_media_type")
 
     def _named(self, error: Exception, visit: Visit) -> MediationError:
         if isinstance(error, self._away):
