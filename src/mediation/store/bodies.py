@@ -87,7 +87,10 @@ async def find_person(engine: AsyncEngine, said: str) -> Person | None:
         rows = (await connection.execute(query)).all()
     if not rows:
         return None
-    return Person(*rows[0][:3], tuple((org, code, name, tuple(roles)) for *_, org, roles, code, name in rows if org))
+    person_id, code, name, *_ = rows[0]
+    return Person(
+        person_id, code, name, tuple((org, code, name, tuple(roles)) for *_, org, roles, code, name in rows if org)
+    )
 
 
 async def _upsert(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
