@@ -70,7 +70,8 @@ def serve(
     from mediation.gateway.embedded import database_ready
     from mediation.http.app import check
 
-    settings = read_settings(host=host, port=port, workers=workers, database="demo" if demo else None)
+    county = {"database": "demo", "sandbox_clock": True} if demo else {}
+    settings = read_settings(host=host, port=port, workers=workers, **county)
     check(settings)
     with database_ready(settings) as urls:
         if settings.embedded:
@@ -110,7 +111,7 @@ def _run(settings: "Settings") -> None:
 
     several = settings.workers > 1
     if several:  # each worker is a new process, told by its environment what this one was told on its command line
-        for name in ("host", "port", "workers", "database"):
+        for name in ("host", "port", "workers", "database", "sandbox_clock"):
             os.environ[f"MEDIATION_{name.upper()}"] = str(getattr(settings, name))
     uvicorn.run(
         "mediation.http.app:create_app" if several else create_app(settings),

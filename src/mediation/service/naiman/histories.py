@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from mediation.domain.calendar import SHANGHAI, WorkCalendar
+from mediation.domain.errors import MediationError
 from mediation.service.naiman import link_ups, mediations
 from mediation.service.naiman.chronicle import Chronicle, Dispute, Line
 
@@ -57,8 +58,10 @@ PATHS = {
 _PACES = (1.0, 0.6, 0.3, 0.1, 0.0)
 
 
-class Untellable(ValueError):
+class Untellable(MediationError):
     """A dispute was filed too late for all its steps to have been taken by now."""
+
+    code = "untellable"
 
 
 def history(disputes: Sequence[Dispute], shift: timedelta, until: date, calendar: WorkCalendar) -> list[Line]:
@@ -77,7 +80,10 @@ def history(disputes: Sequence[Dispute], shift: timedelta, until: date, calendar
             lines = stories[0].lines
         if datetime.fromisoformat(lines[-1].at) <= last:
             return lines
-    raise Untellable(disputes[0]["id"])
+    number = disputes[0]["id"]
+    raise Untellable(
+        zh=f"第{number}号纠纷登记太晚，历史来不及发生", en=f"Dispute {number} was filed too late for its history"
+    )
 
 
 def together(disputes: Iterable[Dispute]) -> list[list[Dispute]]:
