@@ -92,7 +92,7 @@ def chain(step: Step, leg: Leg) -> set[int]:
 def rivals(step: Step) -> list[Leg]:
     """Other legs past `filed` that hold a claim this leg would take, those up its own chain excepted."""
     here = step.here
-    mine = {n for n in here.claims if step.case.claim(n).kind is ClaimKind.CIVIL}
+    mine = set(here.claims)
     above = chain(step, here)
     return [
         leg
@@ -102,7 +102,7 @@ def rivals(step: Step) -> list[Leg]:
 
 
 def no_rival(step: Step) -> Reasons:
-    """G3: a peer is refused; court and arbitration displace mediation, and yield only to each other."""
+    """G3: a peer is refused; court and arbitration displace mediation of civil claims, and yield only to each other."""
     procedure = step.procedure
     if procedure is None:
         return

@@ -179,6 +179,9 @@ class Merge(Command):
 
     action: Literal["merge"]
     into: UUID
+    case_code: Short | None = Field(
+        default=None, description="存续案件的案件码，未见其案时填 if you do not see that case"
+    )
 
 
 class Absorb(Command):
@@ -186,6 +189,9 @@ class Absorb(Command):
 
     action: Literal["absorb"]
     case: UUID
+    case_code: Short | None = Field(
+        default=None, description="被并案件的案件码，未见其案时填 if you do not see that case"
+    )
     version: No = Field(description="被并案件的版本 version of the case absorbed")
 
 

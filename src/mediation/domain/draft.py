@@ -12,6 +12,8 @@ from mediation.domain.deadlines import Laws, Procedure
 from mediation.domain.events import HEADER, PARTS, merge
 from mediation.domain.facts import Actor, Agreement, Case, Clock, Day, Handoff, Leg, Organisation
 from mediation.domain.vocabulary import (
+    AgreementState,
+    ClaimState,
     ClockState,
     HandoffState,
     LegState,
@@ -173,7 +175,11 @@ class Draft:
     def reopen_claims(self, agreement: Agreement) -> None:
         """The claims of an agreement that fell are open again; its host holds them unless another leg does."""
         host = self.leg(agreement.leg)
+        standing = [a for a in self.case.agreements if a.unfinished or a.state is AgreementState.PERFORMED]
+        covered = {number for a in standing if a.id != agreement.id for number in a.claims}
         for number in agreement.claims:
+            if self.case.claim(number).state is ClaimState.DECIDED or number in covered:
+                continue
             self.put("claims", number, state="open")
             held = any(number in leg.claims for leg in self.case.legs if leg.taken and leg.id != host.id)
             if host.open and not held and number not in self.leg(host.id).claims:

@@ -168,7 +168,8 @@ def not_held(step: Step, action: Action) -> Iterator[Reason]:
     handoff = step.case.holding(step.leg.id)
     link_up = link_up_of(step.command)
     beside = link_up is None or LINK_UPS[link_up].mode is Mode.BESIDE
-    if handoff is None or (action in WHILE_HELD and (action is not Action.REFER or beside)):
+    final = isinstance(step.command, c.Report) and not step.command.interim
+    if handoff is None or (action in WHILE_HELD and (action is not Action.REFER or beside) and not final):
         return
     yield why(
         "leg_held",

@@ -83,7 +83,7 @@ def _well_formed(step: Step, command: c.Settle) -> Reasons:
             "unsealed", "协议书未加盖调解委员会印章", "The agreement does not bear the seal", "PML-29", needs="sealed"
         )
     if step.here.state is LegState.FILED and not command.notice_given:
-        yield from notice_given(step)
+        yield from (reason._replace(needs="notice_given") for reason in notice_given(step))
 
 
 def _disposable(step: Step, command: c.Settle) -> Reasons:

@@ -122,9 +122,12 @@ def _replayed(request: Request, replay: Replay) -> Event:
 
 
 async def _other(house: House, request: Request, command: Command) -> Case | None:
-    """The other case that a command names, as far as the caller may see it."""
+    """The other case that a command names, as far as the caller may see it or shows its case code."""
     match command:
-        case Merge(into=other) | Absorb(case=other) | File(successor_of=other) if other is not None:
+        case Merge(into=other, case_code=code) | Absorb(case=other, case_code=code):
+            told = code is not None and await _case_of(house, code) == str(other)
+            return (await house.memory.read_case(request.context, str(other), by_code=told)).case
+        case File(successor_of=other) if other is not None:
             return (await house.memory.read_case(request.context, str(other))).case
         case _:
             return None
