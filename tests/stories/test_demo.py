@@ -68,7 +68,7 @@ def test_the_history_and_the_whole_database_are_verified_and_counted(told: str):
 
 def test_the_people_it_names_can_sign_in(told: str):
     codes = re.findall(r"150525[0-9]*-[a-z_]+(?:-[a-z_]+)?-\d", told.partition("接下来可以")[2])
-    assert len(codes) == 5
+    assert len(set(codes)) == 5
     assert set(codes) <= {row["person_code"] for row in county.people()}
     for code in (codes[0], codes[-1]):
         done = run("token", "--demo", code)

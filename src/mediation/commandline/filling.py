@@ -75,9 +75,9 @@ def demo(*, disputes: Disputes = None) -> None:
             time.monotonic() - filled,
         )
         with _api(settings) as client:
-            _tell(screen, client)
+            case_id = _tell(screen, client)
             _verify(screen, urls, client)
-    _next(screen, time.monotonic() - began)
+    _next(screen, case_id, time.monotonic() - began)
 
 
 def _seed(settings: "Settings", urls: "Urls", screen: "Console", disputes: int | None, *, force: bool) -> "Seeded":
@@ -127,7 +127,8 @@ def _api(settings: "Settings") -> Iterator["Client"]:
         thread.join(_START_S)
 
 
-def _tell(screen: "Console", client: "Client") -> None:
+def _tell(screen: "Console", client: "Client") -> str:
+    """Tell the story, read its history back and verify it; gives its case."""
     from mediation.commandline import timeline
     from mediation.domain.calendar import SHANGHAI
     from mediation.service.demo import AUDITOR, Chapter, Story, StoryBroken, verified
@@ -154,6 +155,7 @@ def _tell(screen: "Console", client: "Client") -> None:
         "逐字节重算哈希链，折叠出的状态与接口所示一致",
         "The chain was recomputed from the published bytes; what they fold to is what the API shows",
     )
+    return story.case_id
 
 
 def _verify(screen: "Console", urls: "Urls", client: "Client") -> None:
@@ -176,18 +178,24 @@ def _verify(screen: "Console", urls: "Urls", client: "Client") -> None:
     timeline.tables(screen, census(client))
 
 
-def _next(screen: "Console", seconds: float) -> None:
-    from mediation.service.demo import CALLERS
+def _next(screen: "Console", case_id: str, seconds: float) -> None:
+    from mediation.service.demo import AUDITOR, CALLERS
 
+    address = "http://127.0.0.1:8000"
+    mediator, *others = CALLERS
     screen.print()
     screen.print(f"[bold]接下来可以[/]  [dim]What to try next ({seconds:.0f} s)[/]")
-    mediator, *others = CALLERS
     for command, zh, en in (
         ("make serve", "打开同一个县", "open the same county"),
-        ("http://127.0.0.1:8000/docs", "接口说明", "the API explained"),
+        (f"{address}/docs", "接口说明", "the API explained"),
         (f"T=$(.venv/bin/mediation token --demo {mediator})", "村调解员的令牌", "a village mediator's token"),
-        ('curl -H "Authorization: Bearer $T" http://127.0.0.1:8000/v1/cases', "本村案件", "the cases of the village"),
-        (".venv/bin/mediation verify --demo", "再校验一次", "verify once more"),
+        (f'curl -H "Authorization: Bearer $T" {address}/v1/cases', "本村案件", "the cases of the village"),
+        (f"A=$(.venv/bin/mediation token --demo {AUDITOR})", "审计员的令牌", "the auditor's token"),
+        (
+            f'curl -H "Authorization: Bearer $A" -H "Accept: application/x-ndjson" {address}/v1/cases/{case_id}/events',
+            "这起纠纷的历史，逐行可验",
+            "its history, to verify line by line",
+        ),
     ):
         screen.print(f"  [cyan]{command}[/]  {zh}  [dim]{en}[/]", soft_wrap=True)
     screen.print(f"  其他人员 [dim]other people[/]  {'  '.join(others)}", soft_wrap=True)
