@@ -71,6 +71,19 @@ async def test_a_key_used_for_something_else_is_refused(town: Town):
         await town.step("wang", filed.case, NOTE, key="reused-key", version=2, bound="other")
 
 
+async def test_a_key_is_forgotten_after_its_days_and_may_then_be_used_again(town: Town):
+    filed = await town.file()
+    first = await town.step("wang", filed.case, NOTE, key="month-old-key", version=1)
+    await town.house.memory.forget_keys(30)
+    assert await town.step("wang", filed.case, NOTE, key="month-old-key", version=1) == first
+    async with await psycopg.AsyncConnection.connect(town.urls.owner, autocommit=True) as owner:
+        await owner.execute(
+            "UPDATE event_keys SET created_at = created_at - interval '31 days' WHERE key = 'month-old-key'"
+        )
+    await town.house.memory.forget_keys(30)
+    assert (await town.step("wang", filed.case, NOTE, key="month-old-key", version=2)).seq == 3
+
+
 async def test_two_people_may_use_the_same_key(town: Town):
     one, two = await town.file("wang", key="shared-key"), await town.file("li", key="shared-key")
     assert one.case != two.case

@@ -203,6 +203,10 @@ class Memory:
         """Write down who is about to be shown which plain values of a case, and what for. Durable on return."""
         await self._call(_DISCLOSE, (context.caller, actor.org, context.request, case_id, purpose, _array(fields)))
 
+    async def forget_keys(self, days: int) -> None:
+        """Forget the idempotency keys that are older than so many days; the events they led to stay."""
+        await self._call(_FORGET, (days,))
+
     async def _one(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         connection = await self._pool.getconn()
         try:
@@ -265,6 +269,10 @@ _SEALED = (
     "WHERE v.case_id = %s::uuid ORDER BY v.subject"
 )
 _DISCLOSE = "SELECT disclose(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::text[])"
+_FORGET = (
+    "WITH old AS (DELETE FROM event_keys WHERE created_at < now() - make_interval(days => %s) RETURNING 1) "
+    "SELECT count(*) FROM old"
+)
 _STEP = (
     "%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
     "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, "

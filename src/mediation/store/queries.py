@@ -20,7 +20,7 @@ from mediation.domain.events import load
 from mediation.domain.facts import Actor, Case, Handoff, Organisation
 from mediation.domain.vocabulary import HandoffState, OrgKind, Role
 from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
-from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, PEOPLE
+from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS
 
 MOST = 200
 """Rows of a page at most."""
@@ -246,22 +246,6 @@ async def organisations(
     async with engine.connect() as connection:
         rows = (await connection.execute(query)).all()
     return _page([(row.code, _organisation(row)) for row in rows], limit)
-
-
-async def organisation(engine: AsyncEngine, org_id: str) -> Organisation:
-    """One body. Raises NotFound."""
-    async with engine.connect() as connection:
-        row = (await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id))).first()
-    if row is None:
-        raise NotFound
-    return _organisation(row)
-
-
-async def staff_names(engine: AsyncEngine, ids: Sequence[str]) -> dict[str, str]:
-    """The names of these people of the staff, by id; who is unknown is left out."""
-    async with engine.connect() as connection:
-        rows = await connection.execute(select(PEOPLE.c.id, PEOPLE.c.name).where(PEOPLE.c.id.in_(set(ids))))
-        return {row.id: row.name for row in rows}
 
 
 @asynccontextmanager
