@@ -148,6 +148,12 @@ class File(Command):
         if numbers and max(numbers) > len(self.parties):
             message = "诉求引用了不存在的当事人 a claim names a party that is not there"
             raise ValueError(message)
+        beyond = max(self.on_behalf_of, default=0) > len(self.parties) or max(self.claims or (), default=0) > len(
+            self.claim
+        )
+        if self.leg is not None or beyond:
+            message = "新纠纷只能引用本次登记的当事人和诉求 a new dispute has no leg, party or claim but its own"
+            raise ValueError(message)
         return self
 
 
