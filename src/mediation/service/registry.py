@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from mediation.domain.deadlines import Laws, parse_laws
-from mediation.domain.errors import Malformed, Reason
+from mediation.domain.errors import MediationError, Reason
 from mediation.domain.vocabulary import Category, OrgKind, Role, Tier, Word
 from mediation.store import bodies
 from mediation.store.bodies import AsyncEngine, Person
@@ -21,7 +21,7 @@ _NAMESPACE = uuid.UUID("6f3c1c52-7a0e-4f5e-9b0d-2a6d8a1f4c10")
 _MOST_REASONS = 50
 
 
-class ImportRefused(Malformed):
+class ImportRefused(MediationError):
     """A file was not loaded; each reason names a line."""
 
     code = "import_refused"
