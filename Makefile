@@ -63,6 +63,7 @@ migrate: $(READY) ## bring the database to the newest version 数据库迁移
 
 docs: $(READY) ## write the generated pages, the diagram and the API file 生成文档
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/mediation openapi --output openapi/mediation.json
 
 bench: $(READY) ## steps and reads a second beside pgbench 性能对照
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mediation.commandline import filling, keeping, serving
+from mediation.commandline import filling, keeping, records, serving
 from mediation.commandline.speech import Lang, choose, say
 from mediation.domain.errors import MediationError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (keeping, serving, filling):
+for room in (keeping, serving, filling, records):
     app.add_typer(room.app)
 
 

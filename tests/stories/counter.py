@@ -74,7 +74,7 @@ class Counter:
     async def step(self, who: str, case: Case | None, body: dict[str, Any], at: str) -> httpx2.Response:
         """POST a step, or a filing where there is no case yet or a case code is shown."""
         headers = self.headers(who, **{"Idempotency-Key": uuid4().hex, "X-Sandbox-At": at})
-        if case is None or "case_code" in body:
+        if case is None or body["action"] == "file":
             return await self.client.post("/v1/cases", json=body, headers=headers)
         headers["If-Match"] = f'"{case.version}"'
         return await self.client.post(f"/v1/cases/{case.id}/events", json=body, headers=headers)

@@ -86,6 +86,8 @@ class Scene:
             return self.cases[which].id
         if name == "version":
             return self.cases[which].version
+        if name == "code":
+            return self.code(self.cases[which])
         return self.ident(name)
 
 
@@ -149,7 +151,7 @@ def command(walk: Walk, step: Step, scene: Scene) -> dict[str, Any]:
             body[name] = {"leader": leader, "handler": handler, "plan": plan, "due_on": day(step.day + 30)}
         elif name == "obligations" and step.action == "settle":
             body[name] = [_obligation(scene.resolve(obligor), day(due)) for obligor, due in value]
-        elif name == "case_code":
+        elif value == "@code":
             body[name] = scene.code(scene.cases[step.case])
         else:
             body[name] = day(value) if name in DATES and isinstance(value, int) else scene.resolve(value)

@@ -69,13 +69,6 @@ async def tell(counter: Counter, walk: Walk) -> list[str]:
     return []
 
 
-ABSORBING = "the village that absorbs may not see the case filed by hotline: who tells it, is not settled yet"
-
-
-@pytest.mark.parametrize(
-    "walk",
-    [pytest.param(w, marks=pytest.mark.xfail(reason=ABSORBING)) if w.number == 32 else w for w in WALKS],
-    ids=str,
-)
+@pytest.mark.parametrize("walk", WALKS, ids=str)
 async def test_the_walk_is_told_through_the_api_and_its_trail_verifies(counter: Counter, walk: Walk):
     assert await tell(counter, walk) == []

@@ -1,4 +1,4 @@
-"""Commands for whoever keeps the service: `database`, `migrate`, `doctor`, `backup`, `restore`."""
+"""Commands for whoever keeps the database: `database`, `migrate`, `doctor`, `backup`, `restore`."""
 
 from pathlib import Path
 from typing import Annotated

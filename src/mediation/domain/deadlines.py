@@ -50,6 +50,7 @@ class Procedure(Fact, frozen=True):
     kinds: tuple[OrgKind, ...]
     basis: str
     label: str
+    texts: tuple[str, ...] = ()
     by_link_up: bool = False
     beside: bool = False
     mediates: bool = True

@@ -16,7 +16,8 @@ from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, NotPermitted, Reason
 from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
-from mediation.domain.process import NONE, Row, cite
+from mediation.domain.linking import link_up_of
+from mediation.domain.process import LINK_UPS, NONE, Row, cite
 from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Outcome, Role
 
 OPENS_LEG = frozenset({Action.FILE, Action.REOPEN, Action.RECEIVE})
@@ -168,7 +169,7 @@ def settle_on(step: Step, world: World) -> Decision:
     if world.similar:
         draft.notes["similar"] = list(world.similar)
     attrs = msgspec.json.decode(msgspec.json.encode(draft.attrs()))
-    basis = (*(cite(article) for article in row.basis), *dict.fromkeys(draft.basis))
+    basis = (*(cite(article) for article in _articles(step, draft, row)), *dict.fromkeys(draft.basis))
     after = project(merge(step.case, attrs))
     sealed = (*world.digests.parties, *world.digests.others)
     org = "" if step.role is Role.CLOCK else step.actor.org
@@ -256,6 +257,17 @@ def _ready(step: Step, action: Action) -> str:
         zh = f"第{step.handoff.id}号移交处于“{step.handoff.state.zh}”"
         raise ActionUnavailable(Reason("not_offered", zh, f"Hand-off {step.handoff.id} is {step.handoff.state}"))
     return state
+
+
+def _articles(step: Step, draft: Draft, row: Row) -> tuple[str, ...]:
+    """The row's articles that speak of this step: those of the link-up it uses, else of the leg's procedure."""
+    link_up = link_up_of(step.command) or (step.handoff.link_up if step.handoff else None)
+    if link_up:
+        return LINK_UPS[link_up].basis
+    number = draft.notes.get("leg")
+    procedure = draft.procedure(draft.leg(number)) if number else None
+    own = [article for article in row.basis if procedure and article.partition("-")[0] in procedure.texts]
+    return tuple(own) or row.basis
 
 
 def _situation(draft: Draft, step: Step) -> dict[str, bool]:

@@ -178,7 +178,7 @@ class Draft:
         standing = [a for a in self.case.agreements if a.unfinished or a.state is AgreementState.PERFORMED]
         covered = {number for a in standing if a.id != agreement.id for number in a.claims}
         for number in agreement.claims:
-            if self.case.claim(number).state is ClaimState.DECIDED or number in covered:
+            if self.case.claim(number).state in {ClaimState.DECIDED, ClaimState.DROPPED} or number in covered:
                 continue
             self.put("claims", number, state="open")
             held = any(number in leg.claims for leg in self.case.legs if leg.taken and leg.id != host.id)

@@ -166,7 +166,7 @@ def project(case: Case) -> Case:
         state = CaseState.IN_TRANSIT
     else:
         state = CaseState(leg.state.value)
-    last = leg or case.legs[-1]
+    last = leg or next((leg for leg in reversed(case.legs) if not leg.beside), case.legs[-1])
     return msgspec.structs.replace(case, state=state, tier=last.tier.value, track=last.track.value, holder=last.org)
 
 
