@@ -82,27 +82,26 @@ class Trails:
 
     async def __aiter__(self) -> AsyncIterator[Trail]:
         async with AsyncExitStack() as stack:
-            cases = await stack.enter_async_context(self._cursor("cases"))
-            events = await stack.enter_async_context(self._cursor("events"))
-            await cases.execute(_CASES)
-            await events.execute(_EVENTS)
-            case, event = await cases.fetchone(), await events.fetchone()
+            cases = await stack.enter_async_context(self._rows("cases", _CASES))
+            events = await stack.enter_async_context(self._rows("events", _EVENTS))
+            case, event = await anext(cases, None), await anext(events, None)
             while case or event:
                 case_id = min(row[0] for row in (case, event) if row)  # lower-case hex: text order is uuid order
                 trail = Trail(case_id, None, [])
                 while event and event[0] == case_id:
                     trail.events.append(StoredEvent(*event[1:]))
-                    event = await events.fetchone()
+                    event = await anext(events, None)
                 if case and case[0] == case_id:
                     trail = trail._replace(case=_stored(case))
-                    case = await cases.fetchone()
+                    case = await anext(cases, None)
                 yield trail
 
     @asynccontextmanager
-    async def _cursor(self, name: str) -> AsyncIterator[psycopg.AsyncServerCursor[Any]]:
+    async def _rows(self, name: str, query: str) -> AsyncIterator[AsyncIterator[tuple[Any, ...]]]:
         async with self._connection.cursor(name, binary=True) as cursor:
             cursor.itersize = _ROWS_AT_ONCE
-            yield cursor
+            await cursor.execute(query)
+            yield aiter(cursor)
 
 
 @asynccontextmanager
