@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from tests.http.county import County, populate, running, settings_for
+from tests.http.county import County, file_one, populate, running, settings_for
 
 from mediation.settings import Urls
 
@@ -15,3 +15,11 @@ def county(module_database_urls: Urls, tmp_path_factory: pytest.TempPathFactory)
     settings = settings_for(module_database_urls, tmp_path_factory.mktemp("keys"), sandbox_clock=True)
     with running(settings) as address:
         yield County(address, settings)
+
+
+@pytest.fixture(scope="module")
+def place(county: County) -> str:
+    with county.client("wang") as wang:
+        answer = file_one(wang)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["location"]

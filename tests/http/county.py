@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import uvicorn
@@ -40,6 +41,8 @@ idle,闲人,V1,archivist
 judge,韩法官,K,judge|clerk
 audit,审计员,A,auditor
 """
+NOBODY = "00000000-0000-7000-8000-000000000000"
+NOTE = {"action": "note", "kind": "contact_attempt", "text": "电话联系"}
 DISPUTE = {
     "category": "neighbour",
     "division": "150525100201",
@@ -112,3 +115,14 @@ def fresh() -> str:
 
 def file_one(client: httpx2.Client, **changes: object) -> httpx2.Response:
     return client.post("/v1/cases", json=DISPUTE | changes, headers={"Idempotency-Key": fresh()})
+
+
+def step(client: httpx2.Client, place: str, body: Any = None, *, version: int | None = None, key: str = "") -> Any:
+    version = version or client.get(place).json()["version"]
+    headers = {"If-Match": f'"{version}"', "Idempotency-Key": key or fresh()}
+    return client.post(f"{place}/events", json=body or NOTE, headers=headers)
+
+
+def bare(answer: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+    own = {"date", "x-request-id"}
+    return answer.status_code, answer.content, [item for item in answer.headers.multi_items() if item[0] not in own]
