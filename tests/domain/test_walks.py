@@ -6,9 +6,9 @@ from tests.stories import cast
 from tests.stories.telling import WALKS, Scene, Step, Walk, command, differences
 
 from mediation.domain.commands import STEP
-from mediation.domain.decision import offers
 from mediation.domain.errors import MediationError, Refused
 from mediation.domain.facts import Case
+from mediation.domain.offering import offers
 
 
 def tell(walk: Walk) -> list[str]:

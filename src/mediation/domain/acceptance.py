@@ -168,17 +168,17 @@ def mergeable(step: Step) -> Reasons:
     """G22: the survivor has absorbed this case at this version; a body under a duty to decide does not merge away."""
     command, other = step.command, step.other
     if other is None or other.id == step.case.id:
-        yield why("no_other_case", "另一案件不存在或不可见", "The other case does not exist or is not visible", "NMQ-3")
+        yield why("no_other_case", "另一案件不存在或不可见", "The other case does not exist or is not visible", "OUR-1")
         return
     if isinstance(command, c.Absorb) and other.version != command.version:
-        yield why("other_moved_on", "被并案件已有新的记录", "The other case has moved on", "NMQ-3")
+        yield why("other_moved_on", "被并案件已有新的记录", "The other case has moved on", "OUR-1")
     if isinstance(command, c.Merge):
         if step.case.id not in other.absorbed or other.absorbed_version != step.case.version:
             yield why(
-                "not_absorbed", "存续案件尚未按此版本并入本案", "The survivor has not absorbed this version", "NMQ-3"
+                "not_absorbed", "存续案件尚未按此版本并入本案", "The survivor has not absorbed this version", "OUR-1"
             )
         if step.here.decides:
-            yield why("owes_decision", "本单位负有作出决定的职责", "This body owes a decision of its own", "NMQ-3")
+            yield why("owes_decision", "本单位负有作出决定的职责", "This body owes a decision of its own", "OUR-1")
 
 
 def file(draft: Draft) -> None:

@@ -41,7 +41,7 @@ def routes_told(step: Step) -> Reasons:
 def risk_low(step: Step) -> Reasons:
     """G14: risk below orange [Q]."""
     if RISKS.index(step.case.risk) >= RISKS.index(Risk.ORANGE):
-        yield why("risk_high", "风险为橙色以上，不得结案", "Risk is orange or above", "YYQ-5")
+        yield why("risk_high", "风险为橙色以上，不得结案", "Risk is orange or above", "OUR-2")
 
 
 def finished(step: Step) -> Reasons:
@@ -152,10 +152,10 @@ def file_complete(step: Step) -> Reasons:
     if missing and not case.statement:
         names = "、".join(kind.zh for kind in missing)
         codes = ", ".join(missing)
-        yield why("documents_missing", f"缺少必备文书：{names}", f"Compulsory documents missing: {codes}", "FRM-13")
+        yield why("documents_missing", f"缺少必备文书：{names}", f"Compulsory documents missing: {codes}", "FRM")
     if any(not listing.lifted for listing in case.listings):
-        yield why("still_listed", "案件仍在挂牌督办，须先摘牌", "Still listed for supervision: lift it first", "SCQ-4")
+        yield why("still_listed", "案件仍在挂牌督办，须先摘牌", "Still listed for supervision: lift it first", "SCQ-54")
     if any(agreement.unfinished for agreement in case.agreements):
         yield why("obligation_outstanding", "协议尚有未履行的义务", "An obligation is outstanding", "PML-31")
     if any(leg.closed_by == step.actor.person for leg in case.legs):
-        yield why("closer_archives", "结案人不得归档", "Who closed the case may not archive it", "FRM-13")
+        yield why("closer_archives", "结案人不得归档", "Who closed the case may not archive it", "FRM")

@@ -13,7 +13,7 @@ from mediation.domain import access, guards, machine
 from mediation.domain import commands as c
 from mediation.domain.deadlines import Laws
 from mediation.domain.draft import Draft, Step
-from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, NotPermitted, Reason
+from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, Reason
 from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
 from mediation.domain.linking import link_up_of
@@ -91,20 +91,6 @@ class Decision(NamedTuple):
         return made
 
 
-class Offer(NamedTuple):
-    """What the actor may ask for now: available or not, why not, and the fields it takes.
-
-    `required` are the fields without which it would be refused: those of the command, and those a guard asks for.
-    """
-
-    action: Action
-    leg: int
-    available: bool
-    reasons: tuple[Reason, ...]
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-
-
 def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: World) -> Step:
     """The step as it concerns this actor: which leg, hand-off and agreement, in which role.
 
@@ -147,7 +133,7 @@ def decide(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
 def settle_on(step: Step, world: World) -> Decision:
     """The second half of `decide`, on a step already permitted."""
     action = Action(step.command.action)
-    state = _ready(step, action)
+    state = ready(step, action)
     reasons = guards.refusals(step, action)
     if reasons:
         raise GuardRefused(*reasons)
@@ -176,21 +162,6 @@ def settle_on(step: Step, world: World) -> Decision:
     return Decision(action, step.role, org, step.actor.person, step.at, basis, attrs, after, sealed)
 
 
-def offers(case: Case, actor: Actor, at: str, world: World) -> list[Offer]:
-    """Every action this actor may take in its role, and for each whether it is available now or why not."""
-    found = []
-    for action in Action:
-        model = c.COMMANDS[action.value]
-        blank = {name: None for name, field in model.model_fields.items() if field.is_required()}
-        asked = model.model_construct(**blank | {"action": action.value})
-        for leg in _candidates(case, actor, action):
-            command = asked.model_copy(update={"leg": leg.id if leg else None, "on_behalf_of": [1]})
-            offer = _offer(case, command, action, leg, actor, at, world)
-            if offer:
-                found.append(offer)
-    return found
-
-
 def named_orgs(command: c.Command) -> tuple[str, ...]:
     """Ids of the bodies a command names."""
     one = [getattr(command, name, None) for name in ("to_org", "org", "proposed_org")]
@@ -199,37 +170,7 @@ def named_orgs(command: c.Command) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(org) for org in (*one, *many, *owed) if org))
 
 
-def _offer(
-    case: Case, command: c.Command, action: Action, leg: Leg | None, actor: Actor, at: str, world: World
-) -> Offer | None:
-    fields = type(command).model_fields
-    known = {"action", "leg", "claims", "on_behalf_of", "documents", "text"}
-    required = tuple(name for name, field in fields.items() if field.is_required() and name not in known)
-    optional = tuple(name for name in fields if name not in required and name != "action")
-    reasons: tuple[Reason, ...] = ()
-    try:
-        step = permit(case, command, actor, at, world)
-        _ready(step, action)
-        reasons = guards.held(step, action) if required else guards.refusals(step, action)
-    except (ActionUnavailable, Malformed) as refused:
-        reasons = refused.reasons
-    except NotPermitted:
-        return None
-    needed = dict.fromkeys((*required, *(reason.needs for reason in reasons if reason.needs)))
-    blocking = tuple(reason for reason in reasons if not reason.needs)
-    return Offer(action, leg.id if leg else 0, not blocking, blocking, tuple(needed), optional)
-
-
-def _candidates(case: Case, actor: Actor, action: Action) -> list[Leg | None]:
-    if action in OPENS_LEG:
-        return [] if action is Action.FILE else [None]
-    mine = [leg for leg in case.legs if leg.org == actor.org and leg.open]
-    chosen = [leg for leg in mine if machine.knows(action, leg.state.value)]
-    fallback = mine[-1:] or [leg for leg in case.legs if leg.org == actor.org][-1:] or [case.leading or case.legs[-1]]
-    return list(chosen or fallback)
-
-
-def _ready(step: Step, action: Action) -> str:
+def ready(step: Step, action: Action) -> str:
     """The state the step starts from. Raises ActionUnavailable when the case or leg does not admit it."""
     case = step.case
     if case.archived:

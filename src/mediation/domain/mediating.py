@@ -75,7 +75,7 @@ def prepared(step: Step) -> Reasons:
             "not_prepared",
             "四有未落实：须有领导包案、有专人负责、有化解方案、有办结期限",
             "Not prepared: a leader, a handler, a plan and a deadline must be named",
-            "SCQ-4",
+            "SCQ-53",
         )
 
 

@@ -2,7 +2,7 @@
 
 A computed target is written as several rows with disjoint conditions, so that for every action, state and situation at
 most one row holds. `basis` names articles as `<text>-<article>`; `TEXTS` says what the texts are and how far to trust
-what is cited from them.
+what is cited from them. Speeches and opinions (Q) have no articles: their number is that of the mechanism in the source.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,6 +55,7 @@ TEXTS: dict[str, LegalText] = {
     "REV": LegalText("行政复议法(2023)", "Administrative Reconsideration Law", "2024-01-01", "P"),
     "NBR": LegalText("宁波市人民调解条例", "Ningbo people's mediation regulations", "2015-06-01", "P"),
     "ZJR": LegalText("浙江省劳动人事争议调解仲裁条例", "Zhejiang labour-dispute regulations", "2016-01-01", "P"),
+    "OUR": LegalText("本服务规程", "Policy of this service (docs/decisions/0007)", "2026-11-22", "Q"),
     "FRM": LegalText("人民调解文书格式和统计报表(2010)", "MOJ mediation forms of 2010", "2010-12-31", "S"),
     "NMQ": LegalText("奈曼旗讲话(2011)", "Naiman Banner speech of 2011", "2011-09-09", "Q"),
     "SCQ": LegalText("上城区意见(2011)", "Shangcheng District opinion of 2011", "2011-03-18", "Q"),
@@ -123,10 +124,10 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     Action.FILE: ("P C", "G18", "LIM-12 PML-17", [(NONE, _F, "")]),
     Action.ACCEPT: ("C J M T", "G1 G2 G3", "PMR-20 PMR-24 CPL-126", _home([_F], _A)),
     Action.DECLINE: ("C J M", "G15 G16 G21", "PMR-24", [(_F, _E, "")]),
-    Action.MERGE: ("C M", "G22", "NMQ-3", [(state, _E, "") for state in (_F, _A, _M, _U)]),
-    Action.ABSORB: ("C M", "G22", "NMQ-3", _same(_OPEN)),
+    Action.MERGE: ("C M", "G22", "OUR-1", [(state, _E, "") for state in (_F, _A, _M, _U)]),
+    Action.ABSORB: ("C M", "G22", "OUR-1", _same(_OPEN)),
     Action.REOPEN: ("C P J U", "G18 G23", "CPL-206 PET-35 PET-36", [(NONE, _F, "")]),
-    Action.PREPARE: ("H", "", "SCQ-4", _same(_BODY)),
+    Action.PREPARE: ("H", "", "SCQ-53", _same(_BODY)),
     Action.APPOINT: ("H P", "G7", "PML-19 INV-12 INV-15", _same(_BODY)),
     Action.INFORM_RIGHTS: ("M C", "", "INV-14 PMR-30", _same((_A, _M, _D, _U))),
     Action.RECORD_CONSENT: ("P C M", "", "PML-17 PML-23", _same((_F, _A, _M, _S, _D, _U))),
@@ -159,7 +160,7 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     Action.CLOSE: (
         "H C",
         "G13 G14 G15 G29",
-        "NMQ-6 YYQ-5 PML-26",
+        "NMQ-6 YYQ-79 PML-26",
         [(_T, _E, ""), *_remainder([_U])],
     ),
     Action.FULFIL: ("C M P J", "G30", "PML-31", _same(_ALL)),
@@ -198,11 +199,11 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     Action.CHANGE_PARTIES: ("C M P", "G35", "CPL-56 CPL-153 CPL-154", _same(_OPEN)),
     Action.NOTE: ("*", "", "PML-27", _same((*_ALL, NONE))),
     Action.CORRECT: ("*", "", "PML-27", _same(_ALL)),
-    Action.GRADE_RISK: ("M U C H J", "", "PET-18 SCQ-4", _same(_OPEN)),
-    Action.TAKE_CHARGE: ("U", "", "PET-39 SCQ-4", _same(_OPEN)),
-    Action.URGE: ("U T S", "", "PET-40 SCQ-4", _same(_OPEN)),
-    Action.SUPERVISE: ("U", "G36", "PET-40 SCQ-4", _same(_OPEN)),
-    Action.LIFT: ("U", "G37", "SCQ-4", _same(_ALL)),
+    Action.GRADE_RISK: ("M U C H J", "", "PET-18 OUR-2", _same(_OPEN)),
+    Action.TAKE_CHARGE: ("U", "", "PET-39 SCQ-54", _same(_OPEN)),
+    Action.URGE: ("U T S", "", "PET-40 SCQ-54", _same(_OPEN)),
+    Action.SUPERVISE: ("U", "G36", "PET-40 SCQ-54", _same(_OPEN)),
+    Action.LIFT: ("U", "G37", "SCQ-54", _same(_ALL)),
     Action.COMPLAIN: ("P", "", "REG-13 INV-28", _same(_ALL)),
     Action.ANSWER: ("U", "G38", "REG-13 INV-28", _same(_ALL)),
     Action.ARCHIVE: ("A", "G17", "PML-27", _same((_E,))),
@@ -289,7 +290,7 @@ _ALWAYS = f"{_LIVE} ended"
 _LINK_UPS: dict[LinkUp, tuple[str, str, str, str, bool, str, str, str, tuple[int, str], str, str, int, str]] = {
     LinkUp.TRIAGE: (
         "ends", "filed", _ANY, f"{_COMMITTEES} {_AGENCIES} court arbitration_commission land_commission",
-        True, "", "", "application", (0, ""), "back", "result", 0, "YYQ-5",
+        True, "", "", "application", (0, ""), "back", "result", 0, "SCQ-52",
     ),
     LinkUp.ESCALATE: (
         "ends", _BEFORE, _COMMITTEES, f"{_COMMITTEES} justice_bureau government",
@@ -454,9 +455,11 @@ def cite(basis: str) -> str:
 
 
 def cite_zh(basis: str) -> str:
-    """The article as a person cites it: 人民调解法第17条."""
+    """The article as a person cites it: 人民调解法第17条; of a text that has no articles, the passage by its number."""
     text, _, article = basis.partition("-")
-    return f"{TEXTS[text].zh}第{article}条"
+    if not article:
+        return TEXTS[text].zh
+    return f"{TEXTS[text].zh}〔{article}〕" if TEXTS[text].label == "Q" else f"{TEXTS[text].zh}第{article}条"
 
 
 def row_conditions(row: Row) -> Mapping[str, bool]:

@@ -30,19 +30,19 @@ def party_change_complete(step: Step) -> Reasons:
 def not_listed(step: Step) -> Reasons:
     """G36: one listing per body."""
     if any(listing.org == step.actor.org and not listing.lifted for listing in step.case.listings):
-        yield why("already_listed", "本单位已挂牌", "This body has listed it already", "SCQ-4")
+        yield why("already_listed", "本单位已挂牌", "This body has listed it already", "SCQ-54")
 
 
 def liftable(step: Step) -> Reasons:
     """G37: listed by this body, and performed or decided."""
     case = step.case
     if not any(listing.org == step.actor.org and not listing.lifted for listing in case.listings):
-        yield why("not_listed_by_you", "本单位未挂牌", "This body has not listed it", "SCQ-4")
+        yield why("not_listed_by_you", "本单位未挂牌", "This body has not listed it", "SCQ-54")
     performed = any(agreement.state is AgreementState.PERFORMED for agreement in case.agreements)
     open_or_due = any(agreement.unfinished for agreement in case.agreements)
     decided = any(claim.state is ClaimState.DECIDED for claim in case.claims)
     if open_or_due or not (performed or decided):
-        yield why("not_yet_performed", "尚未履行或作出决定，不得摘牌", "Not yet performed or decided", "SCQ-4")
+        yield why("not_yet_performed", "尚未履行或作出决定，不得摘牌", "Not yet performed or decided", "SCQ-54")
 
 
 def complaint_open(step: Step) -> Reasons:
@@ -87,7 +87,7 @@ def note(draft: Draft) -> None:
     command, step = cast("c.Note", draft.step.command), draft.step
     if command.kind is NoteKind.FILE_NOTE and command.countersigned_by:
         if str(command.countersigned_by) == step.actor.person:
-            raise Malformed(why("same_signer", "情况说明须由另一人会签", "Another person must countersign", "FRM-13"))
+            raise Malformed(why("same_signer", "情况说明须由另一人会签", "Another person must countersign", "FRM"))
         draft.header(statement=True)
 
 

@@ -11,7 +11,7 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from starlette.responses import Response
 
-from mediation.domain import decision
+from mediation.domain import decision, offering
 from mediation.domain import vocabulary as v
 from mediation.domain.access import ROLE_LETTERS
 from mediation.domain.calendar import day_of
@@ -224,11 +224,11 @@ async def list_actions(request: Request, case_id: CaseId) -> Response:
     at = now(request)
     case, seen = await seeing(request, case_id)
     world = decision.World(desk(request).house.laws, seen.orgs)
-    offers = decision.offers(case, seen.actor, instant(at, case), world)
+    offers = offering.offers(case, seen.actor, instant(at, case), world)
     return json_answer(msgspec.json.encode({"items": [_offered(o) for o in offers]}), ETag=f'"{case.version}"')
 
 
-def _offered(offer: decision.Offer) -> dict[str, Any]:
+def _offered(offer: offering.Offer) -> dict[str, Any]:
     out: dict[str, Any] = {
         "action": offer.action,
         "label_zh": offer.action.zh,

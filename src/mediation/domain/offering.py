@@ -1,0 +1,69 @@
+"""What an actor may do now: every action open to its role, the fields it needs, and for the rest why not."""
+
+from typing import NamedTuple
+
+from mediation.domain import commands as c
+from mediation.domain import guards, machine
+from mediation.domain.decision import OPENS_LEG, World, permit, ready
+from mediation.domain.errors import ActionUnavailable, Malformed, NotPermitted, Reason
+from mediation.domain.facts import Actor, Case, Leg
+from mediation.domain.vocabulary import Action
+
+
+class Offer(NamedTuple):
+    """What the actor may ask for now: available or not, why not, and the fields it takes.
+
+    `required` are the fields without which it would be refused: those of the command, and those a guard asks for.
+    """
+
+    action: Action
+    leg: int
+    available: bool
+    reasons: tuple[Reason, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+def offers(case: Case, actor: Actor, at: str, world: World) -> list[Offer]:
+    """Every action this actor may take in its role, and for each whether it is available now or why not."""
+    found = []
+    for action in Action:
+        model = c.COMMANDS[action.value]
+        blank = {name: None for name, field in model.model_fields.items() if field.is_required()}
+        asked = model.model_construct(**blank | {"action": action.value})
+        for leg in _candidates(case, actor, action):
+            command = asked.model_copy(update={"leg": leg.id if leg else None, "on_behalf_of": [1]})
+            offer = _offer(case, command, action, leg, actor, at, world)
+            if offer:
+                found.append(offer)
+    return found
+
+
+def _offer(
+    case: Case, command: c.Command, action: Action, leg: Leg | None, actor: Actor, at: str, world: World
+) -> Offer | None:
+    fields = type(command).model_fields
+    known = {"action", "leg", "claims", "on_behalf_of", "documents", "text"}
+    required = tuple(name for name, field in fields.items() if field.is_required() and name not in known)
+    optional = tuple(name for name in fields if name not in required and name != "action")
+    reasons: tuple[Reason, ...] = ()
+    try:
+        step = permit(case, command, actor, at, world)
+        ready(step, action)
+        reasons = guards.held(step, action) if required else guards.refusals(step, action)
+    except (ActionUnavailable, Malformed) as refused:
+        reasons = refused.reasons
+    except NotPermitted:
+        return None
+    needed = dict.fromkeys((*required, *(reason.needs for reason in reasons if reason.needs)))
+    blocking = tuple(reason for reason in reasons if not reason.needs)
+    return Offer(action, leg.id if leg else 0, not blocking, blocking, tuple(needed), optional)
+
+
+def _candidates(case: Case, actor: Actor, action: Action) -> list[Leg | None]:
+    if action in OPENS_LEG:
+        return [] if action is Action.FILE else [None]
+    mine = [leg for leg in case.legs if leg.org == actor.org and leg.open]
+    chosen = [leg for leg in mine if machine.knows(action, leg.state.value)]
+    fallback = mine[-1:] or [leg for leg in case.legs if leg.org == actor.org][-1:] or [case.leading or case.legs[-1]]
+    return list(chosen or fallback)
