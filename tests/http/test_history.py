@@ -3,6 +3,7 @@
 import time
 
 import httpx2
+from tests.http.county import step
 
 from mediation.domain.events import leaf_hash
 
