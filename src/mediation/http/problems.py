@@ -179,8 +179,6 @@ def status_of(error: MediationError) -> int:
     """The status of an error: the nearest entry of its line in STATUS; the counter's own are in COUNTER."""
     if error.code in COUNTER:
         return COUNTER[error.code].status
-    if any(reason.code == "event_too_long" for reason in error.reasons):
-        return STATUS[Malformed]
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
