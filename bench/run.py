@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -233,8 +233,12 @@ def _request() -> Request:
 
 def _cpu(process: psutil.Process) -> float:
     """Seconds of CPU of a process, its children and what its ended children used."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+    used = 0.0
+    for each in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # an autovacuum worker that has just ended: its parent counts it
+            t = each.cpu_times()
+            used += t.user + t.system + t.children_user + t.children_system
+    return used
 
 
 def _wait(port: int) -> None:
