@@ -118,11 +118,15 @@ def refusal(action: Action, actor: Actor) -> NotPermitted:
     """The refusal, naming who may take the step."""
     zh = "、".join(letter.zh for letter in WHO[action])
     en = ", ".join(letter.en for letter in WHO[action])
-    held = ", ".join(role.value for role in actor.roles) or "none"
+    held = "、".join(role.zh for role in actor.roles), ", ".join(role.value for role in actor.roles)
+    party = Letter.PARTY in WHO[action]
     return NotPermitted(
         Reason(
             "not_permitted",
-            f"“{action.zh}”由{zh}办理，您在本单位的角色无权办理",
-            f"“{action.en}” is taken by: {en}; your roles here are: {held}",
+            f"“{action.zh}”由{zh}办理；您在本单位的角色是{held[0] or '无'}"
+            + ("；代当事人登记的，请填 on_behalf_of" if party else ""),
+            f"“{action.en}” is taken by: {en}; your roles here: {held[1] or 'none'}"
+            + ("; to record it for a party, name the party in `on_behalf_of`" if party else ""),
+            needs="on_behalf_of" if party else "",
         )
     )
