@@ -82,8 +82,6 @@ class Settings(BaseSettings):
     """Database connections of the hot path, per worker."""
     sandbox_clock: bool = False
     """Let a request on loopback carry `X-Sandbox-At`."""
-    dev_issuer: bool = False
-    """Issue development tokens; on loopback only."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of browsers that may call, separated by commas; none by default."""
     rate_per_minute: int = Field(default=0, ge=0, le=10**6)

@@ -125,7 +125,6 @@ async def open_counter(urls: Urls, folder: Path, keys: Iterable[str]) -> AsyncIt
         log_url=urls.log,
         data_dir=folder,
         sandbox_clock=True,
-        dev_issuer=True,
         rate_per_minute=10**6,
     )
     app = create_app(settings)

@@ -196,7 +196,7 @@ async def show_case(request: Request, case_id: CaseId) -> Response:
     if unchanged(visit(request), tag):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
     house = desk(request).house
-    out = case_shown(case, seen.orgs[case.holder].name, await _masked(house, case))
+    out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], await _masked(house, case))
     if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)

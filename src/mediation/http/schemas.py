@@ -95,15 +95,27 @@ def shown(fact: Fact) -> dict[str, Any]:
 _ACTIONS = {word.value: word for word in v.Action}
 
 
-def case_shown(case: Case, holder_name: str, personal: Mapping[int, Mapping[str, str]]) -> dict[str, Any]:
-    """A case with its earliest due day, its holder's name, and its parties' `personal` values by their number."""
+def case_shown(
+    case: Case, holder_name: str, filed_by: Organisation, personal: Mapping[int, Mapping[str, str]]
+) -> dict[str, Any]:
+    """A case with its earliest due day, its number as people cite it, and its parties' `personal` values by number."""
     out = shown(case)
     out["holder_name"] = holder_name
+    out["number_zh"] = _cited(case.number, filed_by)
     if case.due_on:
         out["due_on"] = case.due_on
     for party in out["parties"]:
         party |= {name: value for name, value in personal.get(party["id"], {}).items() if name in _PERSONAL}
     return out
+
+
+_COMMITTEES = {v.OrgKind.PEOPLE_COMMITTEE, v.OrgKind.INDUSTRY_COMMITTEE, v.OrgKind.ENTERPRISE_COMMITTEE}
+
+
+def _cited(number: str, filed_by: Organisation) -> str:
+    """A case number as people cite it: （2026）新镇人民调解委员会人调字第12号."""
+    _, year, serial = number.rsplit("-", 2)
+    return f"（{year}）{filed_by.name}{'人调字' if filed_by.kind in _COMMITTEES else ''}第{int(serial)}号"
 
 
 LINE = (
@@ -278,6 +290,7 @@ def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
     out["Party"]["properties"] |= masked
     out["Case"]["properties"]["due_on"] = _string("最早到期日 earliest due day of a running clock", format="date")
     out["Case"]["properties"]["holder_name"] = _string("承办单位名称 name of the holder")
+    out["Case"]["properties"]["number_zh"] = _string("案号的通行写法 the number as people cite it")
     out["Case"]["properties"]["case_code"] = _string("案件码 opens a further leg elsewhere; shown to who handles it")
     line = {name: out["Case"]["properties"][name] for name in LINE}
     out["CaseLine"] = _object(line, optional=set(LINE) - {"id", "version", "state", "label_zh", "label_en"})
