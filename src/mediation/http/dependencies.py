@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
+import time
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -15,7 +17,7 @@ from starlette.responses import Response
 
 from mediation.domain.errors import Malformed, NotFound, Reason
 from mediation.domain.facts import Case
-from mediation.gateway.embedded import database_ready
+from mediation.gateway.embedded import EmbeddedFailed, database_ready
 from mediation.gateway.identity import DevelopmentIssuer, NotRecognised
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.gate import Visit
@@ -27,7 +29,7 @@ from mediation.service.registry import load_laws
 from mediation.settings import Settings, Urls
 from mediation.store.append import Context, Memory, Seen
 from mediation.store.bodies import AsyncEngine
-from mediation.store.database import connect, current_revision, engine, head_revision, hot_pool
+from mediation.store.database import AWAY, connect, current_revision, engine, head_revision, hot_pool
 from mediation.store.queries import Viewer, viewer
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -38,6 +40,11 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\
 
 CaseId = Annotated[str, Path(description="案件 id of the case", json_schema_extra={"format": "uuid"})]
 EventId = Annotated[str, Path(description="事件 id of the event", json_schema_extra={"format": "uuid"})]
+
+_PATIENCE_S = 120
+_AWAY: tuple[type[Exception], ...] = (EmbeddedFailed, *AWAY)
+_PAUSE_S = 0.5
+_log = logging.getLogger(__name__)
 
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": VARY}
 """The headers of every answer about a case."""
@@ -82,8 +89,26 @@ class Desk:
     async def open(self, stack: AsyncExitStack) -> None:
         """Open the database, the vault and the issuer; `stack` closes them.
 
+        A database that is away is waited for: a worker that could not start would make the server process leave, and
+        with it the workers that only wait for the same database.
+
         Raises: DatabaseUnreachable, UnsafeDatabase, BadKeyFile.
         """
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            async with AsyncExitStack() as attempt:
+                try:
+                    await self._open(attempt)
+                except _AWAY as found:
+                    if time.monotonic() > deadline:
+                        raise
+                    _log.warning("the database is waited for: %s", type(found).__name__)
+                else:
+                    stack.push_async_callback(attempt.pop_all().aclose)
+                    return
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
         self._urls = urls = stack.enter_context(database_ready(settings))
         pool = await hot_pool(urls.app, settings.pool_size)
