@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +20,8 @@ import typer
 from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
 
 if TYPE_CHECKING:  # `--help` needs neither
+    from fastapi import FastAPI
+
     from mediation.settings import Settings, Urls
     from mediation.store.bodies import Person
 
@@ -114,7 +119,7 @@ def _run(settings: "Settings") -> None:
         for name in ("host", "port", "workers", "database", "sandbox_clock"):
             os.environ[f"MEDIATION_{name.upper()}"] = str(getattr(settings, name))
     uvicorn.run(
-        "mediation.http.app:create_app" if several else create_app(settings),
+        "mediation.commandline.serving:worker" if several else create_app(settings),
         factory=several,
         host=settings.host,
         port=settings.port,
@@ -126,6 +131,23 @@ def _run(settings: "Settings") -> None:
         log_config=log_config(settings.log_level),
         timeout_graceful_shutdown=10,
     )
+
+
+def worker() -> "FastAPI":
+    """The application in a worker, which leaves when the process that started it is killed.
+
+    Left behind it would go on answering, and keep the port from whoever starts the service again.
+    """
+    from mediation.http.app import create_app
+
+    def leave_with(parent: BaseProcess) -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101  # uvicorn spawns its workers
+    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
+    return create_app()
 
 
 @contextmanager
@@ -147,13 +169,16 @@ def _watched(settings: "Settings") -> Iterator[None]:
         return
     from mediation.gateway.embedded import Server
 
-    server, over = Server(settings.data_dir), threading.Event()
+    server, over, log = Server(settings.data_dir), threading.Event(), logging.getLogger("mediation")
 
     def watch() -> None:
         while not over.wait(_WATCH_S):
             if server.cluster.noted() and server.cluster.postmaster() is None:
-                logging.getLogger("mediation").warning("the embedded database died and is started again")
-                server.revive()
+                log.warning("the embedded database died and is started again")
+                try:
+                    server.revive()
+                except Exception as error:  # noqa: BLE001  # it may have died again meanwhile; we look again
+                    log.warning("it did not come back: %s", type(error).__name__)
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
