@@ -214,7 +214,10 @@ class Memory:
             await cursor.execute(call, values)
             return cast("tuple[Any, ...] | None", await cursor.fetchone())
         finally:
+            lost = connection.closed
             await self._pool.putconn(connection)
+            if lost:  # the server has died, and with it the other connections: else each would cost a request
+                await self._pool.check()
 
     async def _call(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         row = await self._one(call, values)

@@ -131,6 +131,9 @@ async def hot_pool(url: str, size: int) -> psycopg_pool.AsyncConnectionPool[psyc
         min_size=size,
         max_size=size,
         timeout=5.0,  # seconds a request waits for a connection
+        # Seconds of ever rarer attempts to connect; then whoever asks for a connection has one tried at once, so that a
+        # database that was away for an hour is not left alone for minutes after its return.
+        reconnect_timeout=3.0,
         name="hot",
         open=False,
     )
