@@ -10,6 +10,8 @@ from mediation.domain.reasons import why
 from mediation.domain.vocabulary import Action, AgreementState, ClaimState, NoteKind, PartyChange
 
 Reasons = Iterator[Reason]
+MANY = 10
+"""人数众多: generally ten or more on one side (民诉法解释 75)."""
 
 
 def party_change_complete(step: Step) -> Reasons:
@@ -25,6 +27,17 @@ def party_change_complete(step: Step) -> Reasons:
     }
     if lacking[command.change.value]:
         yield why("change_incomplete", "变更要素不全", "The change does not say whom it is about", "CPL-153")
+    if command.change is PartyChange.REPRESENT and command.representative:
+        sides = {party.id: party.side for party in step.case.present}
+        many = sum(side is sides.get(command.representative) for side in sides.values())
+        if many < MANY:
+            yield why(
+                "too_few_to_represent",
+                f"推选代表人限一方{MANY}人以上，该方现有{many}人",
+                f"A side elects a representative from {MANY} parties on; this one has {many}",
+                "CPL-56",
+                "CPI-75",
+            )
 
 
 def not_listed(step: Step) -> Reasons:
