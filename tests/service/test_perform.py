@@ -102,6 +102,12 @@ async def test_a_likely_duplicate_is_named_to_whoever_may_see_it(town: Town):
     assert "similar" not in other.attrs
 
 
+async def test_of_many_likely_duplicates_the_ten_newest_are_named_so_that_the_event_keeps_its_limit(town: Town):
+    parties = [{"name": "常来", "side": "applicant"}, {"name": "常往", "side": "respondent"}]
+    filed = [await town.file(parties=parties) for _ in range(13)]
+    assert filed[-1].attrs["similar"] == [event.case for event in filed[2:12]]
+
+
 async def test_a_case_code_lets_another_body_file_a_further_leg_of_a_case_it_cannot_see(town: Town):
     filed = await town.file()
     code = town.house.vault.case_code(filed.case, filed.attrs["case"]["number"])

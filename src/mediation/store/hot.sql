@@ -135,8 +135,9 @@ BEGIN
 END
 $$;
 
--- A fresh number of a body and year (never given twice; a refused filing leaves a gap), and the cases of the division,
--- filed since p_since and visible to the body, that have one of these applicants and one of these respondents.
+-- A fresh number of a body and year (never given twice; a refused filing leaves a gap), and the ten newest cases of the
+-- division, filed since p_since and visible to the body, that have one of these applicants and one of these
+-- respondents: no more, as they are named in the event, which has its limit.
 CREATE FUNCTION prepare_filing(
     p_person uuid, p_org uuid, p_request uuid, p_year integer, p_division text, p_since timestamptz,
     p_applicants bytea[], p_respondents bytea[], OUT number integer, OUT similar_cases uuid[]
@@ -147,13 +148,15 @@ BEGIN
             set_config('mediation.request', p_request::text, true);
     INSERT INTO case_numbers AS n (org, year, last) VALUES (p_org, p_year, 1)
     ON CONFLICT (org, year) DO UPDATE SET last = n.last + 1 RETURNING n.last INTO number;
-    SELECT coalesce(array_agg(c.id ORDER BY c.id), '{}') INTO similar_cases
-    FROM cases c
-    WHERE c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_applicants))
-      AND c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_respondents))
-      AND c.division = p_division AND c.filed_at >= p_since
-      AND (p_org = ANY (c.orgs)
-           OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND p_org = ANY (o.path)));
+    SELECT coalesce(array_agg(s.id ORDER BY s.id), '{}') INTO similar_cases
+    FROM (
+        SELECT c.id FROM cases c
+        WHERE c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_applicants))
+          AND c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_respondents))
+          AND c.division = p_division AND c.filed_at >= p_since
+          AND (p_org = ANY (c.orgs)
+               OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND p_org = ANY (o.path)))
+        ORDER BY c.id DESC LIMIT 10) AS s;
 END
 $$;
 
