@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
@@ -20,8 +20,6 @@ import typer
 from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
 
 if TYPE_CHECKING:  # `--help` needs neither
-    from fastapi import FastAPI
-
     from mediation.settings import Settings, Urls
     from mediation.store.bodies import Person
 
@@ -133,7 +131,7 @@ def _run(settings: "Settings") -> None:
     )
 
 
-def worker() -> "FastAPI":
+def worker() -> Callable[..., Any]:
     """The application in a worker, which leaves when the process that started it is killed.
 
     Left behind it would go on answering, and keep the port from whoever starts the service again.
