@@ -26,6 +26,7 @@ from mediation.domain.vocabulary import (
 )
 
 Reasons = Iterator[Reason]
+PAPERS_PASSED = 12
 
 
 def competent(step: Step) -> Reasons:
@@ -310,10 +311,10 @@ def absorb(draft: Draft) -> None:
         raise LookupError(step.command)
     request_on = min(filter(None, (step.case.request_on, other.request_on)), default="")
     draft.header(absorbed=(*step.case.absorbed, other.id), absorbed_version=other.version, request_on=request_on)
-    held = {document.sha256 for document in step.case.documents}
-    for document in other.documents:
-        if document.sha256 not in held:
-            draft.add("documents", kind=document.kind, sha256=document.sha256, ref=document.ref, leg=step.here.id)
+    held = {document.kind for document in step.case.documents}
+    passing = {document.kind: document for document in reversed(other.documents) if document.kind not in held}
+    for document in list(passing.values())[:PAPERS_PASSED]:  # an event has its limit; the rest stay in the case named
+        draft.add("documents", kind=document.kind, sha256=document.sha256, ref=document.ref, leg=step.here.id)
 
 
 def reopen(draft: Draft) -> None:

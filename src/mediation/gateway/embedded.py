@@ -350,14 +350,3 @@ def database_ready(settings: Settings, *need: Door, recreate: bool = False) -> I
     with Server(settings.data_dir).in_use() as server:
         server.create_database(settings.database, recreate=recreate)
         yield server.urls(settings.database)
-
-
-def revive(settings: Settings) -> bool:
-    """Start the embedded server again if it has died under whoever holds it; False where the database is given.
-
-    The doors stay the same. It may take as long as a recovery does, so not for the event loop.
-    """
-    if not settings.embedded:
-        return False
-    Server(settings.data_dir).revive()
-    return True

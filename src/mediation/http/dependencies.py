@@ -15,7 +15,7 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from starlette.responses import Response
 
-from mediation.domain.errors import Malformed, NotFound, Reason
+from mediation.domain.errors import Malformed, MediationError, NotFound, Reason
 from mediation.domain.facts import Case
 from mediation.gateway.embedded import EmbeddedFailed, database_ready
 from mediation.gateway.identity import DevelopmentIssuer, NotRecognised
@@ -32,6 +32,7 @@ from mediation.store.bodies import AsyncEngine
 from mediation.store.database import AWAY, connect, current_revision, engine, head_revision, hot_pool
 from mediation.store.queries import Viewer, viewer
 
+_DAY_S = 86_400
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TAG = re.compile(r'"([1-9][0-9]{0,8})"')
 _TAGS = re.compile(r'(?:W/)?"([^"]*)"')
@@ -120,12 +121,22 @@ class Desk:
         if urls.log:
             integrating = asyncio.create_task(integrate_forever(urls.log))
             stack.push_async_callback(_end, integrating)
+        forgetting = asyncio.create_task(_forget_daily(self.house.memory, settings.idempotency_days))
+        stack.push_async_callback(_end, forgetting)
 
     async def behind(self) -> str | None:
         """The revision the database is at, where that is not the newest; None when all is well."""
         async with await connect(self._urls.app) as connection:
             current = await current_revision(connection)
         return None if current == head_revision() else current or "–"
+
+
+async def _forget_daily(memory: Memory, days: int) -> None:
+    """Idempotency keys are kept so many days; a day without a database is made up for on the next."""
+    while True:
+        with suppress(MediationError, *AWAY):
+            await memory.forget_keys(days)
+        await asyncio.sleep(_DAY_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
