@@ -188,16 +188,16 @@ def _scripts(opened: list[Event], facts: Case) -> dict[str, str]:
     cases = "(ARRAY[" + ",".join(_literal(each.case) for each in opened) + "]::uuid[])[:client_id + 1]"
     key = "'bench' || :client_id || 'x' || :v"
     fresh = "('00000000-0000-7000-8000-' || lpad(to_hex(:client_id::bigint * 100000000 + :v), 12, '0'))::uuid"
-    read = _filled(append._READ, [event.actor, None, event.request, _Raw(cases), _Raw(key), "{}", False])  # noqa: SLF001
+    read = _filled(append._READ, [event.actor, None, event.request, _Raw(cases), _Raw(key), "{}", False])  # noqa: SLF001  the very calls of the corridor
     write = _filled(
-        append._WRITE,  # noqa: SLF001
+        append._WRITE,  # noqa: SLF001  the very calls of the corridor
         [
             *(event.actor, event.org, event.request, _Raw(cases), _Raw(":v"), _Raw(fresh)),
             *(_Raw(f"'\\x{event.canonical.hex()}'"), _Raw(key), _Raw(f"'\\x{'ab' * 32}'"), None),
-            *(dump(facts).decode(), *columns[:8], *(append._array(values) for values in columns[8:])),  # noqa: SLF001
+            *(dump(facts).decode(), *columns[:8], *(append._array(values) for values in columns[8:])),  # noqa: SLF001  the very calls of the corridor
         ],
     )
-    sealed = _filled(append._SEALED, [_Raw(cases)])  # noqa: SLF001
+    sealed = _filled(append._SEALED, [_Raw(cases)])  # noqa: SLF001  the very calls of the corridor
     begin = f"\\if :v = 0\nSELECT version AS v FROM cases WHERE id = {cases} \\gset\n\\endif\n"
     check = "\\if :written\n\\set v :v + 1\n\\else\nSELECT 1 / 0;\n\\endif\n"
     return {

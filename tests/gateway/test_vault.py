@@ -146,10 +146,10 @@ def test_a_mask_shows_the_ends_and_hides_the_rest(mask, plain: str, shown: str):
     assert mask(plain) == shown
 
 
-@given(st.text(min_size=2, max_size=40))
+@given(st.text(st.characters(exclude_characters="*"), min_size=2, max_size=40))
 def test_no_mask_lets_a_value_through_whole(value: str):
     for mask in (vault.mask_number, vault.mask_phone, vault.mask_body, vault.mask_address):
-        assert mask(value) != value or set(value) <= set("*")
+        assert mask(value) != value
 
 
 def test_a_masked_answer_keeps_the_kind_and_hides_words():

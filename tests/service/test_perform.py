@@ -76,7 +76,7 @@ async def test_the_vault_gives_back_what_was_said_and_no_other_table_holds_it(to
             for secret in secrets:
                 for form in (secret, secret.encode().hex(), secret.encode("unicode_escape").decode()):
                     asked = await owner.execute(
-                        f"SELECT count(*) FROM {table} t WHERE position(%s in t::text) > 0",  # noqa: S608
+                        f"SELECT count(*) FROM {table} t WHERE position(%s in t::text) > 0",  # noqa: S608  names of our own tables
                         (form,),
                     )
                     assert await asked.fetchone() == (0,), (table, secret)

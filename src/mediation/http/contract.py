@@ -51,7 +51,7 @@ def answer(description: str, schema: Schema, **more: Any) -> dict[str, Any]:  # 
     return {"description": description, "content": {"application/json": {"schema": schema, **more}}}
 
 
-def header(name: str, description: str, *, required: bool = False, **schema: Any) -> Schema:  # noqa: ANN401
+def header(name: str, description: str, *, required: bool = False, **schema: Any) -> Schema:  # noqa: ANN401  any keyword of JSON Schema
     """A header parameter, read by us and not by FastAPI."""
     return {
         "name": name,

@@ -174,7 +174,7 @@ def _string(description: str = "", **more: Any) -> Schema:  # noqa: ANN401  # JS
     return {"type": "string", **({"description": description} if description else {}), **more}
 
 
-def _object(properties: Schema, *, optional: Iterable[str] = (), **more: Any) -> Schema:  # noqa: ANN401
+def _object(properties: Schema, *, optional: Iterable[str] = (), **more: Any) -> Schema:  # noqa: ANN401  any keyword of JSON Schema
     required = [name for name in properties if name not in set(optional)]
     return {"type": "object", "properties": properties, "required": required, **more}
 
