@@ -35,6 +35,13 @@ WRONG_HEADERS = {"Acting-For": "nobody", "X-Sandbox-At": "yesterday"}
         ({"json": NOTE, "key": "spaces are bad"}, 400, "bad_idempotency_key"),
         ({"json": NOTE, "acting_for": "nobody"}, 400, "bad_acting_for"),
         ({"json": NOTE, "at": "yesterday"}, 400, "bad_sandbox_at"),
+        ({"json": NOTE, "at": "9999-12-31T23:59:59Z"}, 400, "bad_sandbox_at"),
+        ({"json": NOTE, "at": "0001-01-01T00:00:00Z"}, 400, "bad_sandbox_at"),
+        ({"json": NOTE, "at": "2100-01-01T00:00:01Z"}, 400, "bad_sandbox_at"),
+        ({"json": NOTE, "at": "1990-01-01T07:59:59+08:00"}, 400, "bad_sandbox_at"),
+        ({"json": NOTE, "at": "2100-01-01T00:00:00Z"}, 404, "not_found"),
+        ({"content": b'{"action":"note","kind":"visit","kind":"fact","text":"x"}'}, 422, "malformed"),
+        ({"content": b'{"action":"note","kind":"fact","text":"x","t\\u0065xt":"y"}'}, 422, "malformed"),
         ({"json": NOTE, "who": "two"}, 400, "organisation_required"),
         ({"json": NOTE}, 404, "not_found"),
         ({"json": NOTE, "case": "not-a-uuid"}, 404, "not_found"),
@@ -58,6 +65,33 @@ def test_the_first_refusal_that_applies_is_the_one_given(county, wrong, status, 
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == f"/problems/{code}"
+
+
+def test_a_moment_no_calendar_reaches_is_refused_in_a_sentence(county):
+    with county.client("wang", X_Sandbox_At="9999-12-31T23:59:59Z", Accept_Language="en") as wang:
+        for answer in (wang.get("/v1/cases"), file_one(wang)):
+            assert (answer.status_code, answer.json()["code"]) == (400, "bad_sandbox_at")
+            assert "between 1990-01-01 and 2100-01-01" in answer.json()["detail"]
+
+
+def test_a_key_given_twice_is_named_at_whatever_depth(county):
+    body = (
+        b'{"action":"note","kind":"fact","text":"x","documents":[{"kind":"minutes","ref":"a","ref":"b","sha256":"%s"}]}'
+    )
+    headers = {"Content-Type": "application/json", "If-Match": '"1"', "Idempotency-Key": fresh()}
+    with county.client("wang") as wang:
+        answer = wang.post(f"/v1/cases/{NOBODY}/events", content=body % (b"0" * 64), headers=headers)
+    assert answer.status_code == 422
+    assert [(r["code"], r["en"].partition(":")[0]) for r in answer.json()["reasons"]] == [("duplicate_key", "ref")]
+
+
+def test_a_step_too_long_for_one_event_is_422_and_says_so(county):
+    parties = [{"name": f"第{n}户", "side": "applicant" if n % 2 else "respondent"} for n in range(1, 51)]
+    claims = [{"what": "money", "by": list(range(1, 50, 2)), "against": list(range(2, 51, 2)), "amount_fen": 1}] * 50
+    with county.client("wang") as wang:
+        answer = file_one(wang, parties=parties, claim=claims)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+    assert [r["code"] for r in answer.json()["reasons"]] == ["event_too_long"]
 
 
 def test_the_rest_of_the_order_stands_on_a_case_that_is_there(county):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import json
 import logging
 import re
 import time
@@ -37,6 +38,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TAG = re.compile(r'"([1-9][0-9]{0,8})"')
 _TAGS = re.compile(r'(?:W/)?"([^"]*)"')
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 
 CaseId = Annotated[str, Path(description="案件 id of the case", json_schema_extra={"format": "uuid"})]
@@ -163,19 +165,29 @@ def visit(request: Request) -> Visit:
 
 
 def parsed(adapter: TypeAdapter[Any], taken: Visit) -> Any:  # noqa: ANN401  # whatever the adapter makes
-    """The body as a command: other than plain JSON 415, undecodable 400, malformed 422."""
+    """The body as a command: other than plain JSON 415, undecodable 400, malformed or with a key given twice 422."""
     kind, _, parameters = (taken.header(b"content-type") or "").lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
     coding = (taken.header(b"content-encoding") or "identity").lower()
     if kind.strip() != "application/json" or charset not in {"", "utf-8", "utf8"} or coding != "identity":
         raise TurnedAway("unsupported_media_type")
     try:
-        return adapter.validate_json(taken.body)
+        command = adapter.validate_json(taken.body)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         if found and found[0]["type"] == "json_invalid":
             raise TurnedAway("undecodable") from None
         raise faults(found) from None
+    # Two readers may take a key given twice in two ways. The numbers are not needed, so nothing is made of them.
+    json.loads(taken.body.decode(), object_pairs_hook=_each_once, parse_int=str, parse_float=str)
+    return command
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Malformed(Reason("duplicate_key", f"{twice}: 同一字段给出两次", f"{twice}: this key is given twice"))
 
 
 def no_query(request: Request) -> None:
@@ -292,6 +304,12 @@ def instant(taken: Visit, *, sandbox: bool) -> str:
             moment = datetime.fromisoformat(asked.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
             raise TurnedAway("bad_sandbox_at") from None
+        if not _EARLIEST <= moment <= _LATEST:
+            raise TurnedAway(
+                "bad_sandbox_at",
+                zh="X-Sandbox-At 须在 1990-01-01 至 2100-01-01 之间。",
+                en="X-Sandbox-At lies between 1990-01-01 and 2100-01-01.",
+            )
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
