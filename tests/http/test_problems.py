@@ -1,9 +1,11 @@
 """Refusals: every error has a status, a page and words in both languages, and never repeats what was sent."""
 
 import json
+import re
 
 import pytest
 from pydantic import ValidationError
+from tests.http.county import NOBODY
 
 import mediation.gateway.embedded
 import mediation.settings
@@ -94,3 +96,66 @@ def test_a_malformed_command_names_its_fields_and_repeats_nothing():
     assert "settle.form" in where
     assert "settle.obligations.0.due_on" in where
     assert secret not in json.dumps(error.reasons)
+
+
+def reasons_of(body) -> dict[str, Reason]:
+    with pytest.raises(ValidationError) as found:
+        STEP.validate_json(json.dumps(body))
+    return {
+        r.zh.partition(": ")[0]: r for r in faults(found.value.errors(include_input=False, include_url=False)).reasons
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "allowed"),
+    [
+        ({"action": "note", "kind": "x", "text": "见面"}, "note.kind", "treatment_ended"),
+        ({"action": "note", "kind": "fact", "text": "长" * 4001}, "note.text", "4000"),
+        ({"action": "note", "kind": "fact", "text": ""}, "note.text", "1"),
+        ({"action": "extend", "clock": 1, "days": 0}, "extend.days", "1"),
+        ({"action": "extend", "clock": 1, "days": 366}, "extend.days", "365"),
+        ({"action": "appoint", "mediators": []}, "appoint.mediators", "1"),
+        ({"action": "appoint", "mediators": [NOBODY] * 6}, "appoint.mediators", "5"),
+        ({"action": "correct", "division": "Naiman"}, "correct.division", "[0-9]{6,12}"),
+    ],
+)
+def test_both_languages_say_what_is_allowed(body, where, allowed):
+    reason = reasons_of(body)[where]
+    assert allowed in reason.zh
+    assert allowed in reason.en
+
+
+def test_an_unknown_action_is_told_the_known_ones_and_not_repeated():
+    reason = next(iter(reasons_of({"action": "330102199001011234"}).values()))
+    for said in (reason.zh, reason.en):
+        assert "settle" in said
+        assert "330102199001011234" not in said
+
+
+@pytest.mark.parametrize(
+    ("said", "zh", "en"),
+    [
+        ("编号重复 numbers must be distinct", "编号重复", "numbers must be distinct"),
+        ("日期写作 YYYY-MM-DD a day is written so", "日期写作 YYYY-MM-DD", "a day is written so"),
+        ("obligor 与 obligor_org 须填一项 exactly one", "obligor 与 obligor_org 须填一项", "exactly one"),
+        ("新纠纷须填 a new dispute needs: text, claim", "新纠纷须填：text, claim", "a new dispute needs: text, claim"),
+        ("plain", "plain", "plain"),
+    ],
+)
+def test_a_sentence_in_two_languages_is_parted(said, zh, en):
+    fault = {"type": "value_error", "loc": ("note",), "msg": f"Value error, {said}", "ctx": {"error": ValueError(said)}}
+    (reason,) = faults([fault]).reasons
+    assert (reason.zh, reason.en) == (f"note: {zh}", f"note: {en}")
+
+
+def test_no_reason_of_our_own_commands_mixes_the_languages():
+    wrong = [
+        {"action": "file"},
+        {"action": "correct"},
+        {"action": "note", "kind": "fact", "on": "1.2.2026"},
+        {"action": "settle", "obligations": [{"what": "money", "due_on": "2026-01-01"}]},
+    ]
+    for body in wrong:
+        for where, reason in reasons_of(body).items():
+            assert not re.search(r"[\u4e00-\u9fff]", reason.en.removeprefix(where)), reason
+            assert re.search(r"[\u4e00-\u9fff]", reason.zh), reason

@@ -1,5 +1,6 @@
 """What a refusal looks like from outside: RFC 9457 problems in the caller's language; status codes are chosen here."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -262,19 +263,19 @@ def refusal(error: MediationError, lang: Lang) -> Response:
 _FAULTS_ZH = {
     "missing": "缺少必填项",
     "extra_forbidden": "未知字段",
-    "enum": "不是允许的取值",
-    "literal_error": "不是允许的取值",
-    "union_tag_invalid": "未知的 action",
+    "enum": "不是允许的取值，须为：{expected}",
+    "literal_error": "不是允许的取值，须为：{expected}",
+    "union_tag_invalid": "未知的 action，须为：{expected_tags}",
     "union_tag_not_found": "缺少 action",
     "string_type": "须为字符串",
-    "string_too_short": "过短或为空",
-    "string_too_long": "过长",
-    "string_pattern_mismatch": "格式不符",
+    "string_too_short": "过短或为空，至少 {min_length} 个字符",
+    "string_too_long": "过长，不得超过 {max_length} 个字符",
+    "string_pattern_mismatch": "格式不符，须匹配 {pattern}",
     "int_type": "须为整数",
     "int_parsing": "须为整数",
     "int_from_float": "须为整数",
-    "greater_than_equal": "小于允许的最小值",
-    "less_than_equal": "大于允许的最大值",
+    "greater_than_equal": "不得小于 {ge}",
+    "less_than_equal": "不得大于 {le}",
     "bool_type": "须为 true 或 false",
     "bool_parsing": "须为 true 或 false",
     "date_from_datetime_parsing": "须为日期（YYYY-MM-DD）",
@@ -283,12 +284,14 @@ _FAULTS_ZH = {
     "uuid_parsing": "须为 UUID",
     "uuid_type": "须为 UUID",
     "list_type": "须为数组",
-    "too_long": "项数过多",
-    "too_short": "项数过少",
+    "too_long": "不得超过 {max_length} 项",
+    "too_short": "至少 {min_length} 项",
     "model_type": "须为对象",
     "model_attributes_type": "须为对象",
     "dict_type": "须为对象",
 }
+_QUOTED = re.compile(r"'([^']*)'")
+_TWO_LANGUAGES = re.compile(r"(?P<zh>.*[\u4e00-\u9fff][^a-z]*?)\s+(?P<en>[a-z].*)", re.DOTALL)
 
 
 def faults(errors: Iterable[Mapping[str, Any]]) -> Malformed:
@@ -296,8 +299,30 @@ def faults(errors: Iterable[Mapping[str, Any]]) -> Malformed:
     reasons = []
     for fault in errors:
         where = ".".join(str(step) for step in fault["loc"])
-        said = str(fault["msg"]).removeprefix("Value error, ")
-        chinese = said if fault["type"] == "value_error" else _FAULTS_ZH.get(fault["type"], "内容不符合要求")
+        zh, en = _said(fault)
         prefix = f"{where}: " if where else ""
-        reasons.append(Reason(fault["type"], f"{prefix}{chinese}", f"{prefix}{said}"))
+        reasons.append(Reason(fault["type"], f"{prefix}{zh}", f"{prefix}{en}"))
     return Malformed(*reasons)
+
+
+def _said(fault: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong, in Chinese and English: both name what is allowed."""
+    en = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return _parted(en)
+    allowed = {
+        name: "、".join(_QUOTED.findall(value)) if name.startswith("expected") else value
+        for name, value in fault.get("ctx", {}).items()
+    }
+    if fault["type"] == "union_tag_invalid":  # Pydantic's own sentence repeats what was sent
+        en = f"Unknown action; it is one of {fault['ctx']['expected_tags']}"
+    return _FAULTS_ZH.get(fault["type"], "内容不符合要求").format_map(allowed), en
+
+
+def _parted(said: str) -> tuple[str, str]:
+    """`中文 english` of our own commands as two sentences; a list behind a colon belongs to both."""
+    found = _TWO_LANGUAGES.fullmatch(said)
+    if not found:
+        return said, said
+    named = found["en"].partition(": ")[2]
+    return found["zh"] + (f"：{named}" if named else ""), found["en"]
