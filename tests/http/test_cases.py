@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from tests.http.county import DISPUTE, NOTE, bare, file_one, fresh, step
 
 
@@ -44,6 +45,11 @@ def test_an_answer_shows_what_is_personal_masked_and_only_a_disclosure_shows_it_
         assert plain.headers["cache-control"] == "no-store"
         unknown = wang.post(f"{place}/disclosures", json={"purpose": "通知", "fields": ["parties.9.phone"]})
         assert (unknown.status_code, unknown.json()["code"]) == (422, "malformed")
+        (reason,) = unknown.json()["reasons"]
+        for name in ("parties.1.phone", "parties.2.address", "claims.1.text", "texts.1"):
+            assert name in reason["zh"]
+            assert name in reason["en"]
+        assert "13812345678" not in unknown.text
 
 
 def test_who_may_read_a_case_without_handling_it_sees_no_plain_values(county, place):
@@ -203,6 +209,13 @@ def test_the_service_says_how_it_is(county):
         assert anyone.get("/version").json()["api"] == "v1"
         measured = anyone.get("/metrics").text
         assert 'mediation_http_request_seconds_bucket{le="0.002",method="GET",route="/livez",status="200"}' in measured
+
+
+@pytest.mark.parametrize("door", ["/", "/docs/"])
+def test_a_person_who_comes_to_the_door_is_led_to_the_manual(county, door):
+    with county.client(None) as anyone:
+        answer = anyone.get(door, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
 def test_the_manual_needs_nothing_from_elsewhere(county):

@@ -65,6 +65,13 @@ routes = APIRouter(tags=["cases"])
 
 FILE: TypeAdapter[File] = TypeAdapter(File)
 _FIELD = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,64}$")]
+_NAMES = (
+    "要看的明文 plain values by name: parties.<n>.name | id_number | phone | address, claims.<n>.text, "
+    "obligations.<n>.text, documents.<n>.name; texts.<k> and plans.<k> count free texts and plans in their order. "
+    "不在案内的名称被拒绝，答复列出本案有哪些 "
+    "a name that is not in the case is refused, and the refusal lists those that are."
+)
+_MOST_NAMED = 100
 
 
 class Disclosure(BaseModel):
@@ -73,7 +80,7 @@ class Disclosure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     purpose: Annotated[str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)]
-    fields: Annotated[list[_FIELD], Field(min_length=1, max_length=50)]
+    fields: Annotated[list[_FIELD], Field(min_length=1, max_length=50, description=_NAMES)]
 
 
 DISCLOSURE: TypeAdapter[Disclosure] = TypeAdapter(Disclosure)
@@ -270,7 +277,7 @@ async def disclose(request: Request, case_id: CaseId) -> Response:
     plain = _plain([(row, house.vault.open(case.id, Sealed(*row))) for row in await house.memory.sealed(case.id)])
     unknown = sorted(set(wanted.fields) - plain.keys())
     if unknown:
-        raise Malformed(*[Reason("no_such_field", f"没有 {name}", f"There is no {name}") for name in unknown])
+        raise Malformed(*_no_such(unknown, sorted(plain)))
     await house.memory.disclose(context(request), seen.actor, case.id, wanted.purpose, wanted.fields)
     values = {name: plain[name] for name in wanted.fields}
     return Response(
@@ -278,6 +285,18 @@ async def disclose(request: Request, case_id: CaseId) -> Response:
         headers={"Cache-Control": "no-store", "Vary": PRIVATE["Vary"]},
         media_type="application/json",
     )
+
+
+def _no_such(unknown: Sequence[str], known: Sequence[str]) -> list[Reason]:
+    """Each unknown name by itself, the names there are behind the first."""
+    more = len(known) > _MOST_NAMED
+    zh = "、".join(known[:_MOST_NAMED]) + ("等" if more else "")
+    en = ", ".join(known[:_MOST_NAMED]) + (" and more" if more else "")
+    first, *rest = unknown
+    return [
+        Reason("no_such_field", f"没有 {first}；本案有：{zh}", f"There is no {first}; there are: {en}"),
+        *(Reason("no_such_field", f"没有 {name}", f"There is no {name}") for name in rest),
+    ]
 
 
 def _handles(case: Case, seen: Seen) -> bool:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mediation.domain.errors import NotFound
 from mediation.http.problems import COUNTER, HELP, family, status_of, titles
@@ -37,6 +37,13 @@ def _page(title: str, content: str, head: str = "") -> HTMLResponse:
         f"<body>{content}</body></html>"
     )
     return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
+
+
+@routes.get("/")
+@routes.get("/docs/")
+async def show_door() -> RedirectResponse:
+    """Where a person begins, who came by the bare address or with a stroke too many."""
+    return RedirectResponse("/docs", headers={"Cache-Control": "no-cache"})
 
 
 @routes.get("/docs")
