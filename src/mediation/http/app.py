@@ -28,10 +28,11 @@ from mediation.store.database import AWAY
 ROOMS = (cases, handoffs, history, reference, operations, manual)
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
-一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下不可篡改的事件。
+一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下一条事件；已存事件若被改动，
+`mediation verify` 能够发现。
 
 One dispute, one case, one history. Every step is taken by somebody entitled to, under a rule that cites its article,
-and leaves an event nobody can alter unseen.
+and leaves an event; tampering with stored events is found by `mediation verify`.
 
 * 令牌 token: `Authorization: Bearer …`. 在本机可用 `mediation token` 取得。
 * 办理 a step: `POST /v1/cases/{id}/events` with `If-Match` (the ETag read) and a fresh `Idempotency-Key`.
