@@ -23,7 +23,7 @@ PATHS = {
     *("unsettled", "closed_performed", "archived", "escalated_in_transit", "at_township", "at_county", "court_trial"),
     *("court_entrusted", "confirmation_pending", "confirmed", "enforcement", "police_case", "petition"),
     *("labour_arbitration", "medical", "traffic", "consumer", "procuratorate", "joint", "merged", "reopened"),
-    *("supervised", "danger", "on_the_spot"),
+    *("supervised", "danger", "on_the_spot", "suit_offered", "confirmation_offered"),
 }
 WHAT_PUBLIC = {"violation": "police_case", "crime": "procuratorate", "petition": "petition"}
 NEEDS_NOTE = {"declined", "suspended", "breached", "reopened", "enforcement", "danger"}

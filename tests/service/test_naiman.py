@@ -10,7 +10,7 @@ from mediation.domain.calendar import SHANGHAI
 from mediation.domain.facts import Actor
 from mediation.domain.vocabulary import CaseState, Role, Tier
 from mediation.service.naiman import county
-from mediation.service.naiman.chronicle import CLOCK, Line
+from mediation.service.naiman.chronicle import CLOCK, COURT, Line
 from mediation.service.naiman.histories import PATHS, Untellable, history, together
 from mediation.service.registry import org_id, person_id
 
@@ -31,9 +31,12 @@ def actor(line: Line) -> Actor:
     return Actor(person=person_id(line.who), org=org_id(line.org), roles=(Role(ROLES[line.who]),))
 
 
+PEOPLE = {person_id(row["person_code"]): frozenset({org_id(row["org_code"])}) for row in county.people()}
+
+
 def lived(group) -> Desk:
     """The dispute as it goes through the law alone."""
-    desk = Desk(county.bodies())
+    desk = Desk(county.bodies(), people=PEOPLE)
     for line in lines_of(group):
         body, other = dict(line.body), ""
         for name, value in line.body.items():
@@ -79,6 +82,23 @@ def test_what_a_path_is_named_for_has_happened(cases):
     assert all(case.listings for case in by_path["supervised"])
     assert any(case.final for case in by_path["petition"])
     assert Counter(case.tier for case in by_path["at_county"]) == {"county": 6}
+
+
+def test_a_court_and_townships_find_something_in_their_trays_not_yet_received(cases):
+    offered = Counter(
+        (h.to_org, h.link_up.value) for case in cases.values() for h in case.handoffs if h.state == "offered"
+    )
+    court = org_id(COURT)
+    assert offered[court, "confirmation"] >= 2
+    assert offered[court, "suit"] >= 2
+    assert offered[org_id("150525103-people_committee-01"), "escalate"] >= 1
+    late = [
+        (case.number, h.offered_at)
+        for case in cases.values()
+        for h in case.handoffs
+        if h.state == "offered" and h.to_org == court and (UNTIL - date.fromisoformat(h.offered_at[:10])).days > 5
+    ]
+    assert late == []
 
 
 def test_no_case_ends_while_somebody_owes_a_report(cases):

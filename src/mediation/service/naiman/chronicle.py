@@ -114,6 +114,13 @@ class Chronicle:
         if day > self.today:
             self._next_morning((day - self.today).days)
 
+    def wait_until_lately(self, days: int) -> None:
+        """Let time pass until the last working day that is at least so many days ago, whatever the pace."""
+        day = self.until - timedelta(days=days)
+        while not self._calendar.is_working(day):
+            day -= timedelta(days=1)
+        self.wait_until(day)
+
     def by(self, body: str, role: str, action: str, papers: str = "", /, **fields: Any) -> None:  # noqa: ANN401  # fields of any command
         """Write a step taken by the first person of that role at a body."""
         command = {"action": action, **{name: value for name, value in fields.items() if value is not None}}

@@ -43,6 +43,8 @@ PATHS = {
     "danger": _path(mediations.danger, "mediating closed"),
     "court_trial": _path(link_ups.court_trial, "deciding"),
     "court_entrusted": _path(link_ups.court_entrusted, "mediating"),
+    "suit_offered": _path(link_ups.suit_offered, "in_transit"),
+    "confirmation_offered": _path(link_ups.confirmation_offered, "settled"),
     "confirmation_pending": _path(link_ups.confirmation_pending, "settled"),
     "confirmed": _path(link_ups.confirmed, "settled closed"),
     "enforcement": _path(link_ups.enforcement, "settled"),

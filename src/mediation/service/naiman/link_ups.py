@@ -23,6 +23,7 @@ from mediation.service.naiman.mediations import (
     perform_and_close,
     perform_when_due,
     settle_at,
+    unsettled,
 )
 from mediation.service.registry import org_id
 
@@ -81,15 +82,39 @@ def court_entrusted(story: Chronicle) -> None:
     mediate(story, story.township)
 
 
-def _confirming(story: Chronicle) -> tuple[str, str]:
-    """Settled, and both sides have asked the court to confirm; the court has taken it."""
+def suit_offered(story: Chronicle) -> None:
+    """Mediated without result; the applicants sue, and the court has not yet received it."""
+    unsettled(story)
+    story.wait_until_lately(2)
+    c.offer(story, story.village, court_of(story), "suit", "application", on_behalf_of=story.applicants)
+
+
+def _settled_for_court(story: Chronicle) -> tuple[str, str]:
+    """Settled; the committee, and the court that may confirm it."""
     committee = MEDICAL_COMMITTEE if story.dispute["category"] == "medical" else story.village
     committee = settle_at(story, committee)
     story.wait(3)
-    court = court_of(story)
-    papers = "agreement hosting_proof"
+    return committee, court_of(story)
+
+
+def _offer_confirmation(story: Chronicle, committee: str, court: str) -> None:
     asked = {"on_behalf_of": story.concerned, "agreement": story.agreements, "reason": "effect"}
-    c.hand_over(story, committee, court, "confirmation", papers, **asked)
+    c.offer(story, committee, court, "confirmation", "agreement hosting_proof", **asked)
+
+
+def confirmation_offered(story: Chronicle) -> None:
+    """Settled; both sides ask for confirmation, and the court has not yet received it."""
+    committee, court = _settled_for_court(story)
+    story.wait_until_lately(1)
+    _offer_confirmation(story, committee, court)
+
+
+def _confirming(story: Chronicle) -> tuple[str, str]:
+    """Settled, and both sides have asked the court to confirm; the court has taken it."""
+    committee, court = _settled_for_court(story)
+    _offer_confirmation(story, committee, court)
+    story.wait(1)
+    c.receive(story, court)
     story.wait(2)
     c.accept(story, court)
     return committee, court

@@ -141,7 +141,7 @@ def breached(story: Chronicle) -> None:
     """Settled, urged, and not performed: the claims are open again."""
     committee = settle_at(story)
     story.wait_until(story.signed_on + timedelta(days=dues(story)[0] + 3))
-    story.by(committee, story.clerk(committee), "urge", text="上门督促履行协议")
+    story.by(committee, story.clerk(committee), "note", kind="visit", text="上门督促履行协议")
     story.wait(5, at_least=1)
     story.by(committee, story.clerk(committee), "breach", agreement=story.agreements, urged=True, text=story.note)
 
