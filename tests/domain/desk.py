@@ -9,6 +9,8 @@ from importlib.resources import files
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from tests.stories import cast
+
 from mediation.domain.commands import STEP, Command, PartyIn
 from mediation.domain.deadlines import Laws, parse_laws
 from mediation.domain.decision import Decision, Digests, World, decide
@@ -48,11 +50,12 @@ class Desk:
     orgs: Mapping[str, Organisation]
     cases: dict[str, Case] = field(default_factory=dict)
     histories: dict[str, list[bytes]] = field(default_factory=dict)
+    people: Mapping[str, frozenset[str]] = field(default_factory=lambda: cast.PEOPLE)
 
     def world(self, other: Case | None = None, command: Command | None = None) -> World:
         """All that a decision may look at beside the case."""
         digests = _digests(command) if command else Digests()
-        return World(laws(), self.orgs, digests, other, f"150525-2026-{len(self.cases) + 1:06}", ())
+        return World(laws(), self.orgs, digests, other, f"150525-2026-{len(self.cases) + 1:06}", (), self.people)
 
     def decide(self, name: str, body: dict[str, Any], actor: Actor, at: str, other: str = "") -> Decision:
         """What a step in the case of that name would change. Raises what `decide` raises."""

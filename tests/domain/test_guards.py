@@ -1,11 +1,14 @@
 """Single conditions of the law, each at the nearest case that passes and the nearest that does not."""
 
+import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.domain.desk import Desk
 from tests.stories import cast
 
+from mediation.domain.commands import STEP, ClaimIn
 from mediation.domain.errors import ActionUnavailable, GuardRefused, Malformed, NotPermitted
 from mediation.domain.facts import Case
 
@@ -152,3 +155,62 @@ def test_a_stranger_to_the_case_takes_no_step_in_it() -> None:
     told = Dispute()
     assert told.refused("court_clerk", "accept") == ["not_permitted"]
     assert told.refused("audit_office_auditor", "note", kind="fact") == ["not_permitted"]
+
+
+def test_four_things_are_named_for_real_people_and_a_day_to_come() -> None:
+    told = Dispute()
+    told.take("village_clerk", "accept")
+    stranger = {"leader": cast.ident("court_judge"), "handler": cast.ident("township_mediator"), "plan": "x"}
+    refused = told.refused("village_chair", "prepare", plan=stranger | {"due_on": "2026-02-28"})
+    assert refused == ["plan_past", "not_of_the_body", "not_of_the_body"]
+    own = {"leader": cast.ident("township_chair"), "handler": cast.ident("village_mediator"), "plan": "x"}
+    assert told.take("village_chair", "prepare", plan=own | {"due_on": "2026-03-01"}).legs[0].prepared
+
+
+def test_what_happened_does_not_lie_in_the_future() -> None:
+    told = Dispute()
+    assert told.refused("village_clerk", "note", kind="fact", on="2026-03-02") == ["day_in_future"]
+    told.mediating()
+    early = SETTLED | {"obligations": [SETTLED["obligations"][0] | {"due_on": "2026-02-01"}]}
+    assert told.refused("village_mediator", "settle", **early) == ["due_before_effect"]
+
+
+def test_a_case_is_not_moved_out_of_the_sight_of_its_city() -> None:
+    told = Dispute()
+    assert told.refused("village_clerk", "correct", division="330102000000") == ["foreign_division"]
+
+
+def test_only_a_sender_a_superior_or_the_clock_urges() -> None:
+    told = Dispute()
+    assert told.refused("village_clerk", "urge") == ["not_permitted"]
+    assert told.take("township_chair", "urge").state == "filed"
+
+
+def test_a_mediator_who_is_not_the_assigned_one_is_told_so() -> None:
+    told = Dispute().mediating()
+    with pytest.raises(NotPermitted, match="another mediator is assigned"):
+        told.take("village_mediator_2", "convene")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"action": "extend", "clock": "1", "days": 3},
+        {"action": "withdraw", "reason": "other", "permitted": "yes"},
+        {"action": "note", "kind": "fact", "on": 0},
+        {"action": "note", "kind": "fact", "on": "2026-11-20T00:00:00Z"},
+        {"action": "note", "kind": "fact", "on": "9999-12-31"},
+        {"action": "note", "kind": "fact", "text": "a\u0000b"},
+        {"action": "correct"},
+        {"action": "correct", "division": "１５０５２５"},
+        {"action": "note", "kind": "fact", "documents": [{"kind": "other", "sha256": "0" * 64, "ref": "13800001111"}]},
+    ],
+)
+def test_what_is_not_what_the_contract_says_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        STEP.validate_json(json.dumps(wrong))
+
+
+def test_nobody_claims_against_themselves() -> None:
+    with pytest.raises(ValidationError, match="本人"):
+        ClaimIn.model_validate({"what": "money", "by": [1], "against": [1]})

@@ -152,4 +152,11 @@ def actor(key: str) -> Actor:
     return Actor(person=ident(key), org=ident(known.body), roles=known.roles)
 
 
+PEOPLE = {
+    ident(f"{body}_{role}{which}"): frozenset({ident(body)})
+    for body in BODIES
+    for role in ROLES
+    for which in ("", "_2", "_3")
+}
+"""Who is a member of which body."""
 ORGANISATIONS = {org.id: org for org in map(organisation, BODIES)}

@@ -1,8 +1,10 @@
 """Every dispute of the table of walks is told through the API, on a real database, and ends by verifying its trail."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.stories.cast import BODIES
 from tests.stories.counter import Counter, ident, open_counter
 from tests.stories.telling import WALKS, Scene, Step, Walk, command, differences
 
@@ -10,7 +12,9 @@ from mediation.domain.errors import MediationError
 from mediation.domain.facts import Case
 from mediation.settings import Urls
 
-PEOPLE = {step.who for walk in WALKS for step in walk.steps} - {"clock"}
+NAMED = {name for walk in WALKS for step in walk.steps for name in re.findall(r"'@(\w+)'", str(step.fields))}
+PEOPLE = {step.who for walk in WALKS for step in walk.steps} | NAMED - BODIES.keys() - {"case", "code", "version"}
+PEOPLE -= {"clock"}
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def relation(
     return Relation(
         holder=org == actor.org,
         receiver=bool(handoff and handoff.to_org == actor.org),
-        sender=sending or (handoff is None and org == actor.org),
+        sender=sending,
         superior=above,
         named=case is not None and (actor.org in case.named or above),
     )
@@ -114,19 +114,26 @@ def _assigned(role: Role, actor: Actor, leg: Leg | None) -> bool:
     return actor.person not in leg.replaced and (not leg.mediators or actor.person in leg.mediators)
 
 
-def refusal(action: Action, actor: Actor) -> NotPermitted:
+def refusal(action: Action, actor: Actor, leg: Leg | None) -> NotPermitted:
     """The refusal, naming who may take the step."""
     zh = "、".join(letter.zh for letter in WHO[action])
     en = ", ".join(letter.en for letter in WHO[action])
-    held = "、".join(role.zh for role in actor.roles), ", ".join(role.value for role in actor.roles)
+    held = "、".join(role.zh for role in actor.roles) or "无", ", ".join(actor.roles) or "none"
     party = Letter.PARTY in WHO[action]
+    hints = (
+        [("；代当事人登记的，请填 on_behalf_of", "; to record it for a party, name it in `on_behalf_of`")]
+        if party
+        else []
+    )
+    if leg and M in WHO[action] and Role.MEDIATOR in actor.roles and not _assigned(Role.MEDIATOR, actor, leg):
+        hints.append(("；本程序段已指派其他调解员", "; another mediator is assigned to this leg"))
+    if leg and leg.org != actor.org:
+        hints.append(("；该程序段由其他单位承办", "; the leg is at another body"))
     return NotPermitted(
         Reason(
             "not_permitted",
-            f"“{action.zh}”由{zh}办理；您在本单位的角色是{held[0] or '无'}"
-            + ("；代当事人登记的，请填 on_behalf_of" if party else ""),
-            f"“{action.en}” is taken by: {en}; your roles here: {held[1] or 'none'}"
-            + ("; to record it for a party, name the party in `on_behalf_of`" if party else ""),
+            f"“{action.zh}”由{zh}办理；您在本单位的角色是{held[0]}{''.join(hint[0] for hint in hints)}",
+            f"“{action.en}” is taken by: {en}; your roles here: {held[1]}{''.join(hint[1] for hint in hints)}",
             needs="on_behalf_of" if party else "",
         )
     )

@@ -4,20 +4,60 @@ Free text (`text`, a party's name, an obligation's wording, a document's name) g
 codes, ids, days and integers, and stands in the event.
 """
 
+import re
+import unicodedata
 from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 
 from mediation.domain import vocabulary as v
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)]
-Short = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+def _printable(text: str) -> str:
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t" for sign in text):
+        message = "不得含控制字符 must not contain control characters"
+        raise ValueError(message)
+    return text
+
+
+def _written_day(value: object) -> object:
+    if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)):
+        return value
+    message = "日期写作 YYYY-MM-DD a day is written YYYY-MM-DD"
+    raise ValueError(message)
+
+
+def _not_a_number(ref: str) -> str:
+    if ref.isdigit():
+        message = "存储位置不得只是数字 a reference is not a bare number, which might be somebody's"
+        raise ValueError(message)
+    return ref
+
+
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), AfterValidator(_printable)
+]
+Short = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
+]
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31)), BeforeValidator(_written_day)]
+Division = Annotated[str, StringConstraints(pattern=r"^[0-9]{6,12}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-No = Annotated[int, Field(ge=1, le=9999)]
-Fen = Annotated[int, Field(ge=0, le=10**15)]
+No = Annotated[int, Field(ge=1, le=9999, strict=True)]
+Fen = Annotated[int, Field(ge=0, le=10**15, strict=True)]
 
 
 def _distinct(numbers: list[int]) -> list[int]:
@@ -42,7 +82,7 @@ class DocumentIn(Asked):
     kind: v.DocumentKind
     name: Short | None = None
     sha256: Sha256
-    ref: Code
+    ref: Annotated[Code, AfterValidator(_not_a_number)]
 
 
 class PartyIn(Asked):
@@ -54,7 +94,7 @@ class PartyIn(Asked):
     id_number: Short | None = None
     phone: Short | None = None
     address: Short | None = None
-    minor: bool = False
+    minor: StrictBool = False
 
 
 class ClaimIn(Asked):
@@ -67,6 +107,13 @@ class ClaimIn(Asked):
     amount_fen: Fen = 0
     text: Text | None = None
 
+    @model_validator(mode="after")
+    def _against_another(self) -> "ClaimIn":
+        if set(self.by) & set(self.against):
+            message = "诉求不能针对本人 nobody claims against themselves"
+            raise ValueError(message)
+        return self
+
 
 class ObligationIn(Asked):
     """One thing promised: by a party (`obligor`) or by a body that signs as third party (`obligor_org`)."""
@@ -75,7 +122,7 @@ class ObligationIn(Asked):
     obligor_org: UUID | None = None
     what: v.ClaimWhat
     amount_fen: Fen = 0
-    due_on: date
+    due_on: Day
     text: Text | None = None
 
     @model_validator(mode="after")
@@ -92,7 +139,7 @@ class PlanIn(Asked):
     leader: UUID
     handler: UUID
     plan: Text
-    due_on: date
+    due_on: Day
 
 
 class ReferenceIn(Asked):
@@ -119,10 +166,10 @@ class File(Command):
     action: Literal["file"] = "file"
     case_code: Short | None = Field(default=None, description="案件码 of an open dispute: opens a further leg in it")
     category: v.Category | None = None
-    division: Annotated[str, StringConstraints(pattern=r"^\d{6,12}$")] | None = None
+    division: Division | None = None
     channel: v.Channel = v.Channel.WINDOW
-    occurred_on: date | None = None
-    request_on: date | None = Field(default=None, description="提出请求之日 the day of the request (limitation)")
+    occurred_on: Day | None = None
+    request_on: Day | None = Field(default=None, description="提出请求之日 the day of the request (limitation)")
     procedure: Code | None = Field(default=None, description="程序 procedure; default: the body's own")
     parties: list[PartyIn] = Field(default=[], max_length=50)
     claim: list[ClaimIn] = Field(default=[], max_length=50, description="诉求 claims of a new dispute")
@@ -176,8 +223,8 @@ class Decline(Command):
 
     action: Literal["decline"]
     ground: v.DeclineGround
-    routes_told: bool = Field(default=False, description="已告知合法途径 parties told of the lawful routes")
-    calmed: bool = Field(default=False, description="可能激化的已先行疏导 calmed first where it may escalate")
+    routes_told: StrictBool = Field(default=False, description="已告知合法途径 parties told of the lawful routes")
+    calmed: StrictBool = Field(default=False, description="可能激化的已先行疏导 calmed first where it may escalate")
 
 
 class Merge(Command):
@@ -224,7 +271,7 @@ class Appoint(Command):
     action: Literal["appoint"]
     mediators: list[UUID] = Field(min_length=1, max_length=5)
     replaces: list[UUID] = Field(default=[], max_length=5)
-    recusal_ground: bool = Field(default=False, description="存在回避情形 a ground for recusal is known")
+    recusal_ground: StrictBool = Field(default=False, description="存在回避情形 a ground for recusal is known")
     waived_by: Numbers = Field(default=[], description="同意不回避的当事人 parties who waive it")
 
 
@@ -255,7 +302,7 @@ class Convene(Command):
     """组织调解: a session and its record."""
 
     action: Literal["convene"]
-    held_on: date | None = None
+    held_on: Day | None = None
     with_orgs: list[UUID] = Field(default=[], max_length=5)
 
 
@@ -278,7 +325,7 @@ class Resume(Command):
 
     action: Literal["resume"]
     recusal: v.RecusalAnswer | None = None
-    cause_removed: bool = Field(default=False, description="原因已消除 (鉴定已出、承继人已到、核查完毕)")
+    cause_removed: StrictBool = Field(default=False, description="原因已消除 (鉴定已出、承继人已到、核查完毕)")
 
 
 class Extend(Command):
@@ -288,7 +335,7 @@ class Extend(Command):
     clock: No
     days: Annotated[int, Field(ge=1, le=365)]
     agreed_by: Numbers = []
-    approved: bool = Field(default=False, description="负责人批准 approved by the head of the body")
+    approved: StrictBool = Field(default=False, description="负责人批准 approved by the head of the body")
 
 
 class Settle(Command):
@@ -299,12 +346,14 @@ class Settle(Command):
     form: v.AgreementForm = v.AgreementForm.WRITTEN
     obligations: list[ObligationIn] = Field(default=[], max_length=30)
     signed_by: Numbers = Field(default=[], description="签名的当事人 parties who signed (written) or agreed (oral)")
-    mediator_signed: bool = False
-    sealed: bool = False
-    pending: bool = Field(default=False, description="待法院出具调解书 takes effect only when the court adopts it")
-    effective_on: date | None = None
+    mediator_signed: StrictBool = False
+    sealed: StrictBool = False
+    pending: StrictBool = Field(
+        default=False, description="待法院出具调解书 takes effect only when the court adopts it"
+    )
+    effective_on: Day | None = None
     consents: Numbers = []
-    notice_given: bool = Field(default=False, description="当场告知权利义务 rights told on the spot")
+    notice_given: StrictBool = Field(default=False, description="当场告知权利义务 rights told on the spot")
 
 
 class Fail(Command):
@@ -319,7 +368,7 @@ class Decide(Command):
 
     action: Literal["decide"]
     decision: v.DecisionKind
-    final: bool = Field(default=False, description="终局 not taken again on the same facts and reasons")
+    final: StrictBool = Field(default=False, description="终局 not taken again on the same facts and reasons")
 
 
 class Withdraw(Command):
@@ -327,16 +376,16 @@ class Withdraw(Command):
 
     action: Literal["withdraw"]
     reason: v.WithdrawReason
-    permitted: bool = False
-    routes_told: bool = False
+    permitted: StrictBool = False
+    routes_told: StrictBool = False
 
 
 class Close(Command):
     """结案."""
 
     action: Literal["close"]
-    routes_told: bool = False
-    follow_up_on: date | None = None
+    routes_told: StrictBool = False
+    follow_up_on: Day | None = None
 
 
 class Fulfil(Command):
@@ -352,7 +401,7 @@ class Breach(Command):
 
     action: Literal["breach"]
     agreement: No | None = None
-    urged: bool = False
+    urged: StrictBool = False
 
 
 class Void(Command):
@@ -376,7 +425,7 @@ class Escalate(Command):
     action: Literal["escalate"]
     to_org: UUID
     reason: v.HandoffReason = v.HandoffReason.BEYOND_CAPACITY
-    urgent: bool = False
+    urgent: StrictBool = False
 
 
 class Delegate(Command):
@@ -384,8 +433,8 @@ class Delegate(Command):
 
     action: Literal["delegate"]
     to_org: UUID
-    designate: bool = False
-    report_by: date | None = None
+    designate: StrictBool = False
+    report_by: Day | None = None
 
 
 class Refer(Command):
@@ -398,11 +447,11 @@ class Refer(Command):
     agreement: No | None = None
     subject: v.Subject = v.Subject.OBLIGATIONS
     consents: Numbers = Field(default=[], description="书面同意的当事人 parties who agree")
-    agency_agrees: bool = Field(default=False, description="受托单位同意 the receiving committee agrees")
-    violation: bool = Field(default=False, description="存在违反治安管理行为 there is a violation")
-    urgent: bool = False
-    answer_by: date | None = None
-    report_by: date | None = None
+    agency_agrees: StrictBool = Field(default=False, description="受托单位同意 the receiving committee agrees")
+    violation: StrictBool = Field(default=False, description="存在违反治安管理行为 there is a violation")
+    urgent: StrictBool = False
+    answer_by: Day | None = None
+    report_by: Day | None = None
 
 
 class Receive(Command):
@@ -434,8 +483,8 @@ class Report(Command):
     action: Literal["report"]
     handoff: No | None = None
     code: v.ReportCode
-    interim: bool = False
-    guaranteed: bool = False
+    interim: StrictBool = False
+    guaranteed: StrictBool = False
 
 
 class ChangeParties(Command):
@@ -453,7 +502,7 @@ class Note(Command):
 
     action: Literal["note"]
     kind: v.NoteKind
-    on: date | None = None
+    on: Day | None = None
     countersigned_by: UUID | None = Field(default=None, description="会签人 another person, for a 情况说明")
 
 
@@ -463,9 +512,16 @@ class Correct(Command):
     action: Literal["correct"]
     event: UUID | None = None
     category: v.Category | None = None
-    division: Annotated[str, StringConstraints(pattern=r"^\d{6,12}$")] | None = None
-    occurred_on: date | None = None
+    division: Division | None = None
+    occurred_on: Day | None = None
     refs: list[ReferenceIn] = Field(default=[], max_length=10)
+
+    @model_validator(mode="after")
+    def _something(self) -> "Correct":
+        if not (self.category or self.division or self.occurred_on or self.refs or self.text or self.documents):
+            message = "须写明更正什么 say what is corrected"
+            raise ValueError(message)
+        return self
 
 
 class GradeRisk(Command):
@@ -512,7 +568,7 @@ class Answer(Command):
 
     action: Literal["answer"]
     complaint: No
-    upheld: bool
+    upheld: StrictBool
 
 
 class Archive(Command):

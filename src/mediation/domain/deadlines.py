@@ -51,6 +51,7 @@ class Procedure(Fact, frozen=True):
     basis: str
     label: str
     texts: tuple[str, ...] = ()
+    articles: dict[str, str] = {}  # noqa: RUF012  a struct copies its defaults
     by_link_up: bool = False
     beside: bool = False
     mediates: bool = True

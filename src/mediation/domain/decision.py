@@ -39,7 +39,7 @@ class Digests(NamedTuple):
 
 
 class World(NamedTuple):
-    """What a decision may know besides the case: the laws, the bodies named, and what the corridor looked up."""
+    """What a decision may know besides the case: the laws, bodies and people named, and what was looked up."""
 
     laws: Laws
     orgs: Mapping[str, Organisation]
@@ -47,6 +47,7 @@ class World(NamedTuple):
     other: Case | None = None
     case_number: str = ""
     similar: tuple[str, ...] = ()
+    people: Mapping[str, frozenset[str]] = {}
 
 
 class Decision(NamedTuple):
@@ -87,7 +88,9 @@ class Decision(NamedTuple):
         try:
             made.canonical  # noqa: B018 - asks whether it can be written
         except BrokenTrail as found:
-            raise Malformed(*found.reasons) from found
+            zh = "一步所记内容过多（一个事件最多8192字节）；请分几步登记，其余当事人用“当事人变更”加入"
+            en = "Too much for one step (an event holds 8192 bytes): take several; more parties join by change_parties"
+            raise Malformed(Reason("event_too_long", zh, en)) from found
         return made
 
 
@@ -113,11 +116,11 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
         stands = stands._replace(holder=org.id == actor.org, superior=actor.org in org.path)
     found = access.capacity(action, actor, leg, stands, on_behalf_of=bool(command.on_behalf_of))
     if found is None:
-        raise access.refusal(action, actor)
+        raise access.refusal(action, actor, leg)
     role, letter = found
     return Step(
         facts, leg, handoff, agreement, command, actor, role, letter, at, world.laws, dict(world.orgs), world.other,
-        world.case_number,
+        world.case_number, dict(world.people),
     )  # fmt: skip
 
 
@@ -188,6 +191,8 @@ def ready(step: Step, action: Action) -> str:
         raise ActionUnavailable(
             Reason("not_closed", "案件未结，不需恢复", "The case is not closed: it needs no reopening")
         )
+    if action in BY_AGREEMENT and step.agreement is None:
+        raise ActionUnavailable(Reason("no_agreement", "本案没有协议", "There is no agreement in this case"))
     if action is Action.ARCHIVE and not closed:
         raise ActionUnavailable(Reason("not_closed", "案件未结，不能归档", "The case is not closed"))
     opens = action in OPENS_LEG or step.leg is None
@@ -207,6 +212,8 @@ def _articles(step: Step, draft: Draft, row: Row) -> tuple[str, ...]:
         return LINK_UPS[link_up].basis
     number = draft.notes.get("leg")
     procedure = draft.procedure(draft.leg(number)) if number else None
+    if procedure and row.action.value in procedure.articles:
+        return tuple(procedure.articles[row.action.value].split())
     own = [article for article in row.basis if procedure and article.partition("-")[0] in procedure.texts]
     return tuple(own) or row.basis
 
@@ -282,9 +289,9 @@ def _known(code: str, zh: str, number: int, count: int) -> None:
 
 
 def _handoff(case: Case, action: Action, command: c.Command, actor: Actor) -> Handoff | None:
-    if action not in BY_HANDOFF:
-        return None
     number = getattr(command, "handoff", None)
+    if action not in BY_HANDOFF and not (action is Action.URGE and number):
+        return None
     if number is not None:
         _known("handoff", "移交", number, len(case.handoffs))
         return case.handoff(number)

@@ -40,6 +40,7 @@ class Step(NamedTuple):
     orgs: "dict[str, Organisation]"
     other: Case | None = None
     case_number: str = ""
+    people: "dict[str, frozenset[str]]" = {}  # noqa: RUF012  never written to
 
     @property
     def on(self) -> date:

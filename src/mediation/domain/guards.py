@@ -19,6 +19,7 @@ from mediation.domain.mediating import (
     prepared,
     undisputed_signed,
 )
+from mediation.domain.plausible import plausible
 from mediation.domain.process import ROWS
 from mediation.domain.recording import complaint_open, liftable, not_listed, party_change_complete
 from mediation.domain.settling import (
@@ -92,7 +93,7 @@ def held(step: Step, action: Action) -> tuple[Reason, ...]:
 
 def refusals(step: Step, action: Action) -> tuple[Reason, ...]:
     """Every reason why this step may not be taken now: all guards are asked, none stops the others."""
-    found = list(held(step, action))
+    found = [*held(step, action), *plausible(step)]
     names = list(_GUARDS_OF[action])
     on_the_spot = action is Action.SETTLE and step.leg is not None and step.leg.state is LegState.FILED
     if on_the_spot:

@@ -7,7 +7,7 @@ from mediation.domain import guards, machine
 from mediation.domain.decision import OPENS_LEG, World, permit, ready
 from mediation.domain.errors import ActionUnavailable, Malformed, NotPermitted, Reason
 from mediation.domain.facts import Actor, Case, Leg
-from mediation.domain.vocabulary import Action
+from mediation.domain.vocabulary import Action, Letter
 
 
 class Offer(NamedTuple):
@@ -47,6 +47,7 @@ def _offer(
     required = tuple(name for name, field in fields.items() if field.is_required() and name not in known)
     optional = tuple(name for name in fields if name not in required and name != "action")
     reasons: tuple[Reason, ...] = ()
+    step = None
     try:
         step = permit(case, command, actor, at, world)
         ready(step, action)
@@ -55,7 +56,8 @@ def _offer(
         reasons = refused.reasons
     except NotPermitted:
         return None
-    needed = dict.fromkeys((*required, *(reason.needs for reason in reasons if reason.needs)))
+    for_party = ("on_behalf_of",) if step and step.letter is Letter.PARTY else ()
+    needed = dict.fromkeys((*for_party, *required, *(reason.needs for reason in reasons if reason.needs)))
     blocking = tuple(reason for reason in reasons if not reason.needs)
     return Offer(action, leg.id if leg else 0, not blocking, blocking, tuple(needed), optional)
 

@@ -13,6 +13,7 @@ from mediation.domain.decision import Digests, World, named_orgs, permit, settle
 from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
 from mediation.domain.events import Event, evolve
 from mediation.domain.facts import Case, Instant
+from mediation.domain.plausible import named_people
 from mediation.domain.vocabulary import Side
 from mediation.gateway.vault import SealedStep, Vault, split_code
 from mediation.store.append import Context, Filing, Memory, Replay, SealedRow, Seen
@@ -75,7 +76,9 @@ async def _step(
     if seen.replay:
         return _replayed(request, seen.replay)
     at = instant(request.at, case)
-    world = World(house.laws, seen.orgs, other=await _other(house, request, command))
+    people = named_people(command)
+    known = await memory.bodies_of(people) if people else {}
+    world = World(house.laws, seen.orgs, other=await _other(house, request, command), people=known)
     step = permit(case, command, seen.actor, at, world)
     if case and request.if_version not in {None, case.version}:
         raise StaleVersion

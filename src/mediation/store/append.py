@@ -146,6 +146,16 @@ class Memory:
         )
         return Filing(number, tuple(str(case_id) for case_id in similar))
 
+    async def bodies_of(self, people: Sequence[str]) -> dict[str, frozenset[str]]:
+        """The bodies at which each of these people is a member; who is a member of none is left out."""
+        connection = await self._pool.getconn()
+        try:
+            cursor = await connection.execute(_MEMBERS, (list(people),))
+            found: dict[str, frozenset[str]] = {person: frozenset(bodies) for person, bodies in await cursor.fetchall()}
+        finally:
+            await self._pool.putconn(connection)
+        return found
+
     async def sealed(self, case_id: str) -> list[SealedRow]:
         """The sealed rows of a case the caller was found to see, each with its wrapped key; blind indexes left out."""
         connection = await self._pool.getconn()
@@ -267,6 +277,7 @@ _READ = (
     "FROM read_case(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
 )
 _FILING = "SELECT * FROM prepare_filing(%s::uuid, %s::uuid, %s::uuid, %s, %s, %s, %s::bytea[], %s::bytea[])"
+_MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE person = ANY (%s::uuid[]) GROUP BY person"
 _SEALED = (
     "SELECT v.subject, v.digest, v.name, v.sealed, k.wrapped FROM vault v JOIN vault_keys k USING (case_id, subject) "
     "WHERE v.case_id = %s::uuid ORDER BY v.subject"

@@ -64,7 +64,8 @@ BEGIN
         actor_org = ANY (c.orgs)
         OR p_by_code
         OR starts_with(c.division, audits)
-        OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND actor_org = ANY (o.path)))
+        OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs)
+                   AND (actor_org = ANY (o.path) OR starts_with(o.division, audits))))
     LEFT JOIN event_keys k ON k.caller = p_person AND k.key = p_key
     LEFT JOIN events e ON e.id = k.event;
 END

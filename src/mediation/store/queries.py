@@ -258,10 +258,11 @@ async def _reading(engine: AsyncEngine, viewer: Viewer) -> AsyncIterator[AsyncCo
 
 
 def _visible(viewer: Viewer) -> ColumnElement[bool]:
-    """The case names the viewer's body or one below it, or lies where the viewer audits."""
-    below = select(func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))).where(
-        or_(ORGANISATIONS.c.id == viewer.org.id, ORGANISATIONS.c.path.contains([viewer.org.id]))
-    )
+    """The case names the viewer's body or one below it; or one where the viewer audits, or it lies there."""
+    seen_through = [ORGANISATIONS.c.id == viewer.org.id, ORGANISATIONS.c.path.contains([viewer.org.id])]
+    if viewer.audits:
+        seen_through.append(ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True))
+    below = select(func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))).where(or_(*seen_through))
     audited = CASES.c.division.startswith(viewer.audits, autoescape=True) if viewer.audits else false()
     return or_(CASES.c.orgs.op("&&")(below.scalar_subquery()), audited)
 
