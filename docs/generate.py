@@ -3,26 +3,18 @@
 import sys
 from collections.abc import Callable
 from html import unescape
-from importlib.resources import files
 from pathlib import Path
 from re import findall
 
 from mediation.domain import errors
 from mediation.domain.access import ROLE_LETTERS, WHO
-from mediation.domain.deadlines import Laws, parse_laws
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
 from mediation.domain.published import mermaid, moves
 from mediation.domain.vocabulary import Action, LegState, Letter, LinkUp, glossary
+from mediation.service.registry import load_laws
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by `make docs` from the tables of the house: change those, not this page. -->\n"
-
-
-def laws() -> Laws:
-    """The rule packs of the package."""
-    house = files("mediation")
-    packs = {p.name: p.read_text("utf-8") for p in (house / "domain/rules").iterdir() if p.name.endswith(".toml")}
-    return parse_laws(packs, (house / "data/workday_exceptions_2004_2026.csv").read_text("utf-8"))
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -67,7 +59,7 @@ def process_page() -> str:
             p.basis,
             p.label,
         )
-        for p in laws().procedures.values()
+        for p in load_laws().procedures.values()
     ]
     return "\n".join(
         [

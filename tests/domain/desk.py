@@ -5,30 +5,18 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from tests.stories import cast
 
 from mediation.domain.commands import STEP, Command, PartyIn
-from mediation.domain.deadlines import Laws, parse_laws
 from mediation.domain.decision import Decision, Digests, World, decide
 from mediation.domain.events import Event, evolve, parse
 from mediation.domain.facts import Actor, Case, Organisation
+from mediation.service.registry import load_laws
 
-
-@cache
-def laws() -> Laws:
-    """The rule packs of the package."""
-    house = files("mediation")
-    packs = {
-        p.name: p.read_text(encoding="utf-8")
-        for p in (house / "domain" / "rules").iterdir()
-        if p.name.endswith(".toml")
-    }
-    notices = (house / "data" / "workday_exceptions_2004_2026.csv").read_text(encoding="utf-8")
-    return parse_laws(packs, notices)
+laws = cache(load_laws)
 
 
 def _digest(word: str) -> str:
