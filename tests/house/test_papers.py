@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -140,3 +141,18 @@ def test_a_decision_is_one_page_with_one_line_to_quote(root):
         text = page.read_text(encoding="utf-8")
         assert len(re.findall(r"^> .+$", text, flags=re.MULTILINE)) == 1, page.name
         assert len(text.splitlines()) <= 60, page.name
+
+
+def test_the_architecture_page_draws_every_room_and_none_that_is_not_there(root):
+    page = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = Counter(
+        re.findall(r"\b[a-z]{2,}\b", re.search(r"^```\n(.*?)^```", page, re.DOTALL | re.MULTILINE).group(1))
+    )
+    house = root / "src" / "mediation"
+    floors = {path.parent.name for path in house.glob("*/__init__.py")}
+    rooms = {path.stem for floor in floors for path in (house / floor).glob("*.py")} - {"__init__"}
+    rooms |= {path.parent.name for path in house.glob("*/*/__init__.py")} | {"cli"}
+    labels = {"http", "service", "store", "gateway", "domain", "command", "line"}
+    labels |= {"the", "counter", "corridor", "memory", "doors", "law"}
+    assert set(drawn) - labels == rooms
+    assert {name for name in rooms if drawn[name] != 1} == set()
