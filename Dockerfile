@@ -3,7 +3,9 @@
 #   docker build -t mediation .
 #   docker run --rm -e MEDIATION_OWNER_URL  mediation migrate
 #   docker run --rm -e MEDIATION_READER_URL mediation verify
-#   docker run -p 8000:8000 -e MEDIATION_DATABASE_URL … mediation        (serve: once an identity provider is set)
+#
+# It runs migrate and verify, and serve once an identity provider is set: until then `serve --host 0.0.0.0` refuses, as the
+# development issuer works on loopback only. So the image, run by itself, says what it can do.
 #
 # The folder is the same in both stages, so what finds its files by their place in the repository finds them here too.
 
@@ -29,4 +31,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
 ENTRYPOINT ["mediation"]
-CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["--help"]
