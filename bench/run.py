@@ -148,7 +148,6 @@ class Bench:
             "MEDIATION_LOG_URL": self.urls.log,
             "MEDIATION_DATA_DIR": str(self.folder),
             "MEDIATION_KEY_FILE": str(self.folder / "vault.key"),
-            "MEDIATION_DEV_ISSUER": "true",
             "MEDIATION_RATE_PER_MINUTE": "0",
             "MEDIATION_LOG_LEVEL": "error",
         }
