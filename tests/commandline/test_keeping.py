@@ -2,35 +2,11 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def place():
-    made = Path(tempfile.mkdtemp(prefix="mediation-commands-"))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def run(place):
-    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDIATION_")}
-        here = {**kept, "LANG": "C.UTF-8", "MEDIATION_DATA_DIR": str(place / "data"), **environment}
-        here.pop("LC_ALL", None)
-        return subprocess.run(
-            [sys.executable, "-m", "mediation", *words], env=here, capture_output=True, text=True, check=False
-        )
-
-    return run
 
 
 def test_help_is_there_at_once(run):

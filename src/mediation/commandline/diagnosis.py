@@ -6,17 +6,21 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mediation.commandline.readiness import check_key
 from mediation.domain.errors import MediationError
 from mediation.gateway.embedded import ROLES, Server, database_ready, role_statements
 from mediation.gateway.programs import find_programs
+from mediation.gateway.vault import BadKeyFile, key_from
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
     Condition,
+    SealedKey,
     condition,
     connect,
     current_revision,
     dangers,
     head_revision,
+    oldest_key,
     role_powers,
 )
 
@@ -34,13 +38,13 @@ class Check(NamedTuple):
     remedy_en: str = ""
 
 
-def examine() -> Iterator[Check]:
-    """Look at everything; what cannot be looked at is a finding too."""
+def examine(database: str | None = None) -> Iterator[Check]:
+    """Look at everything; what cannot be looked at is a finding too. `database`: another than the settings name."""
     version = "{}.{}.{}".format(*sys.version_info)
     yield Check("python", sys.version_info >= _PYTHON, f"Python {version}", f"Python {version}")
     yield _environment()
     try:
-        settings = Settings.load()
+        settings = Settings.load(**({"database": database} if database else {}))
     except MediationError as error:
         yield Check("settings", ok=False, zh=error.zh, en=error.en)
         return
@@ -55,7 +59,7 @@ def examine() -> Iterator[Check]:
                 yield Check(
                     "start", ok=True, zh=f"内置数据库就绪（{taken}）", en=f"the embedded database is ready ({taken})"
                 )
-            yield from asyncio.run(_database(urls))
+            yield from asyncio.run(_database(settings, urls))
     except MediationError as error:
         yield Check("database", ok=False, zh=error.zh, en=error.en)
 
@@ -90,6 +94,10 @@ def _key(settings: Settings) -> Check:
     if mode & 0o077:
         bad = (f"密钥文件可被他人读取：{shown}", f"others may read the key file {shown}")
         return Check("key_file", ok=False, zh=bad[0], en=bad[1], remedy_zh=command, remedy_en=command)
+    try:
+        key_from(settings.key_file)
+    except BadKeyFile as error:
+        return Check("key_file", ok=False, zh=error.zh, en=error.en)
     return Check("key_file", ok=True, zh=f"密钥文件 {shown}", en=f"key file {shown}")
 
 
@@ -111,7 +119,7 @@ def _programs(settings: Settings) -> Iterator[Check]:
         )
 
 
-async def _database(urls: Urls) -> list[Check]:
+async def _database(settings: Settings, urls: Urls) -> list[Check]:
     found: list[Check] = []
     for door, url in (("app", urls.app), ("owner", urls.owner), ("reader", urls.reader), ("log", urls.log)):
         variable = "MEDIATION_DATABASE_URL" if door == "app" else f"MEDIATION_{door.upper()}_URL"
@@ -126,7 +134,8 @@ async def _database(urls: Urls) -> list[Check]:
                 if door == "app":
                     found += [Check(danger.code, ok=False, zh=danger.zh, en=danger.en) for danger in dangers(seen)]
                     found += [_durability(seen), _roles(await role_powers(connection))]
-                    found.append(_revision(await current_revision(connection)))
+                    found.append(_revision(await current_revision(connection), settings))
+                    found.append(_vault(settings, await oldest_key(connection)))
         except MediationError as error:
             found.append(Check(f"door_{door}", ok=False, zh=f"{door}：{error.zh}", en=f"{door}: {error.en}"))
     return found
@@ -155,8 +164,19 @@ def _roles(there: dict[str, tuple[bool, bool]]) -> Check:
     )
 
 
-def _revision(current: str | None) -> Check:
+def _vault(settings: Settings, sealed: SealedKey | None) -> Check:
+    try:
+        check_key(settings, sealed)
+    except BadKeyFile as error:
+        return Check("vault", ok=False, zh=error.zh, en=error.en)
+    if sealed is None:
+        return Check("vault", ok=True, zh="保险库是空的", en="the vault is empty")
+    return Check("vault", ok=True, zh="密钥能打开保险库", en="the key opens the vault")
+
+
+def _revision(current: str | None, settings: Settings) -> Check:
     head = head_revision()
+    command = "mediation migrate --demo" if settings.embedded and settings.database == "demo" else "mediation migrate"
     if current == head:
         return Check(
             "migrations", ok=True, zh=f"数据库结构为最新版本 {head}", en=f"the schema is at its newest revision, {head}"
@@ -166,6 +186,6 @@ def _revision(current: str | None) -> Check:
         ok=False,
         zh=f"数据库结构为 {current or '空'}，应为 {head}",
         en=f"the schema is at {current or 'nothing'}, not at {head}",
-        remedy_zh="mediation migrate",
-        remedy_en="mediation migrate",
+        remedy_zh=command,
+        remedy_en=command,
     )

@@ -81,13 +81,13 @@ def demo(*, disputes: Disputes = None) -> None:
 
 
 def _seed(settings: "Settings", urls: "Urls", screen: "Console", disputes: int | None, *, force: bool) -> "Seeded":
+    from mediation.commandline.readiness import vault_of
     from mediation.commandline.timeline import progress
-    from mediation.gateway.vault import Vault, key_from
     from mediation.service.seed import seed as fill
 
+    vault = vault_of(settings, urls.app)
     with progress(screen, pick("填入单位、人员和纠纷", "bodies, people and disputes")) as bar:
         task = bar.add_task("", total=None)
-        vault = Vault(key_from(settings.key_file))
         filling = fill(
             urls,
             vault,

@@ -1,11 +1,12 @@
 """Commands for whoever keeps the database: `database`, `migrate`, `doctor`, `backup`, `restore`."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
+from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
 
 app = typer.Typer()
 database = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL. 内置数据库")
@@ -55,29 +56,33 @@ def stop(*, force: Annotated[bool, typer.Option(help="Even if a command uses it.
         raise typer.Exit(1)
     from mediation.gateway.embedded import Server
 
-    if not Server(settings.data_dir).stop(force=force):
+    server = Server(settings.data_dir)
+    if server.cluster.postmaster() is None:
+        say("没有在运行的数据库。", "Nothing is running.")
+        return
+    if not server.stop(force=force):
         say("有命令正在使用数据库；确要停止请加 --force。", "A command uses it; --force stops it.", to_stderr=True)
         raise typer.Exit(1)
     say("已停止。", "Stopped.")
 
 
 @app.command()
-def migrate() -> None:
+def migrate(*, demo: Demo = False) -> None:
     """Bring the schema to the newest revision. 升级数据库结构"""
     from mediation.gateway.embedded import database_ready
     from mediation.store.database import migrate as upgrade
 
-    with database_ready(read_settings(), "owner") as urls:
+    with database_ready(read_settings(database="demo" if demo else None), "owner") as urls:
         revision = upgrade(urls.owner)
     say(f"数据库结构为最新版本 {revision}。", f"The schema is at its newest revision, {revision}.")
 
 
 @app.command()
-def doctor(*, as_json: AsJson = False) -> None:
+def doctor(*, demo: Demo = False, as_json: AsJson = False) -> None:
     """Check this installation, and say what to do about what is wrong. 检查安装与配置"""
     from mediation.commandline.diagnosis import examine
 
-    found = list(examine())
+    found = list(examine("demo" if demo else None))
     well = all(check.ok for check in found)
     if as_json:
         answer({"ok": well, "checks": [check._asdict() for check in found]})
@@ -91,12 +96,14 @@ def doctor(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def backup(file: Annotated[Path, typer.Argument(help="Replaced if it is there. 已存在则替换")]) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(help="Replaced if it is there. 已存在则替换")], *, demo: Demo = False
+) -> None:
     """Write the whole database to one file, while the service runs. 备份"""
     from mediation.gateway.backup import write_backup
     from mediation.gateway.embedded import database_ready
 
-    settings = read_settings()
+    settings = read_settings(database="demo" if demo else None)
     with database_ready(settings, "reader") as urls:
         size = write_backup(urls.reader, file)
     say(
@@ -112,14 +119,23 @@ def restore(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="From `mediation backup`. 备份文件")],
     *,
     force: Annotated[bool, typer.Option(help="Replace all that is in the database. 替换数据库全部内容")] = False,
+    demo: Demo = False,
 ) -> None:
-    """Put a backup into an empty database. 恢复"""
+    """Put a backup into an empty database; its key file is brought along by hand. 恢复（密钥文件须另行带来）"""
+    from mediation.commandline.readiness import check_key, sealed_behind
     from mediation.gateway.backup import read_backup
     from mediation.gateway.embedded import database_ready
+    from mediation.gateway.vault import BadKeyFile
 
-    with database_ready(read_settings(), "owner") as urls:
+    settings = read_settings(database="demo" if demo else None)
+    with database_ready(settings, "owner") as urls:
         read_backup(urls.owner, file, force=force)
+        sealed = asyncio.run(sealed_behind(urls.owner))
     say(
         "已恢复。若备份来自旧版本，请执行 mediation migrate。",
         "Restored. If it is of an older version: `mediation migrate`.",
     )
+    try:
+        check_key(settings, sealed)
+    except BadKeyFile as error:
+        say(error.zh, error.en, to_stderr=True)

@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
+from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
 
 app = typer.Typer()
 imports = typer.Typer(no_args_is_help=True, help="Load the registry from CSV files. 导入区划、单位、人员")
 app.add_typer(imports, name="import")
 
 Csv = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, UTF-8.")]
-Demo = Annotated[bool, typer.Option(help="In the database of the demo. 演示库")]
 
 
 @app.command()
@@ -22,19 +21,19 @@ def verify(*, demo: Demo = False, as_json: AsJson = False) -> None:
     """Recompute every chain from the stored bytes and fold every history. 校验全部案件历史"""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from mediation.commandline.readiness import something_there
     from mediation.commandline.timeline import console
     from mediation.gateway.embedded import database_ready
     from mediation.service.verification import verify_database
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        database_ready(read_settings(database="demo" if demo else None), "reader") as urls,
-        Progress(*columns, console=console(stderr=True), transient=True) as bar,
-    ):
-        task = bar.add_task(pick("校验案件", "verifying cases"), total=None)
-        report = asyncio.run(
-            verify_database(urls.reader, lambda done, total: bar.update(task, completed=done, total=total))
-        )
+    with database_ready(read_settings(database="demo" if demo else None), "reader") as urls:
+        something_there(urls.reader)
+        with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+            task = bar.add_task(pick("校验案件", "verifying cases"), total=None)
+            report = asyncio.run(
+                verify_database(urls.reader, lambda done, total: bar.update(task, completed=done, total=total))
+            )
     if as_json:
         failures = [{**failure._asdict(), "reason": failure.reason._asdict()} for failure in report.failures]
         answer({**report._asdict(), "failures": failures, "sound": report.sound})

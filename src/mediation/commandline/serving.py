@@ -1,14 +1,16 @@
 """Commands for whoever opens the counter: `serve`, `token`, `openapi`."""
 
 import asyncio
+import fcntl
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
+from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
 
 if TYPE_CHECKING:  # `--help` needs neither
     from mediation.settings import Settings, Urls
@@ -26,6 +28,8 @@ if TYPE_CHECKING:  # `--help` needs neither
 app = typer.Typer()
 
 _WATCH_S = 0.5
+_SOMEONE = "150525103201-mediator-1"
+_METRICS = "mediation-metrics-"
 _FIELDS = ("request_id", "method", "route", "status", "ms", "frames")
 
 
@@ -70,16 +74,21 @@ def serve(
     demo: Annotated[bool, typer.Option(help="Serve the demo county. 打开演示县")] = False,
 ) -> None:
     """Answer requests, on a database of its own unless one is given. 启动服务"""
+    from mediation.commandline.readiness import port_free, vault_of
     from mediation.gateway.embedded import database_ready
     from mediation.http.app import check
+    from mediation.http.dependencies import issuer
 
     county = {"database": "demo", "sandbox_clock": True} if demo else {}
     settings = read_settings(host=host, port=port, workers=workers, **county)
     check(settings)
-    with database_ready(settings) as urls:
+    with database_ready(settings, "app") as urls:
         if settings.embedded:
             _migrate(urls)
         asyncio.run(_safe(urls))
+        vault_of(settings, urls.app)
+        issuer(settings)
+        asyncio.run(port_free(settings.host, settings.port))
         _welcome(settings)
         with _watched(settings), _measured(settings):
             _run(settings)
@@ -154,9 +163,25 @@ def _measured(settings: "Settings") -> Iterator[None]:
     if settings.workers == 1:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="mediation-metrics-") as folder:
+    for left in Path(tempfile.gettempdir()).glob(f"{_METRICS}*"):
+        with suppress(OSError):  # another command may be removing it too
+            if left.stat().st_uid == os.geteuid():
+                with _locked(left):
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_METRICS, ignore_cleanup_errors=True) as folder, _locked(Path(folder)):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for as long as the block runs, or the process lives. Raises: BlockingIOError, if another does."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -192,7 +217,7 @@ def token(
     person: Annotated[str, typer.Argument(help="Code or id of a person. 人员代码或 id")],
     *,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="Valid for. 有效小时数")] = 12,
-    demo: Annotated[bool, typer.Option(help="In the demo county. 演示县")] = False,
+    demo: Demo = False,
     as_json: AsJson = False,
 ) -> None:
     """Print a token of the development issuer, which works on loopback only. 签发本机开发令牌"""
@@ -201,11 +226,17 @@ def token(
 
     settings = read_settings(database="demo" if demo else None)
     check(settings)
+    issuing = issuer(settings)
     found = _person(settings, person)
     if found is None:
-        say(f"没有人员 {person}。", f"There is no person {person}.", to_stderr=True)
+        say(
+            f"没有人员 {person}：人员代码来自 mediation import people；演示县（--demo）中如 {_SOMEONE}。",
+            f"There is no person {person}: codes come from `mediation import people`; "
+            f"in the demo (--demo) there is {_SOMEONE}.",
+            to_stderr=True,
+        )
         raise typer.Exit(1)
-    made = issuer(settings).issue(found.id, lifetime_s=int(hours * 3600))
+    made = issuing.issue(found.id, lifetime_s=int(hours * 3600))
     if as_json:
         bodies = [
             {"id": org, "code": code, "name": name, "roles": roles} for org, code, name, roles in found.memberships
@@ -220,6 +251,7 @@ def token(
 
 
 def _person(settings: "Settings", said: str) -> "Person | None":
+    from mediation.commandline.readiness import something_there
     from mediation.gateway.embedded import database_ready
     from mediation.service.registry import person_by
     from mediation.store.database import engine
@@ -231,7 +263,8 @@ def _person(settings: "Settings", said: str) -> "Person | None":
         finally:
             await made.dispose()
 
-    with database_ready(settings) as urls:
+    with database_ready(settings, "app") as urls:
+        something_there(urls.app)
         return asyncio.run(find(urls.app))
 
 

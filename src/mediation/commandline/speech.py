@@ -18,6 +18,7 @@ class Lang(StrEnum):
     EN = "en"
 
 
+Demo = Annotated[bool, typer.Option("--demo", help="The database of the demo. 演示库")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON. 以 JSON 输出")]
 
 _chosen: ContextVar[Lang | None] = ContextVar("lang", default=None)

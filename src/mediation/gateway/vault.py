@@ -107,6 +107,14 @@ class Vault:
             raise BrokenTrail(said) from found
         return _opened(row.digest, disclosures)
 
+    def unwraps(self, case_id: str, subject: int, wrapped: bytes) -> bool:
+        """Whether a wrapped data key is one of ours: sealed under this key, for this case and subject."""
+        try:
+            self._decrypted(self._wrapping, wrapped, f"{case_id}|{subject}")
+        except InvalidTag:
+            return False
+        return True
+
     def blind(self, value: str) -> bytes:
         """A keyed hash (16 bytes) by which equal values are found without being known; spelling is evened out."""
         return _hmac(self._blinding, _even(value).encode())[:16]
@@ -140,9 +148,34 @@ class Vault:
 
 
 def key_from(path: Path) -> bytes:
-    """The 32 bytes of a key file, made (mode 0600) where there is none. Raises BadKeyFile."""
+    """The 32 bytes of a key file, made (mode 0600) where there is none.
+
+    Raises BadKeyFile: it cannot be made or read, has another length, or others may read it.
+    """
+    try:
+        _make_key(path)
+        key, mode = path.read_bytes(), path.stat().st_mode & 0o777
+    except OSError as error:
+        raise BadKeyFile(
+            zh=f"密钥文件 {path} 无法读取：{error.strerror}", en=f"The key file {path} cannot be read: {error.strerror}"
+        ) from error
+    if mode & 0o077:
+        raise BadKeyFile(
+            zh=f"密钥文件 {path}（{mode:04o}）可被他人读取：请执行 chmod 600 {path}",
+            en=f"Others may read the key file {path} ({mode:04o}): chmod 600 {path}",
+        )
+    if len(key) != _KEY_BYTES:
+        raise BadKeyFile(
+            zh=f"密钥文件 {path} 应为 {_KEY_BYTES} 字节", en=f"The key file {path} must hold {_KEY_BYTES} bytes"
+        )
+    return key
+
+
+def _make_key(path: Path) -> None:
+    if path.exists():  # whoever may only read the folder can still use the key in it
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -153,12 +186,6 @@ def key_from(path: Path) -> bytes:
             os.link(draft, path)  # fails where another was first: a key file is never written over, never half there
         finally:
             draft.unlink()
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise BadKeyFile(
-            zh=f"密钥文件 {path} 应为 {_KEY_BYTES} 字节", en=f"The key file {path} must hold {_KEY_BYTES} bytes"
-        )
-    return key
 
 
 def split_code(code: str) -> str:

@@ -21,9 +21,11 @@ from mediation.settings import KNOWN_POSTGRES, Urls
 
 __all__ = [
     "AWAY",
+    "FAULTS",
     "Condition",
     "DatabaseUnreachable",
     "MigrationFailed",
+    "SealedKey",
     "UnsafeDatabase",
     "Urls",
     "assert_durable",
@@ -35,6 +37,7 @@ __all__ = [
     "head_revision",
     "hot_pool",
     "migrate",
+    "oldest_key",
     "role_powers",
     "transaction",
 ]
@@ -76,10 +79,22 @@ AWAY: tuple[type[Exception], ...] = (
 """Errors that mean: the database is away or overburdened, the same request may succeed later."""
 
 
+FAULTS: tuple[type[Exception], ...] = (psycopg.Error, psycopg_pool.PoolTimeout, SQLAlchemyError)
+"""Whatever else may come from the database or on the way to it."""
+
+
 class MigrationFailed(MediationError):
     """The schema could not be brought to its newest revision; it is as it was."""
 
     code = "migration_failed"
+
+
+class SealedKey(NamedTuple):
+    """A data key of the vault as it is stored: whose it is, and wrapped by the key of the key file."""
+
+    case_id: str
+    subject: int
+    wrapped: bytes
 
 
 class Condition(NamedTuple):
@@ -105,13 +120,18 @@ SELECT current_setting('server_version_num')::int, current_setting('fsync'), cur
 
 
 def _sqlalchemy(url: str) -> URL:
-    return make_url(url).set(drivername="postgresql+psycopg")
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg")
+    except (SQLAlchemyError, ValueError) as error:
+        raise _no_address() from error
 
 
 async def connect(url: str) -> psycopg.AsyncConnection[Any]:
     """One connection in autocommit, for checks. Raises: DatabaseUnreachable."""
     try:
         return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=_OPENING_SECONDS)
+    except psycopg.ProgrammingError as error:
+        raise _no_address() from error
     except psycopg.OperationalError as error:
         raise _unreachable(error) from error
 
@@ -255,6 +275,16 @@ async def current_revision(connection: psycopg.AsyncConnection[Any]) -> str | No
     return row[0] if row else None
 
 
+async def oldest_key(connection: psycopg.AsyncConnection[Any]) -> SealedKey | None:
+    """The oldest data key of the vault; None where nothing is sealed yet, or before the first migration."""
+    seen = await (await connection.execute("SELECT to_regclass('vault_keys')")).fetchone()
+    if seen is None or seen[0] is None:
+        return None
+    rows = await connection.execute("SELECT case_id::text, subject, wrapped FROM vault_keys ORDER BY case_id LIMIT 1")
+    row = await rows.fetchone()
+    return SealedKey(*row) if row else None
+
+
 @cache
 def head_revision() -> str | None:
     """The newest revision that this program knows."""
@@ -271,6 +301,14 @@ def _alembic() -> Config:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _no_address() -> DatabaseUnreachable:
+    """Its words are kept back: they may hold a password."""
+    return DatabaseUnreachable(
+        zh="数据库地址无法辨认，应形如 postgresql://角色:口令@主机/库名",
+        en="The address of the database is none: it looks like postgresql://role:password@host/name",
+    )
 
 
 def _unreachable(error: Exception) -> DatabaseUnreachable:
