@@ -37,6 +37,7 @@ ROLES = {
 _START_SECONDS = 300  # recovery after a crash may take a while; a server that dies is noticed at once
 _STOP_SECONDS = 60
 _ORPHAN_SECONDS = 3
+_LEAVING_S = 1.0  # what a command that has just ended, or was killed, takes to be gone from the server
 _BUILTIN_LOCALE = 17  # the first PostgreSQL that brings its own C.UTF-8
 
 
@@ -44,6 +45,12 @@ class EmbeddedFailed(MediationError):
     """The embedded server cannot be started, reached or stopped."""
 
     code = "embedded_failed"
+
+
+class DatabaseInUse(EmbeddedFailed):
+    """A database that is to be made anew is being used by another command."""
+
+    code = "database_in_use"
 
 
 class Status(NamedTuple):
@@ -141,10 +148,14 @@ class Server:
         return Urls(**{door: self.url(f"mediation_{door}", database) for door in doors})
 
     def create_database(self, name: str, *, recreate: bool = False, template: str = "template1") -> None:
-        """Make `name`, owned by `mediation_owner`, unless it is there; `recreate` drops it first, in use or not."""
+        """Make `name`, owned by `mediation_owner`, unless it is there; `recreate` drops it first.
+
+        Raises: DatabaseInUse, if it is to be dropped and somebody is connected.
+        """
         with self._superuser() as connection:
             connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])  # two commands may both miss it
             if recreate:
+                self._await_leaving(connection, name)
                 self._drop(connection, name)
             elif connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 return
@@ -158,6 +169,19 @@ class Server:
         """Drop `name` if it is there, whoever is connected."""
         with self._superuser() as connection:
             self._drop(connection, name)
+
+    @staticmethod
+    def _await_leaving(connection: psycopg.Connection[Any], name: str) -> None:
+        asked = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend')"
+        deadline = time.monotonic() + _LEAVING_S
+        while connection.execute(asked, [name]).fetchone() == (True,):
+            if time.monotonic() > deadline:
+                raise DatabaseInUse(
+                    zh=f"数据库 {name} 正被另一命令使用（如 mediation serve）：请先停止它，再重建。",
+                    en=f"The database {name} is in use by another command, such as `mediation serve`: "
+                    "stop that first, then it can be made anew.",
+                )
+            time.sleep(0.05)
 
     @staticmethod
     def _drop(connection: psycopg.Connection[Any], name: str) -> None:
@@ -337,7 +361,7 @@ def database_ready(settings: Settings, *need: Door, recreate: bool = False) -> I
     and stopped at the end by whoever leaves last. `need` names the doors that will be used, so must have been given; a
     door that was not is empty.
 
-    Raises: BadSetting, PostgresMissing, EmbeddedFailed.
+    Raises: BadSetting, PostgresMissing, EmbeddedFailed; DatabaseInUse, if it is to be made anew under somebody.
     """
     if not settings.embedded:
         if recreate:
