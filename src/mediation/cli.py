@@ -3,6 +3,7 @@
 0: done; 1: it failed, or what was checked is not well; 2: called wrongly.
 """
 
+import os
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -43,8 +44,25 @@ def main() -> None:
     try:
         app()
     except MediationError as error:
-        say(error.zh, error.en, to_stderr=True)
-        sys.exit(1)
+        _give_up(error, error.zh, error.en)
+    except Exception as error:
+        from mediation.store.database import FAULTS
+
+        if isinstance(error, OSError):
+            said = " ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        elif isinstance(error, FAULTS):
+            said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        else:
+            raise
+        _give_up(error, f"未能完成：{said}。用法见 mediation --help。", f"It failed: {said}. See `mediation --help`.")
+
+
+def _give_up(error: Exception, zh: str, en: str) -> NoReturn:
+    """End with a sentence; with MEDIATION_DEBUG set, with all that is known."""
+    if os.environ.get("MEDIATION_DEBUG", "").lower() in {"1", "true", "yes", "on"}:
+        raise error
+    say(zh, en, to_stderr=True)
+    sys.exit(1)
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediation.domain.errors import MediationError, Reason
@@ -16,6 +17,18 @@ PREFIX = "MEDIATION_"
 
 KNOWN_POSTGRES = range(15, 19)
 """The major versions of PostgreSQL that the service is known to work on."""
+
+_ADDRESS = "^postgres(ql)?://"
+# Why pydantic refuses a value, in Chinese; filled with what it knows of the limit.
+_REFUSALS = {
+    "int_parsing": "应为整数",
+    "int_from_float": "应为整数",
+    "bool_parsing": "应为 true 或 false",
+    "greater_than_equal": "应不小于 {ge}",
+    "less_than_equal": "应不大于 {le}",
+    "literal_error": "应为其中之一：{expected}",
+    "string_pattern_mismatch": "应符合 {pattern}",
+}
 
 Door = Literal["app", "owner", "reader", "log"]
 
@@ -57,13 +70,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
-    database_url: str | None = Field(default=None, repr=False)
+    database_url: str | None = Field(default=None, pattern=_ADDRESS, repr=False)
     """The application's door (role `mediation_app`); with none of these four the embedded server is used."""
-    owner_url: str | None = Field(default=None, repr=False)
+    owner_url: str | None = Field(default=None, pattern=_ADDRESS, repr=False)
     """The migrations' door (role `mediation_owner`)."""
-    reader_url: str | None = Field(default=None, repr=False)
+    reader_url: str | None = Field(default=None, pattern=_ADDRESS, repr=False)
     """The door of verify and backup (role `mediation_reader`)."""
-    log_url: str | None = Field(default=None, repr=False)
+    log_url: str | None = Field(default=None, pattern=_ADDRESS, repr=False)
     """The door of the integrating task (role `mediation_log`)."""
 
     data_dir: Path = Field(default_factory=default_data_dir)
@@ -92,6 +105,8 @@ class Settings(BaseSettings):
     lang: Literal["zh", "en"] = Field(default_factory=default_lang)
     """The language of the command line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    debug: bool = False
+    """Let a command that fails show its traceback instead of a sentence."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -122,20 +137,31 @@ class Settings(BaseSettings):
     def load(cls, **changes: object) -> Self:
         """Read the environment; `changes` (from the command line) go first.
 
-        Raises: BadSetting, naming every variable that cannot be used.
+        Raises: BadSetting, naming every variable, or option of the command line, that cannot be used.
         """
         try:
             return cls(**changes)  # type: ignore[arg-type]  # the fields check what they are given
         except ValidationError as error:
             reasons = [
-                Reason("bad_setting", zh=f"{name} 不可用：{text}", en=f"{name} cannot be used: {text}")
-                for name, text in (
-                    (PREFIX + str(problem["loc"][0]).upper(), problem["msg"]) for problem in error.errors()
+                Reason("bad_setting", zh=f"{name} 不可用：{zh}", en=f"{name} cannot be used: {en}")
+                for name, zh, en in (
+                    (_called(str(problem["loc"][0]), changes), _refusal(problem), problem["msg"])
+                    for problem in error.errors(include_url=False, include_input=False)
                 )
             ]
             raise BadSetting(
                 *reasons, zh="；".join(reason.zh for reason in reasons), en="; ".join(reason.en for reason in reasons)
             ) from None
+
+
+def _called(name: str, changes: Mapping[str, object]) -> str:
+    """A setting by the name under which it was given: an option, or an environment variable."""
+    return "--" + name.replace("_", "-") if name in changes else PREFIX + name.upper()
+
+
+def _refusal(problem: ErrorDetails) -> str:
+    words = _REFUSALS.get(problem["type"], problem["msg"])
+    return words.format(**problem.get("ctx", {})).replace("' or '", "' 或 '").replace("', '", "'、'")
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """How the demo is shown: a timeline in Chinese with English beneath, tables of what there is, and progress bars."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,8 +25,16 @@ _COLOURS = {Tier.VILLAGE: "green", Tier.TOWNSHIP: "cyan", Tier.COUNTY: "yellow",
 
 def console(*, stderr: bool = False) -> Console:
     """Where it is shown: as wide as the terminal, or as a page where there is none."""
-    made = Console(highlight=False, stderr=stderr)
-    return made if made.is_terminal else Console(highlight=False, stderr=stderr, width=_WIDTH)
+    made = _Screen(highlight=False, stderr=stderr)
+    return made if made.is_terminal else _Screen(highlight=False, stderr=stderr, width=_WIDTH)
+
+
+class _Screen(Console):
+    """Falls silent when nobody reads on (`mediation demo | head`): what was begun is still done."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
