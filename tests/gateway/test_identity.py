@@ -87,5 +87,8 @@ def test_a_changed_token_is_not_taken_for_the_one_that_is_remembered():
     token = door.issue(PERSON, now=NOW)
     door.verify(token, NOW)
     head, body, mark = token.split(".")
+    changed = ("B" if mark[0] == "A" else "A") + mark[
+        1:
+    ]  # the last sign has bits that mean nothing, the first has none
     with pytest.raises(NotRecognised):
-        door.verify(f"{head}.{body}.{mark[:-2]}AA", NOW)
+        door.verify(f"{head}.{body}.{changed}", NOW)
