@@ -39,6 +39,8 @@ class Desk:
     cases: dict[str, Case] = field(default_factory=dict)
     histories: dict[str, list[bytes]] = field(default_factory=dict)
     people: Mapping[str, frozenset[str]] = field(default_factory=lambda: cast.PEOPLE)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    """Of each case, what the vault would know: the names of its parties in order."""
 
     def world(self, other: Case | None = None, command: Command | None = None) -> World:
         """All that a decision may look at beside the case."""
@@ -48,11 +50,28 @@ class Desk:
     def decide(self, name: str, body: dict[str, Any], actor: Actor, at: str, other: str = "") -> Decision:
         """What a step in the case of that name would change. Raises what `decide` raises."""
         command = STEP.validate_python(body)
-        return decide(self.cases.get(name), command, actor, at, self.world(self.cases.get(other), command))
+        world = self.world(self.cases.get(other), command)._replace(known=self._known(name, other))
+        return decide(self.cases.get(name), command, actor, at, world)
+
+    def _known(self, name: str, other: str) -> tuple[int, ...]:
+        case = self.cases.get(name)
+        present = {party.id for party in case.present} if case else set()
+        numbered = enumerate(self.names.get(name, ()), 1)
+        here = {said: number for number, said in sorted(numbered, key=lambda pair: pair[0] in present)}
+        return tuple(here.get(said, 0) for said in self.names.get(other, ()))
 
     def take(self, name: str, body: dict[str, Any], actor: Actor, at: str, other: str = "") -> Event:
         """Take a step in the case of that name (new, if there is none). Raises what `decide` raises."""
         decision = self.decide(name, body, actor, at, other)
+        known = self.names.setdefault(name, [])
+        joining = [
+            party["name"] for field in ("parties", "join") for party in body.get(field, ()) if isinstance(party, dict)
+        ]
+        if decision.action == "absorb":
+            before = len(self.cases[name].parties)
+            numbers = zip(decision.attrs["parties_as"], self.names[other], strict=True)
+            joining = [said for number, said in numbers if number > before]
+        known += joining
         case = self.cases.get(name)
         case_id = case.id if case else str(uuid5(NAMESPACE_URL, f"case:{name}"))
         number = case.version if case else 0

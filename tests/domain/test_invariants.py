@@ -26,11 +26,13 @@ NO = (Refused, NotPermitted, Malformed)
 
 
 class Wanderer:
-    """One case led by chance; `at` only goes forward."""
+    """One case led by chance, and another that it may absorb; `at` only goes forward."""
 
     def __init__(self) -> None:
         self.desk = Desk(cast.ORGANISATIONS)
         self.now = BEGINNING
+        filed = wandering.filing(Random(7))
+        self.desk.take("other", filed.body, filed.actor, self.at)
         self.told: list[str] = []
 
     @property
@@ -50,7 +52,7 @@ class Wanderer:
         self.now += timedelta(days=move.days, minutes=1)
         before = self.desk.cases.get("c")
         try:
-            self.desk.take("c", move.body, move.actor, self.at, "-")
+            self.desk.take("c", move.body, move.actor, self.at, "other")
         except NO:
             return False
         self.told.append(f"{wandering.KEYS.get(move.actor.org, 'clock')} {move.body}")

@@ -1,4 +1,4 @@
-"""Taking a dispute 受理: who may take it, and what filing, accepting, declining, merging and reopening change."""
+"""Taking a dispute 受理: who may take it, and what filing, accepting, declining and reopening change."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -26,7 +26,6 @@ from mediation.domain.vocabulary import (
 )
 
 Reasons = Iterator[Reason]
-PAPERS_PASSED = 12
 
 
 def competent(step: Step) -> Reasons:
@@ -165,23 +164,6 @@ def case_closed(step: Step) -> Reasons:
         yield why("no_upheld_complaint", "没有成立的投诉", "No complaint was upheld", "INV-28")
 
 
-def mergeable(step: Step) -> Reasons:
-    """G22: the survivor has absorbed this case at this version; a body under a duty to decide does not merge away."""
-    command, other = step.command, step.other
-    if other is None or other.id == step.case.id:
-        yield why("no_other_case", "另一案件不存在或不可见", "The other case does not exist or is not visible", "OUR-1")
-        return
-    if isinstance(command, c.Absorb) and other.version != command.version:
-        yield why("other_moved_on", "被并案件已有新的记录", "The other case has moved on", "OUR-1")
-    if isinstance(command, c.Merge):
-        if step.case.id not in other.absorbed or other.absorbed_version != step.case.version:
-            yield why(
-                "not_absorbed", "存续案件尚未按此版本并入本案", "The survivor has not absorbed this version", "OUR-1"
-            )
-        if step.here.decides:
-            yield why("owes_decision", "本单位负有作出决定的职责", "This body owes a decision of its own", "OUR-1")
-
-
 def file(draft: Draft) -> None:
     """登记: header, parties, claims and the first leg; or, in an open case, a further leg."""
     step = draft.step
@@ -296,27 +278,6 @@ def decline(draft: Draft) -> None:
     draft.end(draft.step.here.id, Outcome.DECLINED)
 
 
-def merge_into(draft: Draft) -> None:
-    """并案: this leg ends; the survivor carries on."""
-    command = cast("c.Merge", draft.step.command)
-    draft.header(merged_into=str(command.into))
-    draft.end(draft.step.here.id, Outcome.MERGED)
-
-
-def absorb(draft: Draft) -> None:
-    """并入: the earliest request day and the papers of the other case pass over."""
-    step = draft.step
-    other = step.other
-    if other is None:
-        raise LookupError(step.command)
-    request_on = min(filter(None, (step.case.request_on, other.request_on)), default="")
-    draft.header(absorbed=(*step.case.absorbed, other.id), absorbed_version=other.version, request_on=request_on)
-    held = {document.kind for document in step.case.documents}
-    passing = {document.kind: document for document in reversed(other.documents) if document.kind not in held}
-    for document in list(passing.values())[:PAPERS_PASSED]:  # an event has its limit; the rest stay in the case named
-        draft.add("documents", kind=document.kind, sha256=document.sha256, ref=document.ref, leg=step.here.id)
-
-
 def reopen(draft: Draft) -> None:
     """恢复: a new leg with fresh clocks, consents and mediators; no old leg moves."""
     step = draft.step
@@ -340,7 +301,5 @@ EFFECTS = {
     Action.FILE: file,
     Action.ACCEPT: accept,
     Action.DECLINE: decline,
-    Action.MERGE: merge_into,
-    Action.ABSORB: absorb,
     Action.REOPEN: reopen,
 }

@@ -18,6 +18,7 @@ from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
 from mediation.domain.linking import link_up_of
 from mediation.domain.process import LINK_UPS, NONE, Row, cite
+from mediation.domain.reasons import TOO_LONG
 from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Outcome, Role
 
 OPENS_LEG = frozenset({Action.FILE, Action.REOPEN, Action.RECEIVE})
@@ -39,7 +40,10 @@ class Digests(NamedTuple):
 
 
 class World(NamedTuple):
-    """What a decision may know besides the case: the laws, bodies and people named, and what was looked up."""
+    """What a decision may know besides the case: the laws, bodies and people named, and what was looked up.
+
+    `known`: for each party of the other case, in order, which party of this one it is, 0 for none.
+    """
 
     laws: Laws
     orgs: Mapping[str, Organisation]
@@ -48,6 +52,7 @@ class World(NamedTuple):
     case_number: str = ""
     similar: tuple[str, ...] = ()
     people: Mapping[str, frozenset[str]] = {}
+    known: tuple[int, ...] = ()
 
 
 class Decision(NamedTuple):
@@ -88,9 +93,7 @@ class Decision(NamedTuple):
         try:
             made.canonical  # noqa: B018 - asks whether it can be written
         except BrokenTrail as found:
-            zh = "一步所记内容过多（一个事件最多8192字节）；请分几步登记，其余当事人用“当事人变更”加入"
-            en = "Too much for one step (an event holds 8192 bytes): take several; more parties join by change_parties"
-            raise Malformed(Reason("event_too_long", zh, en)) from found
+            raise Malformed(TOO_LONG) from found
         return made
 
 
@@ -152,6 +155,8 @@ def settle_on(step: Step, world: World) -> Decision:
             ref=document.ref,
             leg=step.leg.id if step.leg else 0,
         )
+    if world.known:
+        draft.notes["parties_as"] = list(world.known)
     guards.EFFECTS[action](draft)
     row = machine.step(action, state, _situation(draft, step))
     _move(draft, step, row)

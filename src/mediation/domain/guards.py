@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from mediation.domain import acceptance, linking, mediating, recording, settling
-from mediation.domain.acceptance import case_closed, competent, mediable, mergeable, no_rival, not_final, reasoned
+from mediation.domain import acceptance, linking, mediating, merging, recording, settling
+from mediation.domain.acceptance import case_closed, competent, mediable, no_rival, not_final, reasoned
 from mediation.domain.closing import all_answered, file_complete, finished, report_meets, risk_low, routes_told
 from mediation.domain.confirming import confirmable
 from mediation.domain.draft import Draft, Step
@@ -19,6 +19,7 @@ from mediation.domain.mediating import (
     prepared,
     undisputed_signed,
 )
+from mediation.domain.merging import mergeable
 from mediation.domain.plausible import plausible
 from mediation.domain.process import ROWS
 from mediation.domain.recording import complaint_open, liftable, not_listed, party_change_complete
@@ -77,6 +78,7 @@ CHECKS: dict[str, Callable[[Step], Reasons]] = {
 }
 EFFECTS: dict[Action, Callable[[Draft], None]] = {
     **acceptance.EFFECTS,
+    **merging.EFFECTS,
     **mediating.EFFECTS,
     **settling.EFFECTS,
     **linking.EFFECTS,

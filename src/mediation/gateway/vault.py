@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mediation.domain.commands import Accept, ChangeParties, Command, File, PartyIn, Prepare, Settle
-from mediation.domain.errors import BrokenTrail, MediationError, Reason
+from mediation.domain.errors import BrokenTrail, GuardRefused, MediationError, Reason
 from mediation.domain.facts import Case
 
 TEXT = 0
@@ -56,6 +56,18 @@ class Sealed(NamedTuple):
     wrapped: bytes
 
 
+class Passing(NamedTuple):
+    """What passes over from another case: the rows of its people by their new numbers, its words, its claims' numbers.
+
+    A row is None where it or its key is gone; `claims` are the new numbers of the claims that come, by the old ones.
+    """
+
+    case_id: str
+    parties: Mapping[int, Sealed | None]
+    words: Sequence[Sealed]
+    claims: Mapping[int, int]
+
+
 class SealedStep(NamedTuple):
     """What a command becomes: digests of its parties in order, of its words (at most one), and the rows to store."""
 
@@ -76,18 +88,32 @@ class Vault:
         self.request_secret = _derived(key, b"request")
         """The key under which requests are hashed, so that a stored hash says nothing of a body."""
 
-    def seal(self, case_id: str, command: Command, before: Case | None, text_key: bytes = b"") -> SealedStep:
-        """Seal what is personal in a command. `text_key`: the wrapped key of the case's text, or empty."""
+    def seal(
+        self,
+        case_id: str,
+        command: Command,
+        before: Case | None,
+        text_key: bytes = b"",
+        passing: Passing | None = None,
+    ) -> SealedStep:
+        """Seal what is personal in a command. `text_key`: the wrapped key of the case's text, or empty.
+
+        What passes over from another case is opened and sealed anew: new keys, new salts, and so new digests.
+        Raises GuardRefused where it cannot be opened.
+        """
         rows: list[Sealed] = []
         first = len(before.parties) + 1 if before else 1
         for number, party in enumerate(_parties(command), first):
             rows.append(
                 self._sealed(
-                    case_id, number, f"party_{number}", _party_disclosures(number, party), self.blind_of(party)
+                    case_id, number, f"party_{number}", _party_disclosures(number, _fields(party)), self.blind_of(party)
                 )
             )
-        parties = tuple(row.digest for row in rows)
         words = _words(command, before)
+        if passing:
+            rows += self._passed_parties(case_id, passing)
+            words |= self._passed_words(passing)
+        parties = tuple(row.digest for row in rows)
         if words:
             row = self._sealed(case_id, TEXT, "text", [_disclosure("text", words)], b"", text_key)
             return SealedStep(parties, (row.digest,), (*rows, row))
@@ -132,6 +158,28 @@ class Vault:
         """Whether this is the case's code; small letters will do for the eight at its end."""
         tag = code.rpartition("-")[2].upper()
         return hmac.compare_digest(f"{split_code(code)}-{tag}".encode(), self.case_code(case_id, number).encode())
+
+    def _passed_parties(self, case_id: str, passing: Passing) -> list[Sealed]:
+        rows = []
+        for number, row in passing.parties.items():
+            disclosures = _party_disclosures(number, self._passed(passing.case_id, row))
+            rows.append(self._sealed(case_id, number, f"party_{number}", disclosures, row.blind if row else b""))
+        return rows
+
+    def _passed_words(self, passing: Passing) -> dict[str, Any]:
+        said: dict[str, str] = {}
+        for row in passing.words if passing.claims else ():
+            said |= self._passed(passing.case_id, row).get("claims", {})
+        claims = {str(here): said[str(there)] for there, here in passing.claims.items() if str(there) in said}
+        return {"claims": claims} if claims else {}
+
+    def _passed(self, case_id: str, row: Sealed | None) -> dict[str, Any]:
+        with suppress(BrokenTrail):
+            if row:
+                return self.open(case_id, row)
+        zh = "被并案件的个人信息无法解开（密钥已销毁或不符），不能并入"
+        en = "What is personal in the other case cannot be opened, as its key is gone or another: it cannot pass over"
+        raise GuardRefused(Reason("cannot_pass_over", zh, en))
 
     def _sealed(
         self, case_id: str, subject: int, name: str, disclosures: list[str], blind: bytes, wrapped: bytes = b""
@@ -252,9 +300,13 @@ def _parties(command: Command) -> Sequence[PartyIn]:
     return command.join if isinstance(command, ChangeParties) else ()
 
 
-def _party_disclosures(number: int, party: PartyIn) -> list[str]:
-    inner = [_disclosure(field, value) for field in _FIELDS if (value := getattr(party, field))]
-    value = {"_sd": sorted(_digest(disclosure) for disclosure in inner), "kind": party.kind.value}
+def _fields(party: PartyIn) -> dict[str, Any]:
+    return {"kind": party.kind.value} | {field: getattr(party, field) for field in _FIELDS}
+
+
+def _party_disclosures(number: int, party: Mapping[str, Any]) -> list[str]:
+    inner = [_disclosure(field, party[field]) for field in _FIELDS if party.get(field)]
+    value = {"_sd": sorted(_digest(disclosure) for disclosure in inner), "kind": party["kind"]}
     return [_disclosure(f"party_{number}", value), *inner]
 
 

@@ -13,9 +13,10 @@ from mediation.domain.decision import Digests, World, named_orgs, permit, settle
 from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
 from mediation.domain.events import Event, evolve
 from mediation.domain.facts import Case, Instant
+from mediation.domain.merging import passage
 from mediation.domain.plausible import named_people
 from mediation.domain.vocabulary import Side
-from mediation.gateway.vault import SealedStep, Vault, split_code
+from mediation.gateway.vault import TEXT, Passing, Sealed, SealedStep, Vault, split_code
 from mediation.store.append import Context, Filing, Memory, Replay, SealedRow, Seen
 
 __all__ = ["Context", "House", "Request", "instant", "perform"]
@@ -88,7 +89,9 @@ async def _step(
         number = f"{seen.orgs[seen.actor.org].code}-{_shanghai(at).year}-{filing.number:06}"
         world = world._replace(case_number=number, similar=filing.similar)
         step = step._replace(case_number=number)
-    sealed = house.vault.seal(target, command, case, seen.text_key)
+    same, passing = await _passing(house, command, case, world.other)
+    sealed = house.vault.seal(target, command, case, seen.text_key, passing)
+    world = world._replace(known=same)
     decision = settle_on(step, world._replace(digests=Digests(sealed.parties, sealed.others)))
     event = decision.event(case, event_id=str(uuid7()), case_id=target, request_id=context.request)
     try:
@@ -134,6 +137,28 @@ async def _other(house: House, request: Request, command: Command) -> Case | Non
             return (await house.memory.read_case(request.context, str(other))).case
         case _:
             return None
+
+
+async def _passing(
+    house: House, command: Command, case: Case | None, other: Case | None
+) -> tuple[tuple[int, ...], Passing | None]:
+    """Which party here each one of an absorbed case is (0 for none), and what passes over sealed.
+
+    People are known by their blind index, so that nobody is opened who is here already.
+    """
+    if not isinstance(command, Absorb) or case is None or other is None or other.version != command.version:
+        return (), None
+    ours = [row for row in await house.memory.sealed(case.id) if row.blind]
+    theirs = [Sealed(*row) for row in await house.memory.sealed(other.id)]
+    people = {row.subject: row for row in theirs if row.subject != TEXT}
+    present = {party.id for party in case.present}
+    here = {row.blind: row.subject for row in sorted(ours, key=lambda row: row.subject in present)}
+    known = tuple(here.get(people[party.id].blind, 0) if party.id in people else 0 for party in other.parties)
+    passed = passage(case, other, known)
+    coming = {number: people.get(there) for there, number in passed.parties.items() if number > len(case.parties)}
+    claims = {there: number for there, number in passed.claims.items() if number > len(case.claims)}
+    words = [row for row in theirs if row.subject == TEXT]
+    return known, Passing(other.id, coming, words, claims)
 
 
 async def _case_of(house: House, code: str) -> str:

@@ -157,12 +157,15 @@ class Memory:
         return found
 
     async def sealed(self, case_id: str) -> list[SealedRow]:
-        """The sealed rows of a case the caller was found to see, each with its wrapped key; blind indexes left out."""
+        """The sealed rows of a case the caller was found to see, each with its wrapped key, as long as there is one."""
         connection = await self._pool.getconn()
         try:
             cursor = await connection.cursor(binary=True).execute(_SEALED, (case_id,))
             rows = await cursor.fetchall()
-            return [SealedRow(subject, digest, name, data, b"", key) for subject, digest, name, data, key in rows]
+            return [
+                SealedRow(subject, digest, name, data, blind or b"", key)
+                for subject, digest, name, data, blind, key in rows
+            ]
         finally:
             await self._pool.putconn(connection)
 
@@ -279,8 +282,8 @@ _READ = (
 _FILING = "SELECT * FROM prepare_filing(%s::uuid, %s::uuid, %s::uuid, %s, %s, %s, %s::bytea[], %s::bytea[])"
 _MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE person = ANY (%s::uuid[]) GROUP BY person"
 _SEALED = (
-    "SELECT v.subject, v.digest, v.name, v.sealed, k.wrapped FROM vault v JOIN vault_keys k USING (case_id, subject) "
-    "WHERE v.case_id = %s::uuid ORDER BY v.subject"
+    "SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped "
+    "FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = %s::uuid ORDER BY v.subject"
 )
 _DISCLOSE = "SELECT disclose(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::text[])"
 _FORGET = (

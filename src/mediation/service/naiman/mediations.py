@@ -191,10 +191,13 @@ def merged(first: Chronicle, second: Chronicle) -> list[Line]:
     first.wait_until(second.today + timedelta(days=1))
     known = {party.get("id_number", party["name"]) for party in first.dispute["parties"]}
     joining = [party for party in second.dispute["parties"] if party.get("id_number", party["name"]) not in known]
-    if joining:
-        first.by(committee, first.clerk(committee), "change_parties", "identity", change="join", join=joining)
     pair = {"case": f"@case:{second.dispute['id']}", "version": f"@version:{second.dispute['id']}"}
     first.by(committee, first.clerk(committee), "absorb", **pair, text="与后案人、事、地相同，并案办理")
+    if joining:
+        coming = [len(first.parties) + n for n, _ in enumerate(joining, 1)]
+        first.parties, first.concerned = [*first.parties, *coming], [*first.concerned, *coming]
+        given = {"consent": "given", "on_behalf_of": coming}
+        first.by(committee, "mediator", "record_consent", "consent_paper", **given)
     second.wait_until(first.today + timedelta(days=1))
     second.by(committee, second.clerk(committee), "merge", into=f"@case:{first.dispute['id']}")
     first.wait_until(second.today + timedelta(days=1))
