@@ -1,6 +1,7 @@
 """The command `mediation`: puts the commands together, and ends each with a sentence and an exit code.
 
-0: done; 1: it failed, or what was checked is not well; 2: called wrongly.
+0: done; 1: it failed, or what was checked is not well; 2: called wrongly; 128 + n: signal n ended it.
+A signal is how `serve` is ended: once it answers, or is about to, that is 0.
 """
 
 import os
@@ -38,9 +39,9 @@ def options(
 
 def main() -> None:
     """Run a command; what it refuses is told in a sentence, in the reader's language."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in serving.ENDINGS:
         if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(ending, _leave)
+            signal.signal(ending, serving.leave)
     try:
         app()
     except MediationError as error:
@@ -63,11 +64,6 @@ def _give_up(error: Exception, zh: str, en: str) -> NoReturn:
         raise error
     say(zh, en, to_stderr=True)
     sys.exit(1)
-
-
-def _leave(number: int, _frame: object) -> NoReturn:
-    """Leave as after an error, not on the spot: what was opened is closed, and the embedded server stopped."""
-    sys.exit(128 + number)
 
 
 def _show_version() -> NoReturn:

@@ -3,20 +3,17 @@
 import asyncio
 import fcntl
 import logging
-import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import msgspec
 import typer
 
 from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
@@ -30,39 +27,27 @@ app = typer.Typer()
 _WATCH_S = 0.5
 _SOMEONE = "150525103201-mediator-1"
 _METRICS = "mediation-metrics-"
-_FIELDS = ("request_id", "method", "route", "status", "ms", "frames")
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a command to leave."""
+_asked: list[int] = []
 
 
-class JsonLines(logging.Formatter):
-    """A log line as one JSON object; of the record's own fields only those known to hold nothing personal."""
+def leave(number: int, _frame: object) -> NoReturn:
+    """Leave as after an error, not on the spot: what was opened is closed, and the embedded server stopped.
 
-    def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        said |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
-        if record.exc_info and record.exc_info[0]:
-            said["fault"] = record.exc_info[0].__name__  # its words may hold a row's values
-        return msgspec.json.encode(said).decode()
+    Python drops what a signal's handler raises in the callback of a weak reference, and every import runs one; so it is
+    noted too, and `serve` looks it up.
+    """
+    _asked.append(number)
+    sys.exit(128 + number)
 
 
-def log_config(level: str) -> dict[str, Any]:
-    """Everything to standard error, a JSON object a line; requests are logged at `info`."""
-    shown = level.upper()
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": JsonLines}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
-        "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {
-            "mediation": {"level": shown},
-            "uvicorn": {"level": "INFO" if shown in {"DEBUG", "INFO"} else shown},
-        },
-    }
+def _only_note() -> None:
+    """From here on a signal interrupts nothing: neither what answers, nor what is closed afterwards."""
+    for ending in ENDINGS:
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(ending, lambda number, _: _asked.append(number))
 
 
 @app.command()
@@ -74,6 +59,7 @@ def serve(
     demo: Annotated[bool, typer.Option(help="Serve the demo county. 打开演示县")] = False,
 ) -> None:
     """Answer requests, on a database of its own unless one is given. 启动服务"""
+    from mediation.commandline.attendance import attend
     from mediation.commandline.readiness import port_free, vault_of
     from mediation.gateway.embedded import database_ready
     from mediation.http.app import check
@@ -90,8 +76,11 @@ def serve(
         issuer(settings)
         asyncio.run(port_free(settings.host, settings.port))
         _welcome(settings)
-        with _watched(settings), _measured(settings):
-            _run(settings)
+        _only_note()
+        with _watched(settings), _measured(settings):  # the place of whatever else is to run beside it
+            well = attend(settings, _asked)
+    if not well:
+        raise typer.Exit(1)
 
 
 def _migrate(urls: "Urls") -> None:
@@ -114,47 +103,6 @@ def _welcome(settings: "Settings") -> None:
         f"The API is explained at {address}/docs; for a token: mediation token{option} PERSON",
         to_stderr=True,
     )
-
-
-def _run(settings: "Settings") -> None:
-    import uvicorn
-
-    from mediation.http.app import create_app
-
-    several = settings.workers > 1
-    if several:  # each worker is a new process, told by its environment what this one was told on its command line
-        for name in ("host", "port", "workers", "database", "sandbox_clock"):
-            os.environ[f"MEDIATION_{name.upper()}"] = str(getattr(settings, name))
-    uvicorn.run(
-        "mediation.commandline.serving:worker" if several else create_app(settings),
-        factory=several,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers if several else None,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        server_header=False,
-        log_config=log_config(settings.log_level),
-        timeout_graceful_shutdown=10,
-    )
-
-
-def worker() -> Callable[..., Any]:
-    """The application in a worker, which leaves when the process that started it is killed.
-
-    Left behind it would go on answering, and keep the port from whoever starts the service again.
-    """
-    from mediation.http.app import create_app
-
-    def leave_with(parent: BaseProcess) -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # uvicorn spawns its workers
-    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
-    return create_app()
 
 
 @contextmanager

@@ -162,6 +162,9 @@ async def hot_pool(url: str, size: int) -> psycopg_pool.AsyncConnectionPool[psyc
     except psycopg_pool.PoolTimeout as error:
         await made.close()
         raise _unreachable(error) from error
+    except BaseException:  # who opens it may be told to leave; left half open, its tasks keep the loop from ending
+        await made.close()
+        raise
     return made
 
 
