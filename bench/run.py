@@ -31,6 +31,7 @@ from mediation.gateway.embedded import Server
 from mediation.gateway.identity import DevelopmentIssuer
 from mediation.gateway.vault import Vault, key_from
 from mediation.service import registry
+from mediation.service.lawbook import load_laws
 from mediation.service.perform import Context, House, Request, perform
 from mediation.settings import Urls
 from mediation.store import append, database
@@ -90,7 +91,7 @@ class Bench:
         await registry.import_people(engine, PEOPLE)
         await engine.dispose()
         pool = await database.hot_pool(self.urls.app, 4)
-        house = House(append.Memory(pool), registry.load_laws(), self.vault)
+        house = House(append.Memory(pool), load_laws(), self.vault)
         opened = []
         for _ in range(2 * self.clients):
             filed = await perform(house, _request(), None, STEP.validate_python(FILE))

@@ -11,7 +11,7 @@ from mediation.domain.access import ROLE_LETTERS, WHO
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
 from mediation.domain.published import mermaid, moves
 from mediation.domain.vocabulary import Action, LegState, Letter, LinkUp, glossary
-from mediation.service.registry import load_laws
+from mediation.service.lawbook import load_laws
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by `make docs` from the tables of the house: change those, not this page. -->\n"

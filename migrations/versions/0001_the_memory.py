@@ -140,6 +140,12 @@ CREATE TABLE disclosures (
     purpose text NOT NULL,
     fields text[] NOT NULL
 );
+CREATE TABLE law_sets (
+    digest text PRIMARY KEY,
+    files json NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE law_sets IS 'every set of rule packs and notices that was used, whole: events name its digest';
 """
 
 GROWS_ONLY = """
@@ -151,6 +157,7 @@ $$;
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON disclosures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON law_sets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 GRANTS = """
@@ -158,7 +165,7 @@ GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
 GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases TO mediation_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, vault, vault_keys TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
-GRANT SELECT, INSERT ON events, disclosures TO mediation_app;
+GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
 GRANT INSERT ON outbox TO mediation_app;
 GRANT SELECT ON feed TO mediation_app;
 GRANT SELECT ON events TO mediation_log;
@@ -188,7 +195,7 @@ def downgrade() -> None:
         raise HistoryKept
     op.execute("""
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, integrate, disclose;
-        DROP TABLE disclosures, vault_keys, vault, feed, outbox, event_keys, events, cases, case_numbers,
+        DROP TABLE law_sets, disclosures, vault_keys, vault, feed, outbox, event_keys, events, cases, case_numbers,
             memberships, people, organisations, divisions;
         DROP FUNCTION refuse_change;
     """)

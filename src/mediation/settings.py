@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """The embedded database to use: `mediation`, or `demo` for the demo."""
     key_file: Path = Field(default_factory=lambda data: data["data_dir"] / "vault.key")
     """The key that wraps every data key of the vault; mode 0600, kept apart from database and backups."""
+    laws: Path = Field(default_factory=lambda data: data["data_dir"] / "laws")
+    """A directory of rule packs (`*.toml`) and notices (`*.csv`) beside the package's; it need not be there."""
 
     host: str = "127.0.0.1"
     """The address to listen on; the development issuer and the sandbox clock work on loopback only."""
@@ -113,7 +115,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("data_dir", "key_file")
+    @field_validator("data_dir", "key_file", "laws")
     @classmethod
     def _whole(cls, value: Path) -> Path:
         return value.expanduser().resolve()

@@ -14,7 +14,7 @@ from mediation.domain.commands import STEP, Command, PartyIn
 from mediation.domain.decision import Decision, Digests, World, decide
 from mediation.domain.events import Event, evolve, parse
 from mediation.domain.facts import Actor, Case, Organisation
-from mediation.service.registry import load_laws
+from mediation.service.lawbook import load_laws
 
 laws = cache(load_laws)
 

@@ -105,8 +105,3 @@ async def test_one_person_may_serve_several_bodies_and_is_found_by_code_or_id(to
         ("village", ("clerk",)),
     ]
     assert await registry.person_by(town.engine, "nobody") is None
-
-
-def test_the_laws_of_the_package_are_whole():
-    assert registry.load_laws() is registry.load_laws()
-    assert registry.load_laws().procedures

@@ -14,6 +14,7 @@ from mediation.domain.commands import STEP
 from mediation.domain.events import Event
 from mediation.gateway.vault import Vault
 from mediation.service import registry
+from mediation.service.lawbook import load_laws
 from mediation.service.perform import Context, House, Request, perform
 from mediation.settings import Urls
 from mediation.store import database, queries
@@ -103,7 +104,7 @@ class Town:
 async def opened(urls: Urls) -> AsyncIterator[Town]:
     pool = await database.hot_pool(urls.app, 4)
     engine = database.engine(urls.app)
-    yield Town(urls, House(Memory(pool), registry.load_laws(), Vault(b"k" * 32)), engine)
+    yield Town(urls, House(Memory(pool), load_laws(), Vault(b"k" * 32)), engine)
     await engine.dispose()
     await pool.close()
 

@@ -15,7 +15,7 @@ from mediation.domain.facts import Case
 from mediation.domain.process import TEXTS
 from mediation.domain.vocabulary import Action, CaseState, Category, OrgKind, Role, Tier
 from mediation.service.demo import Census, Chapter, Scene
-from mediation.service.registry import load_laws
+from mediation.service.lawbook import load_laws
 
 _WIDTH = 120
 _INDENT = 13

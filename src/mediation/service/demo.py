@@ -15,9 +15,10 @@ from mediation.domain.errors import BrokenTrail, MediationError, Reason
 from mediation.domain.events import NO_HASH, evolve, parse
 from mediation.domain.facts import Case, Instant, Organisation
 from mediation.gateway.client import Answer, Client
+from mediation.service.lawbook import load_laws
 from mediation.service.naiman import county
 from mediation.service.naiman.county import person_code
-from mediation.service.registry import load_laws, org_id, person_id
+from mediation.service.registry import org_id, person_id
 
 AUDITOR = f"{county.COUNTY}-audit_office-auditor-1"
 CALLERS = (

@@ -1,20 +1,17 @@
-"""The registry: laws from the package's files; divisions, organisations and people from CSV, checked before loaded."""
+"""The registry: divisions, organisations and people from CSV, checked before they are loaded."""
 
 import csv
 import io
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
-from mediation.domain.deadlines import Laws, parse_laws
 from mediation.domain.errors import MediationError, Reason
 from mediation.domain.vocabulary import Category, OrgKind, Role, Tier, Word
 from mediation.store import bodies
 from mediation.store.bodies import AsyncEngine, Person
 
-NOTICES = "workday_exceptions_2004_2026.csv"
 LEVELS = ("province", "city", "county", "township", "village")
 
 _NAMESPACE = uuid.UUID("6f3c1c52-7a0e-4f5e-9b0d-2a6d8a1f4c10")
@@ -51,18 +48,6 @@ class _Check:
     def refuse(self) -> None:
         if self.reasons:
             raise ImportRefused(*self.reasons[:_MOST_REASONS])
-
-
-@cache
-def load_laws() -> Laws:
-    """The laws of the package: every rule pack and the published working-day notices. Read once."""
-    package = files("mediation")
-    packs = {
-        pack.name: pack.read_text("utf-8")
-        for pack in sorted(package.joinpath("domain/rules").iterdir(), key=lambda pack: pack.name)
-        if pack.name.endswith(".toml")
-    }
-    return parse_laws(packs, package.joinpath("data", NOTICES).read_text("utf-8"))
 
 
 def org_id(code: str) -> str:

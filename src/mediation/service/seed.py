@@ -14,6 +14,7 @@ from mediation.domain.errors import MediationError
 from mediation.gateway.vault import Vault
 from mediation.service import registry
 from mediation.service.integrate import integrate_once
+from mediation.service.lawbook import load_laws, package_set
 from mediation.service.naiman import county
 from mediation.service.naiman.chronicle import CLOCK, Dispute, Line
 from mediation.service.naiman.histories import history, together
@@ -22,6 +23,7 @@ from mediation.settings import Urls
 from mediation.store.append import Memory
 from mediation.store.bodies import superiors
 from mediation.store.database import engine, hot_pool
+from mediation.store.shelf import note_set
 
 AT_ONCE = 8
 """Steps under way at a time, each in a case of its own."""
@@ -64,7 +66,7 @@ async def seed(
     counts = await _registered(urls, force=force)
     pool = await hot_pool(urls.app, AT_ONCE)
     try:
-        house = House(Memory(pool), registry.load_laws(), vault)
+        house = House(Memory(pool), load_laws(), vault)
         cases = await _Seeding(house, lines, progress).run()
     finally:
         await pool.close()
@@ -95,7 +97,7 @@ def chosen(count: int | None) -> list[list[Dispute]]:
 def timeline(groups: Sequence[Sequence[Dispute]], until: date) -> list[list[Line]]:
     """The history of each group, the newest dispute of all filed on the day `until`."""
     shift = until - max(dispute["filed_on"] for dispute in county.disputes())
-    calendar = registry.load_laws().calendar
+    calendar = load_laws().calendar
     return [history(group, shift, until, calendar) for group in groups]
 
 
@@ -108,6 +110,7 @@ async def _registered(urls: Urls, *, force: bool) -> tuple[int, int, int]:
                 zh=f"数据库中已有{there}个单位；确要在其上填充演示数据请加 --force。",
                 en=f"The database has {there} organisations already; --force seeds it all the same.",
             )
+        await note_set(made, load_laws().digest, package_set().files)
         return (
             await registry.import_divisions(made, county.divisions_csv()),
             await registry.import_organisations(made, county.as_csv(county.organisations())),

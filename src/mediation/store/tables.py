@@ -170,6 +170,13 @@ DISCLOSURES = Table(
     _column("purpose", Text),
     _column("fields", ARRAY(Text)),
 )
+LAW_SETS = Table(
+    "law_sets",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    _column("files", JSON),
+    Column("noted_at", _MOMENT, nullable=False, server_default=_NOW),
+)
 
 
 class CaseColumns(NamedTuple):

@@ -1,0 +1,174 @@
+"""The lawbook: the packs and notices of the package and of the operator's directory, read, and read again when changed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from mediation.domain.errors import Malformed, MediationError, Reason
+from mediation.domain.laws import Laws
+from mediation.domain.packs import parse_laws
+
+NOTICES = "workday_exceptions_2004_2026.csv"
+"""The package's notices, one file of all years."""
+LOOK_S = 60
+"""Seconds between two looks at the directory."""
+
+_log = logging.getLogger(__name__)
+_Sign = tuple[tuple[str, int, int, int], ...]
+
+
+class BadLaws(MediationError):
+    """The rule packs or notices cannot be used: `reasons` names file, rule and fault of each."""
+
+    code = "bad_laws"
+
+    def __init__(self, *reasons: Reason) -> None:
+        super().__init__(
+            *reasons,
+            zh="规则包或放假通知有误：" + "；".join(reason.zh for reason in reasons),
+            en="The rule packs or notices are wrong: " + "; ".join(reason.en for reason in reasons),
+        )
+
+
+class LawSet(NamedTuple):
+    """Laws, and the text of every file they were read from by its name."""
+
+    laws: Laws
+    files: Mapping[str, str]
+
+
+class Lawbook:
+    """The laws in force here: the package's files, with those of `directory` added, or in place of one of their name.
+
+    `current` is the set in use. A directory that is not there adds nothing, and may come later. `wrong` says why what is
+    in the directory now is not in use; empty when it is. Raises BadLaws, if what is there cannot be used.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory
+        self.wrong: tuple[Reason, ...] = ()
+        self._seen = self._looked = self._sign()
+        self.current = _parsed(_read(directory))
+
+    @property
+    def laws(self) -> Laws:
+        """The laws of the current set."""
+        return self.current.laws
+
+    def changed(self) -> LawSet | None:
+        """Another set than the current one, where the directory has one that can be used; blocks while it reads.
+
+        One that cannot be used is told in the log, once, and in `wrong`.
+        """
+        self._looked = self._sign()
+        if self._looked == self._seen:
+            return None
+        try:
+            found = _parsed(_read(self.directory))
+        except BadLaws as error:
+            if error.reasons != self.wrong:
+                _log.error("the laws stay as they were: %s", error.en)  # noqa: TRY400  # the sentence, not its trace
+            self.wrong, self._seen = error.reasons, self._looked
+            return None
+        self.wrong = ()
+        if found.laws.digest == self.laws.digest:
+            self._seen = self._looked
+            return None
+        return found
+
+    def adopt(self, found: LawSet) -> None:
+        """Use this set from now on."""
+        _log.info("the laws are now those of the set %s", found.laws.digest)
+        self.current, self._seen = found, self._looked
+
+    async def follow(self, adopt: Callable[[LawSet], Awaitable[None]]) -> None:
+        """Look at the directory once a minute, for ever. `adopt` is awaited with a new set before it is in use.
+
+        Whatever it raises leaves the old set in use, and the new one is offered to it again a minute later.
+        """
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                found = await asyncio.to_thread(self.changed)
+                if found:
+                    await adopt(found)
+                    self.adopt(found)
+            except Exception as error:  # noqa: BLE001  # the database is away, most likely: the set can wait
+                _log.warning("the laws could not be read again: %s", type(error).__name__)
+
+    def _sign(self) -> _Sign:
+        """Names, times, sizes and places of the directory's files: a change of theirs is worth reading."""
+        found = []
+        try:
+            for path in _present(self.directory):
+                seen = path.stat()
+                found.append((path.name, seen.st_mtime_ns, seen.st_size, seen.st_ino))
+        except OSError as error:  # reading says which, and why
+            found.append(("", error.errno or 0, 0, 0))
+        return tuple(found)
+
+
+@cache
+def package_set() -> LawSet:
+    """The set of the package alone: every rule pack and the published working-day notices. Read once."""
+    return _parsed(_read(None))
+
+
+def load_laws() -> Laws:
+    """The laws of the package alone."""
+    return package_set().laws
+
+
+def read_set(texts: Mapping[str, str]) -> Laws:
+    """The laws of a set whose files were kept. Raises BadLaws, where this version cannot read them any more."""
+    return _parsed(texts).laws
+
+
+def _read(directory: Path | None) -> dict[str, str]:
+    """The text of every file of the set, by name. Raises BadLaws."""
+    package = files("mediation")
+    found = {pack.name: pack.read_bytes() for pack in package.joinpath("domain/rules").iterdir()}
+    found[NOTICES] = package.joinpath("data", NOTICES).read_bytes()
+    try:
+        found |= {path.name: path.read_bytes() for path in _present(directory)}
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}"
+        raise BadLaws(Reason("unreadable_laws", f"无法读取 {said}", f"cannot read {said}")) from error
+    texts, wrong = {}, []
+    for name in sorted(found):
+        if not name.endswith((".toml", ".csv")):
+            continue
+        try:
+            texts[name] = found[name].decode()  # not read_text, which would change the ends of lines and so the digest
+        except UnicodeDecodeError:
+            wrong.append(Reason("bad_rule_pack", f"{name} 不是 UTF-8 文本", f"{name} is not UTF-8 text"))
+    if wrong:
+        raise BadLaws(*wrong)
+    return texts
+
+
+def _present(directory: Path | None) -> Iterator[Path]:
+    """The directory's packs and notices in order of name. What begins with a dot is on its way in, or an editor's."""
+    if directory is not None and directory.is_dir():
+        for path in sorted(directory.iterdir()):
+            if path.suffix in {".toml", ".csv"} and not path.name.startswith(".") and path.is_file():
+                yield path
+
+
+def _parsed(texts: Mapping[str, str]) -> LawSet:
+    packs = {name: text for name, text in texts.items() if name.endswith(".toml")}
+    # A later notice goes before an earlier one: the operator's before the package's, a correction before its year.
+    calendars = sorted((name.removesuffix(".csv") for name in texts if name.endswith(".csv")), key=_rank)
+    notices = {f"{name}.csv": texts[f"{name}.csv"] for name in calendars}
+    try:
+        return LawSet(parse_laws(packs, notices), texts)
+    except Malformed as found:
+        raise BadLaws(*found.reasons) from found
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    return not name.startswith("workday_exceptions_"), name
