@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
-from socket import socket
 from typing import Any
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from mediation.http.app import create_app
@@ -76,19 +74,26 @@ class Attendant(uvicorn.Server):
         super().__init__(config)
         self._asked = asked
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
+    async def startup(self, sockets: list[Any] | None = None) -> None:
         """As uvicorn's, but given up soon after it is to leave: the application may be waiting for its database."""
-        starting, until = asyncio.create_task(super().startup(sockets)), time.monotonic() + _OPENING_S
-        while not starting.done():
-            await asyncio.wait({starting}, timeout=_LOOK_S)
+        opening = asyncio.current_task()
+        assert opening is not None  # noqa: S101  # we are in it
+
+        async def give_up() -> None:
+            while not self._leaving():  # noqa: ASYNC110  # a signal cannot set an event
+                await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_OPENING_S)
+            opening.cancel()
+
+        watching = asyncio.create_task(give_up())
+        try:
+            await super().startup(sockets)
+        except asyncio.CancelledError:
             if not self._leaving():
-                until = time.monotonic() + _OPENING_S
-            elif not starting.done() and time.monotonic() > until:
-                starting.cancel()
-                await asyncio.wait({starting})
-                self.should_exit = True
-                return
-        await starting
+                raise
+            self.should_exit = True
+        finally:
+            watching.cancel()
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to leave; asked ten times a second."""
@@ -105,7 +110,7 @@ def attend(settings: Settings, asked: Sequence[int]) -> bool:
     try:
         if settings.workers > 1:
             return _supervise(settings, asked)
-        Attendant(_config(settings, create_app(settings)), asked).run()
+        Attendant(_config(settings), asked).run()
     except SystemExit as failed:  # so uvicorn gives up
         if failed.code != STARTUP_FAILURE:
             raise
@@ -113,9 +118,9 @@ def attend(settings: Settings, asked: Sequence[int]) -> bool:
     return True
 
 
-def _config(settings: Settings, app: FastAPI | None = None) -> uvicorn.Config:
+def _config(settings: Settings, *, answers: bool = True) -> uvicorn.Config:
     return uvicorn.Config(
-        app or "",  # who only listens has none
+        create_app(settings) if answers else "",
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -132,14 +137,14 @@ def _supervise(settings: Settings, asked: Sequence[int]) -> bool:
     spawn, workers = multiprocessing.get_context("spawn"), list[BaseProcess]()
 
     def begin() -> BaseProcess:
-        begun = spawn.Process(target=_work, args=(settings, listening))
+        begun = spawn.Process(target=_work, args=(settings, [listening]))
         signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)  # until it can ignore them
         begun.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_TERMINAL)
         return begun
 
     resource_tracker.ensure_running()  # else the first to begin starts it, which lets them in
-    with _config(settings).bind_socket() as listening:
+    with _config(settings, answers=False).bind_socket() as listening:
         try:
             workers += [begin() for _ in range(settings.workers)]
             while not asked:
@@ -168,7 +173,7 @@ def _dismiss(workers: list[BaseProcess]) -> None:
             worker.join()
 
 
-def _work(settings: Settings, listening: socket) -> None:
+def _work(settings: Settings, listening: list[Any]) -> None:
     """A worker, which leaves when told to, or when the process that started it is killed.
 
     Left behind it would go on answering, and keep the port from whoever starts the service again. Before it can
@@ -185,4 +190,4 @@ def _work(settings: Settings, listening: socket) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101  # it is spawned
     threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
-    Attendant(_config(settings, create_app(settings))).run([listening])
+    Attendant(_config(settings)).run(listening)
