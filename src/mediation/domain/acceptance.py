@@ -1,28 +1,31 @@
 """Taking a dispute 受理: who may take it, and what filing, accepting, declining and reopening change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from mediation.domain import commands as c
-from mediation.domain.deadlines import Procedure
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft, Step, procedure_of
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.facts import Handoff, Leg, Organisation
+from mediation.domain.laws import Procedure
 from mediation.domain.reasons import why
 from mediation.domain.vocabulary import (
     RISKS,
     Action,
+    Circumstance,
     ClaimKind,
     ClaimState,
     ClaimWhat,
     HandoffState,
     Mode,
+    Moment,
     Outcome,
     ReopenCause,
     Risk,
     Role,
     Side,
     Track,
+    Variant,
 )
 
 Reasons = Iterator[Reason]
@@ -107,7 +110,7 @@ def no_rival(step: Step) -> Reasons:
     if procedure is None:
         return
     for leg in rivals(step):
-        theirs = step.laws.procedures.get(leg.procedure)
+        theirs = procedure_of(step, leg)
         if procedure.displaces and not (theirs and theirs.displaces):
             continue
         org = step.orgs.get(leg.org)
@@ -187,6 +190,7 @@ def file(draft: Draft) -> None:
             draft.add("claims", kind=claim.kind, what=claim.what, by=by, against=against, amount_fen=claim.amount_fen)
         for reference in command.refs:
             draft.add("refs", system=reference.system, number=reference.number)
+    found(draft, command.circumstances)
     procedure = chosen(step, step.org, command.procedure)
     claims = command.claims or [claim.id for claim in draft.case.claims if claim.state is ClaimState.OPEN]
     draft.notes["leg"] = draft.open_leg(step.org, procedure, claims)
@@ -201,9 +205,11 @@ def sides(claim: c.ClaimIn, parties: list[c.PartyIn]) -> tuple[tuple[int, ...], 
 def chosen(step: Step, org: Organisation, named: str | None) -> Procedure:
     """The procedure named, or the body's own for the category. Raises Malformed when there is none."""
     category = getattr(step.command, "category", None) or step.case.category
-    found = (
-        step.laws.procedures.get(named) if named else step.laws.default_procedure(org.kind, category, org.speciality)
-    )
+    where = step.on.isoformat(), org.division
+    if named:
+        found = step.laws.procedure(named, *where)
+    else:
+        found = step.laws.default_procedure(org.kind, category, org.speciality, *where)
     if found is None or org.kind not in found.kinds:
         raise Malformed(
             why(
@@ -219,12 +225,22 @@ def accept(draft: Draft) -> None:
     """受理·立案: number and clocks; an `ends` sender lets go; court and arbitration displace rivals."""
     step = draft.step
     command, leg = cast("c.Accept", step.command), step.here
+    if command.variant is not Variant.ORDINARY:
+        draft.put("legs", leg.id, variant=command.variant)
+    found(draft, command.circumstances)
     take_over(draft)
     draft.put("legs", leg.id, number=command.number or step.case.number)
     if command.prepare:
         plan(draft, command.prepare)
     if step.role is Role.MEDIATOR and not leg.mediators:
         draft.put("legs", leg.id, mediators=(step.actor.person,))
+
+
+def found(draft: Draft, circumstances: Iterable[Circumstance]) -> None:
+    """Circumstances found are on record from now on."""
+    known = {*draft.case.circumstances, *circumstances}
+    if known != set(draft.case.circumstances):
+        draft.header(circumstances=tuple(sorted(word.value for word in known)))
 
 
 def take_over(draft: Draft) -> None:
@@ -241,19 +257,13 @@ def take_over(draft: Draft) -> None:
     if leg.via and draft.case.handoff(leg.via).unanswered:
         _take_handoff(draft, draft.case.handoff(leg.via), leg)
     if procedure:
-        if procedure.accept_clock:
-            draft.stop_clocks(leg.id, rule_id=procedure.accept_clock)
-        if procedure.conclude_from == "accept":
-            draft.start_clock(procedure.conclude_clock, leg=leg.id)
-            rule = step.laws.rule(procedure.conclude_clock, step.on) if procedure.conclude_clock else None
-            if rule:
-                draft.put("legs", leg.id, rule=rule.version)
+        draft.happens(Moment.ACCEPTED, leg=leg.id)
 
 
 def _take_handoff(draft: Draft, handoff: Handoff, leg: Leg) -> None:
     answered = handoff.owes == "number"
     state = HandoffState.ANSWERED if answered else HandoffState.TAKEN
-    draft.put("handoffs", handoff.id, state=state, **({"report": "number"} if answered else {}))
+    draft.move_handoff(handoff.id, state, **({"report": "number"} if answered else {}))
     if handoff.mode is Mode.ENDS:
         draft.follow_duty(handoff.from_leg, leg.id)
         sender = draft.leg(handoff.from_leg)
@@ -293,8 +303,6 @@ def reopen(draft: Draft) -> None:
     claims = command.claims or [claim.id for claim in step.case.claims]
     number = draft.open_leg(org, procedure, claims, agreement=command.agreement or 0)
     draft.notes["leg"] = number
-    if procedure.id in {"petition_review", "petition_rereview"}:
-        draft.start_clock(procedure.conclude_clock, leg=number)
 
 
 EFFECTS = {

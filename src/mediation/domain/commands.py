@@ -68,6 +68,7 @@ def _distinct(numbers: list[int]) -> list[int]:
 
 
 Numbers = Annotated[list[No], Field(max_length=50), AfterValidator(_distinct)]
+Circumstances = Annotated[list[v.Circumstance], Field(max_length=10, description="查明的情形 circumstances found")]
 
 
 class Asked(BaseModel):
@@ -175,6 +176,7 @@ class File(Command):
     claim: list[ClaimIn] = Field(default=[], max_length=50, description="诉求 claims of a new dispute")
     refs: list[ReferenceIn] = Field(default=[], max_length=10)
     risk: v.Risk = v.Risk.NONE
+    circumstances: Circumstances = []
     successor_of: UUID | None = Field(default=None, description="已归档前案 the archived case this one succeeds")
 
     @model_validator(mode="after")
@@ -216,6 +218,8 @@ class Accept(Command):
     action: Literal["accept"]
     number: Code | None = Field(default=None, description="文号 official number; default: the case number")
     prepare: PlanIn | None = None
+    variant: v.Variant = Field(default=v.Variant.ORDINARY, description="程序形式 e.g. a suit tried summarily")
+    circumstances: Circumstances = []
 
 
 class Decline(Command):
@@ -296,6 +300,7 @@ class Start(Command):
 
     action: Literal["start"]
     consents: Numbers = []
+    circumstances: Circumstances = []
 
 
 class Convene(Command):
@@ -333,7 +338,9 @@ class Extend(Command):
 
     action: Literal["extend"]
     clock: No
-    days: Annotated[int, Field(ge=1, le=365)]
+    by: Annotated[
+        int, Field(ge=1, le=365, description="延长多少，以规则的延长单位计 in the unit of the rule's extension")
+    ]
     agreed_by: Numbers = []
     approved: StrictBool = Field(default=False, description="负责人批准 approved by the head of the body")
 
@@ -452,6 +459,8 @@ class Refer(Command):
     urgent: StrictBool = False
     answer_by: Day | None = None
     report_by: Day | None = None
+    variant: v.Variant = Field(default=v.Variant.ORDINARY, description="程序形式 ordinary, summary, online")
+    posted_on: Day | None = Field(default=None, description="交邮日 posted on: in time if posted in time (民诉法85)")
 
 
 class Receive(Command):
@@ -503,6 +512,7 @@ class Note(Command):
     action: Literal["note"]
     kind: v.NoteKind
     on: Day | None = None
+    circumstances: Circumstances = []
     countersigned_by: UUID | None = Field(default=None, description="会签人 another person, for a 情况说明")
 
 
@@ -515,10 +525,12 @@ class Correct(Command):
     division: Division | None = None
     occurred_on: Day | None = None
     refs: list[ReferenceIn] = Field(default=[], max_length=10)
+    clocks: Numbers = Field(default=[], description="重新计算的期限 clocks counted anew under today's calendar")
 
     @model_validator(mode="after")
     def _something(self) -> "Correct":
-        if not (self.category or self.division or self.occurred_on or self.refs or self.text or self.documents):
+        facts = (self.category, self.division, self.occurred_on, self.refs, self.clocks)
+        if not (any(facts) or self.text or self.documents):
             message = "须写明更正什么 say what is corrected"
             raise ValueError(message)
         return self
@@ -543,6 +555,7 @@ class Urge(Command):
 
     action: Literal["urge"]
     handoff: No | None = None
+    clock: No | None = Field(default=None, description="期限编号 the clock that is due or overdue")
 
 
 class Supervise(Command):

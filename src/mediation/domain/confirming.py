@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from mediation.domain import commands as c
+from mediation.domain.deadlines import reckon
 from mediation.domain.draft import Step
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Agreement
@@ -32,8 +33,10 @@ def confirmable(step: Step) -> Reasons:
             "PML-33",
         )
     effective = date.fromisoformat(agreement.effective_on)
-    rule = step.laws.rule("SFQR-APP", effective)
-    if rule and step.on > step.laws.due(rule, effective).on:
+    host = step.orgs.get(step.case.leg(agreement.leg).org)
+    rule = step.laws.rule("SFQR-APP", agreement.effective_on, host.division if host else "")
+    asked = min(command.posted_on or step.on, step.on)  # time in the post does not count (民诉法 85)
+    if rule and asked.isoformat() > reckon(rule, effective, step.laws.calendar).on:
         yield why(
             "out_of_time",
             "已超过协议生效之日起三十日；协议仍有约束力，可起诉、公证或申请支付令",

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 
 from mediation.domain import access, guards, machine
 from mediation.domain import commands as c
-from mediation.domain.deadlines import Laws
 from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, Reason
 from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
+from mediation.domain.laws import Laws
 from mediation.domain.linking import link_up_of
 from mediation.domain.process import LINK_UPS, NONE, Row, cite
 from mediation.domain.reasons import TOO_LONG

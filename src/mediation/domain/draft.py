@@ -1,26 +1,32 @@
 """The working copy of one step: what it changes so far, the case as it would then stand, and the clocks it moves."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from mediation.domain.calendar import day_of
+from mediation.domain.clocks import division_of, due_of, terms, warning_after
 from mediation.domain.commands import Command
-from mediation.domain.deadlines import Laws, Procedure
+from mediation.domain.deadlines import Rule
 from mediation.domain.events import HEADER, PARTS, merge
 from mediation.domain.facts import Actor, Agreement, Case, Clock, Day, Handoff, Leg, Organisation
+from mediation.domain.laws import Laws, Place, Procedure
 from mediation.domain.vocabulary import (
     AgreementState,
     ClaimState,
     ClockState,
+    Expiry,
     HandoffState,
     LegState,
     Letter,
     Mode,
+    Moment,
     Outcome,
     Role,
+    SuspendCause,
+    Unit,
 )
 
 
@@ -57,7 +63,7 @@ class Step(NamedTuple):
     @property
     def procedure(self) -> Procedure | None:
         """The procedure of the leg."""
-        return self.laws.procedures.get(self.leg.procedure) if self.leg else None
+        return procedure_of(self, self.leg) if self.leg else None
 
     @property
     def org(self) -> Organisation:
@@ -72,6 +78,12 @@ class Step(NamedTuple):
         named = {party for claim in claims for party in (*claim.by, *claim.against)}
         present = [party.id for party in self.case.present]
         return tuple(party for party in present if party in named) if named else tuple(present)
+
+
+def procedure_of(step: Step, leg: Leg) -> Procedure | None:
+    """The procedure of a leg, in the version it was opened under."""
+    body = step.orgs.get(leg.org)
+    return step.laws.procedure_of(leg, body.division if body else "")
 
 
 _DEFAULTS = {part: {field.name: field.default for field in structs.fields(kind)} for part, kind in PARTS.items()}
@@ -120,7 +132,7 @@ class Draft:
 
     def procedure(self, leg: Leg) -> Procedure | None:
         """Its procedure."""
-        return self.step.laws.procedures.get(leg.procedure)
+        return procedure_of(self.step, leg)
 
     def open_leg(self, org: Organisation, procedure: Procedure, claims: Iterable[int], **facts: Any) -> int:  # noqa: ANN401 - facts of a leg
         """∅ → filed: a leg at a body, naming the claims of kinds its procedure takes."""
@@ -132,13 +144,14 @@ class Draft:
             track=procedure.track,
             tier=org.tier,
             decides=procedure.decides,
+            rule=procedure.version,
             claims=tuple(c for c in claims if self.case.claim(c).kind in kinds),
             filed_on=self.day,
             **facts,
         )
-        self.start_clock(procedure.accept_clock, leg=number)
-        if procedure.conclude_from == "file" or (procedure.conclude_from == "receive" and facts.get("via")):
-            self.start_clock(procedure.conclude_clock, leg=number)
+        self.happens(Moment.FILED, leg=number)
+        if facts.get("via"):
+            self.happens(Moment.RECEIVED, leg=number)
         return number
 
     def release(self, number: int, claims: Iterable[int], outcome: Outcome) -> None:
@@ -152,7 +165,7 @@ class Draft:
             return
         if self.case.unfinished(number):
             self.put("legs", number, state=LegState.SETTLED)
-            self.stop_clocks(number)
+            self.happens(Moment.CONCLUDED, leg=number)
         else:
             self.end(number, outcome)
 
@@ -167,7 +180,7 @@ class Draft:
         for handoff in self.case.handoffs:
             if handoff.from_leg != number or not handoff.holds or (handoff.claims and not claims & set(handoff.claims)):
                 continue
-            self.put("handoffs", handoff.id, state=HandoffState.RECALLED)
+            self.move_handoff(handoff.id, HandoffState.RECALLED)
             if handoff.to_leg and self.leg(handoff.to_leg).open:
                 self.release(handoff.to_leg, self.leg(handoff.to_leg).claims, Outcome.RECALLED)
 
@@ -188,6 +201,13 @@ class Draft:
 
     # -- hand-offs ----------------------------------------------------------------------------------------------
 
+    def move_handoff(self, number: int, state: HandoffState, **facts: Any) -> None:  # noqa: ANN401 - facts of a hand-off
+        """A hand-off moves on; the clocks that waited for it stop."""
+        self.put("handoffs", number, state=state, **facts)
+        handoff = self.case.handoff(number)
+        if state is not HandoffState.RECEIVED:
+            self.stop_clocks(handoff=number, owed="" if not handoff.live else "answer")
+
     def follow_duty(self, sender: int, receiver: int) -> None:
         """Whoever takes over an entrusted leg by a transfer owes its report (process.md §5)."""
         to_org = self.leg(receiver).org
@@ -202,57 +222,110 @@ class Draft:
         if leg.via and self.case.handoff(leg.via).to_leg == number:
             handoff = self.case.handoff(leg.via)
             if handoff.unanswered:
-                self.put("handoffs", handoff.id, state=HandoffState.RETURNED, report=report)
+                self.move_handoff(handoff.id, HandoffState.RETURNED, report=report)
             elif handoff.state is HandoffState.TAKEN and handoff.mode is not Mode.ENDS:
-                self.put("handoffs", handoff.id, state=HandoffState.ANSWERED, report=report)
+                self.move_handoff(handoff.id, HandoffState.ANSWERED, report=report)
 
     # -- clocks -------------------------------------------------------------------------------------------------
 
-    def start_clock(self, rule_id: str, *, leg: int = 0, agreement: int = 0, on: Day = "") -> None:
-        """Start a clock under the version of its rule in force on the day it starts."""
-        start = on or self.day
-        rule = self.step.laws.rule(rule_id, date.fromisoformat(start)) if rule_id else None
-        if rule is None:
-            return
-        due = self.step.laws.due(rule, date.fromisoformat(start))
-        self.add(
+    def happens(self, moment: Moment, *, leg: int = 0, agreement: int = 0, complaint: int = 0, on: Day = "") -> None:
+        """A moment stops the clocks that run until it, and starts those that it starts (again, where they run)."""
+        host = self.leg(leg or self.case.agreement(agreement).leg)
+        body = self.step.orgs.get(host.org)
+        place = Place(procedure=host.procedure, variant=host.variant.value)
+        if body:
+            place = place._replace(kind=body.kind, tier=body.tier, speciality=body.speciality, division=body.division)
+        for clock in self.case.clocks:
+            if clock.going and (clock.leg, clock.agreement, clock.complaint) == (leg, agreement, complaint):
+                rule = self.step.laws.version(clock.rule, place.division)
+                if rule and moment in rule.until:
+                    self.put("clocks", clock.id, state=ClockState.STOPPED)
+        since = (on or self.case.agreement(agreement).effective_on) if agreement else host.filed_on
+        for rule in self.step.laws.starting(moment, since, place):
+            self.start_clock(rule, leg=leg, agreement=agreement, complaint=complaint, on=on)
+
+    def start_clock(self, rule: Rule, *, on: Day = "", expiry: Expiry | None = None, **of: Any) -> None:  # noqa: ANN401 - what it is a clock of
+        """Start the clock of a rule; one of the same rule that still runs there gives way to it."""
+        for clock in self.case.clocks:
+            same = clock.rule.partition("@")[0] == rule.id and all(getattr(clock, k) == n for k, n in of.items())
+            if same and clock.going:
+                self.put("clocks", clock.id, state=ClockState.STOPPED)
+        number = self.add(
             "clocks",
             rule=rule.version,
-            leg=leg,
-            agreement=agreement,
-            from_on=start,
-            due_on=due.on.isoformat(),
-            provisional=due.provisional,
+            value=rule.value,
+            unit=rule.unit,
+            roll=rule.roll,
+            expiry=(expiry or rule.on_expiry or Expiry.URGE).value,
+            from_on=on or self.day,
+            from_at=self.step.at if rule.unit is Unit.HOUR else "",
+            **of,
         )
+        self.recount(number)
         self.basis.append(rule.version)
 
-    def stop_clocks(self, leg: int = 0, *, agreement: int = 0, rule_id: str = "") -> None:
-        """Stop the running and standing clocks of a leg or an agreement, all or those of one rule."""
-        for clock in self.case.clocks:
-            mine = (leg and clock.leg == leg) or (agreement and clock.agreement == agreement)
-            if mine and clock.state in {ClockState.RUNNING, ClockState.STANDING}:
-                if rule_id and not clock.rule.startswith(f"{rule_id}@"):
-                    continue
-                self.put("clocks", clock.id, state=ClockState.STOPPED)
+    def set_day(self, owed: str, due_on: Day, expiry: Expiry, **of: int) -> None:
+        """A clock whose last day a person has set."""
+        if due_on:
+            self.add("clocks", owed=owed, from_on=self.day, due_on=due_on, expiry=expiry.value, **of)
 
-    def stand_clocks(self, leg: int) -> None:
-        """The clocks of a leg stand still from today."""
+    def stop_clocks(
+        self,
+        leg: int = 0,
+        *,
+        agreement: int = 0,
+        handoff: int = 0,
+        owed: str = "",
+        state: ClockState = ClockState.STOPPED,
+    ) -> None:
+        """End the clocks that still go of a leg, an agreement or a hand-off; with `owed`, those of that debt only."""
         for clock in self.case.clocks:
-            if clock.leg == leg and clock.state is ClockState.RUNNING:
+            mine = (leg, agreement, handoff) == (clock.leg, clock.agreement, clock.handoff)
+            if mine and clock.going and (not owed or clock.owed == owed):
+                self.put("clocks", clock.id, state=state)
+
+    def lapse(self, leg: int, expiry: Expiry) -> None:
+        """The clocks of a leg that ask for this action and have run out are done with."""
+        for clock in self.case.clocks:
+            if clock.leg == leg and clock.expiry == expiry and clock.going and clock.due_on < self.day:
+                self.put("clocks", clock.id, state=ClockState.LAPSED)
+
+    def stand_clocks(self, leg: int, cause: SuspendCause) -> None:
+        """The clocks of a leg whose rule stands still for this cause do so from today."""
+        for clock in self.case.clocks:
+            if clock.leg != leg or clock.state is not ClockState.RUNNING:
+                continue
+            rule = self.step.laws.version(clock.rule, self.place_of(clock))
+            if rule and cause in rule.suspends:
                 self.put("clocks", clock.id, state=ClockState.STANDING, standing_on=self.day)
 
     def resume_clocks(self, leg: int) -> None:
-        """The clocks of a leg run on; the days they stood are added."""
+        """The clocks of a leg run on; the days they stood, yesterday the last of them, are skipped."""
         for clock in self.case.clocks:
             if clock.leg == leg and clock.state is ClockState.STANDING:
-                stood = clock.stood + (self.step.on - date.fromisoformat(clock.standing_on)).days
+                last = (self.step.on - timedelta(days=1)).isoformat()
+                stood = (*clock.stood, clock.standing_on, last) if clock.standing_on <= last else clock.stood
                 self.put("clocks", clock.id, state=ClockState.RUNNING, standing_on="", stood=stood)
                 self.recount(clock.id)
 
     def recount(self, number: int) -> None:
-        """Compute the due day of a clock anew from its start, the days it stood and its extension."""
+        """Compute the due day of a clock anew, under the terms it started with and the calendar of today."""
         clock: Clock = self.case.clocks[number - 1]
-        rule = self.step.laws.version(clock.rule)
-        if rule is not None:
-            due = self.step.laws.due(rule, date.fromisoformat(clock.from_on), clock.stood, clock.extended)
-            self.put("clocks", number, due_on=due.on.isoformat(), provisional=due.provisional)
+        if not clock.rule:
+            return
+        rule = terms(self.step.laws, clock, self.place_of(clock))
+        due = due_of(self.step.laws, clock, rule)
+        last, at = (due.on, "") if rule.unit is not Unit.HOUR else (day_of(due.on).isoformat(), due.on)
+        self.put(
+            "clocks",
+            number,
+            due_on=last,
+            due_at=at,
+            provisional=due.provisional,
+            warn_on=warning_after(rule, last, self.day),
+        )
+        self.notes["laws"] = self.step.laws.digest
+
+    def place_of(self, clock: Clock) -> str:
+        """The division whose rules a clock runs under: that of the body that conducts what it measures."""
+        return division_of(self.case, clock, self.step.orgs)

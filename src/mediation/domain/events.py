@@ -58,6 +58,7 @@ HEADER = frozenset(
         "leader",
         "archived",
         "final",
+        "circumstances",
         "reconciled",
         "merged_into",
         "successor_of",

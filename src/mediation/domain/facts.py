@@ -15,6 +15,7 @@ from mediation.domain.vocabulary import (
     CaseState,
     Category,
     Channel,
+    Circumstance,
     ClaimKind,
     ClaimState,
     ClaimWhat,
@@ -28,9 +29,12 @@ from mediation.domain.vocabulary import (
     PartyKind,
     Risk,
     Role,
+    RollOver,
     Side,
     Tier,
     Track,
+    Unit,
+    Variant,
 )
 
 Day: TypeAlias = str
@@ -89,7 +93,11 @@ class Claim(Fact, frozen=True):
 
 
 class Leg(Fact, frozen=True):
-    """A leg 程序段: one procedure at one body. `via` is the hand-off that opened it, 0 if it was filed here."""
+    """A leg 程序段: one procedure at one body. `via` is the hand-off that opened it, 0 if it was filed here.
+
+    `rule` is the version of the procedure under which it was opened, `<id>@<valid_from>`; `sessions` are counted anew
+    after each start.
+    """
 
     id: int
     org: str = ""
@@ -107,6 +115,7 @@ class Leg(Fact, frozen=True):
     accepted_on: Day = ""
     number: str = ""
     rule: str = ""
+    variant: Variant = Variant.ORDINARY
     started: bool = False
     rounds: int = 0
     sessions: int = 0
@@ -153,6 +162,7 @@ class Handoff(Fact, frozen=True):
     to_leg: int = 0
     claims: tuple[int, ...] = ()
     agreement: int = 0
+    variant: Variant = Variant.ORDINARY
     reason: str = ""
     urgent: bool = False
     offered_at: Instant = ""
@@ -218,20 +228,41 @@ class Obligation(Fact, frozen=True):
 
 
 class Clock(Fact, frozen=True):
-    """A clock 期限 under one version of a rule; `stood` counts days it stood still."""
+    """A clock 期限 under one version of a rule, with the terms it started under; or (`rule` "") a day somebody set.
+
+    `owed`: what a day was set for (answer, report, performance). Of an hour rule `from_at` and `due_at` are the
+    instants. `stood` holds the days it stood still in pairs, first and last; `extended` is in the unit of the rule's
+    extension. `warn_on` is the next day to remind the body. `alarmed`: it ran out, and the superior was told.
+    """
 
     id: int
     rule: str = ""
     leg: int = 0
     handoff: int = 0
     agreement: int = 0
+    complaint: int = 0
+    owed: str = ""
     state: ClockState = ClockState.RUNNING
+    value: int = 0
+    unit: Unit = Unit.CALENDAR_DAY
+    roll: RollOver = RollOver.REST_DAY
+    expiry: str = ""
     from_on: Day = ""
+    from_at: Instant = ""
     due_on: Day = ""
+    due_at: Instant = ""
     provisional: bool = False
     extended: int = 0
+    extensions: int = 0
     standing_on: Day = ""
-    stood: int = 0
+    stood: tuple[Day, ...] = ()
+    warn_on: Day = ""
+    alarmed: bool = False
+
+    @property
+    def going(self) -> bool:
+        """Running or standing still: not yet stopped or lapsed."""
+        return self.state in {ClockState.RUNNING, ClockState.STANDING}
 
 
 class Document(Fact, frozen=True):
@@ -293,6 +324,7 @@ class Case(Fact, frozen=True):
     leader: str = ""
     archived: bool = False
     final: bool = False
+    circumstances: tuple[Circumstance, ...] = ()
     reconciled: str = ""
     merged_into: str = ""
     successor_of: str = ""
@@ -366,7 +398,9 @@ class Case(Fact, frozen=True):
 
     @property
     def due_on(self) -> Day:
-        """The earliest day on which a running clock is due, or the empty day."""
+        """The earliest day on which a running clock is or was due, or the empty day."""
+        if self.archived:
+            return ""
         return min((c.due_on for c in self.clocks if c.due_on and c.state is ClockState.RUNNING), default="")
 
 

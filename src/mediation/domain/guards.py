@@ -22,7 +22,7 @@ from mediation.domain.mediating import (
 from mediation.domain.merging import mergeable
 from mediation.domain.plausible import plausible
 from mediation.domain.process import ROWS
-from mediation.domain.recording import complaint_open, liftable, not_listed, party_change_complete
+from mediation.domain.recording import complaint_open, countable, liftable, not_listed, party_change_complete, urged
 from mediation.domain.settling import (
     agreement_complete,
     breach_shown,
@@ -75,6 +75,8 @@ CHECKS: dict[str, Callable[[Step], Reasons]] = {
     "G36": not_listed,
     "G37": liftable,
     "G38": complaint_open,
+    "G39": urged,
+    "G40": countable,
 }
 EFFECTS: dict[Action, Callable[[Draft], None]] = {
     **acceptance.EFFECTS,

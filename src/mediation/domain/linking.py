@@ -1,26 +1,32 @@
 """Hand-offs 移交: what is asked of them, and what offering, receiving, returning, recalling and reporting change."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
 from typing import cast
 
 from mediation.domain import commands as c
 from mediation.domain.acceptance import chosen
+from mediation.domain.clocks import is_over
 from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Organisation
+from mediation.domain.laws import Place
 from mediation.domain.process import LINK_UPS, WHILE_HELD, LinkUpRow
 from mediation.domain.reasons import numbers, why
 from mediation.domain.vocabulary import (
     TIERS,
     Action,
     AgreementState,
+    Expiry,
     HandoffState,
     LegState,
     LinkUp,
     Mode,
+    Moment,
     Outcome,
     ReportCode,
+    Role,
+    Silence,
+    Variant,
 )
 
 Offer = c.Escalate | c.Delegate | c.Refer
@@ -77,7 +83,7 @@ def fits(step: Step) -> Iterator[Reason]:
         )
     yield from consented(step, row)
     held = {paper.kind for paper in command.documents} | {paper.kind for paper in step.case.documents}
-    lacking = [paper for paper in row.papers if paper not in held]
+    lacking = [paper for paper in row.papers if paper not in held and step.role is not Role.CLOCK]
     if lacking:
         zh, en = "、".join(paper.zh for paper in lacking), ", ".join(lacking)
         yield why("papers_missing", f"缺少移交材料：{zh}", f"Papers missing: {en}", *row.basis)
@@ -146,6 +152,11 @@ def one_tier(step: Step) -> Iterator[Reason]:
     command = step.command
     if not isinstance(command, c.Escalate):
         return
+    if step.role is Role.CLOCK and not any(
+        clock.leg == step.here.id and clock.expiry == Expiry.ESCALATE and clock.going and is_over(clock, step.at)
+        for clock in step.case.clocks
+    ):
+        yield why("clock_only_lapses", "时钟只因期限届满上报", "The clock escalates only what has run out", "PMR-21")
     sender, to_org = step.orgs.get(step.here.org), step.orgs.get(str(command.to_org))
     if sender is None or to_org is None:
         return
@@ -230,10 +241,7 @@ def offer(draft: Draft) -> None:
     command, leg = cast("Offer", step.command), step.here
     link_up = cast("LinkUp", link_up_of(command))
     row = LINK_UPS[link_up]
-    answer_by = getattr(command, "answer_by", None) or _answer_by(step, row)
-    report_by = getattr(command, "report_by", None)
-    if report_by is None and row.report_days:
-        report_by = step.on + timedelta(days=row.report_days)
+    variant = command.variant if isinstance(command, c.Refer) else Variant.ORDINARY
     number = draft.add(
         "handoffs",
         link_up=link_up,
@@ -243,25 +251,52 @@ def offer(draft: Draft) -> None:
         to_org=str(command.to_org),
         claims=tuple(command.claims or leg.claims) if row.mode is not Mode.BESIDE else (),
         agreement=step.agreement.id if step.agreement else 0,
+        variant=variant,
         reason=getattr(command, "reason", "instruction"),
         urgent=getattr(command, "urgent", False),
         offered_at=step.at,
-        answer_by=answer_by.isoformat() if answer_by else "",
-        report_by=report_by.isoformat() if report_by else "",
         owes=row.owes,
     )
     draft.notes["handoff"] = number
+    _await_answer(draft, number, row)
+    report_by = getattr(command, "report_by", None)
+    if report_by:
+        expiry = Expiry.RECALL if row.mode is Mode.WAITS else Expiry.URGE
+        draft.set_day("report", report_by.isoformat(), expiry, handoff=number)
+        draft.put("handoffs", number, report_by=report_by.isoformat())
     if link_up is LinkUp.CONFIRMATION and step.agreement:
-        draft.stop_clocks(agreement=step.agreement.id, rule_id="SFQR-APP")
+        draft.happens(Moment.CONFIRMATION_ASKED, agreement=step.agreement.id)
+    if step.role is Role.CLOCK:
+        draft.lapse(leg.id, Expiry.ESCALATE)
 
 
-def _answer_by(step: Step, row: LinkUpRow) -> date | None:
-    value, unit = row.answer
-    if not value:
-        return None
-    if unit == "working_day":
-        return step.laws.calendar.add_working_days(step.on, value)
-    return step.on + timedelta(days=value)
+_SILENCE = {Silence.BACK: Expiry.RETURN, Silence.ALARM: Expiry.URGE, Silence.DEEMED: Expiry.ACCEPT}
+
+
+def _await_answer(draft: Draft, number: int, row: LinkUpRow) -> None:
+    """The clock of the answer: the day the sender set, else the limit of the packs, the receiver's own kind first."""
+    step, command = draft.step, cast("Offer", draft.step.command)
+    receiver, sender = step.orgs[str(command.to_org)], step.orgs.get(step.here.org)
+    expiry, answer_by = _SILENCE[row.silence], getattr(command, "answer_by", None)
+    if answer_by:
+        draft.set_day("answer", answer_by.isoformat(), expiry, handoff=number)
+    else:
+        place = Place(
+            link_up=row.link_up.value,
+            variant=draft.case.handoff(number).variant.value,
+            kind=receiver.kind,
+            tier=receiver.tier,
+            speciality=receiver.speciality,
+            division=sender.division if sender else "",
+        )
+        rules = step.laws.starting(Moment.OFFERED, draft.day, place) or step.laws.starting(
+            Moment.FILED, draft.day, place
+        )
+        if not rules:
+            return
+        rule = max(rules, key=lambda rule: len(rule.kinds) > 0)
+        draft.start_clock(rule, expiry=expiry, owed="answer", handoff=number)
+    draft.put("handoffs", number, answer_by=draft.case.clocks[-1].due_on)
 
 
 def receive(draft: Draft) -> None:
@@ -273,13 +308,18 @@ def receive(draft: Draft) -> None:
     row = LINK_UPS[handoff.link_up]
     draft.notes["handoff"] = handoff.id
     if not row.opens:
-        draft.put("handoffs", handoff.id, state=HandoffState.TAKEN, received_at=step.at)
+        draft.move_handoff(handoff.id, HandoffState.TAKEN, received_at=step.at)
         return
-    procedure = chosen(step, step.org, row.procedure or None)
+    online = handoff.variant in {Variant.ONLINE, Variant.ONLINE_SUMMARY} and row.mode is Mode.WAITS
+    procedure = chosen(step, step.org, "online" if online else row.procedure or None)
     beside = handoff.mode is Mode.BESIDE
     claims: Iterable[int] = () if beside else handoff.claims
-    number = draft.open_leg(step.org, procedure, claims, via=handoff.id, beside=beside, agreement=handoff.agreement)
-    draft.put("handoffs", handoff.id, state=HandoffState.RECEIVED, received_at=step.at, to_leg=number)
+    facts = {"via": handoff.id, "beside": beside, "agreement": handoff.agreement, "variant": handoff.variant}
+    number = draft.open_leg(step.org, procedure, claims, **facts)
+    draft.move_handoff(handoff.id, HandoffState.RECEIVED, received_at=step.at, to_leg=number)
+    limits = [clock.due_on for clock in draft.case.clocks if clock.leg == number and clock.expiry == Expiry.FAIL]
+    if limits and handoff.mode is Mode.WAITS and not handoff.report_by:
+        draft.put("handoffs", handoff.id, report_by=max(limits))
     draft.notes["leg"] = number
 
 
@@ -288,7 +328,7 @@ def give_back(draft: Draft) -> None:
     handoff = draft.step.handoff
     if handoff is None:
         raise LookupError(draft.step.command)
-    draft.put("handoffs", handoff.id, state=HandoffState.RETURNED)
+    draft.move_handoff(handoff.id, HandoffState.RETURNED)
     if handoff.to_leg and draft.leg(handoff.to_leg).open:
         draft.end(handoff.to_leg, Outcome.RETURNED)
 
@@ -298,7 +338,7 @@ def recall(draft: Draft) -> None:
     handoff = draft.step.handoff
     if handoff is None:
         raise LookupError(draft.step.command)
-    draft.put("handoffs", handoff.id, state=HandoffState.RECALLED)
+    draft.move_handoff(handoff.id, HandoffState.RECALLED)
     if handoff.to_leg and draft.leg(handoff.to_leg).open:
         draft.release(handoff.to_leg, draft.leg(handoff.to_leg).claims, Outcome.RECALLED)
 
@@ -312,7 +352,7 @@ def report(draft: Draft) -> None:
     draft.notes["handoff"] = handoff.id
     if command.interim:
         return
-    draft.put("handoffs", handoff.id, state=HandoffState.ANSWERED, report=command.code.value)
+    draft.move_handoff(handoff.id, HandoffState.ANSWERED, report=command.code.value)
     if command.code is ReportCode.DEED and handoff.agreement:
         draft.put("agreements", handoff.agreement, enforceable_by="notary")
     if step.leg is None or not step.leg.open or handoff.mode is not Mode.WAITS:
@@ -322,7 +362,7 @@ def report(draft: Draft) -> None:
             draft.put("agreements", agreement.id, leg=handoff.from_leg)
     draft.put("legs", step.leg.id, claims=())
     if step.leg.state is LegState.UNSETTLED:
-        draft.stop_clocks(step.leg.id)
+        draft.happens(Moment.CONCLUDED, leg=step.leg.id)
 
 
 EFFECTS = {

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import cast
 
 from mediation.domain import commands as c
-from mediation.domain.acceptance import plan
+from mediation.domain.acceptance import found, plan
+from mediation.domain.clocks import division_of
+from mediation.domain.deadlines import Rule
 from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Leg
@@ -13,9 +15,14 @@ from mediation.domain.vocabulary import (
     Action,
     ClockState,
     Consent,
+    Expiry,
+    ExtendBy,
     FailGround,
+    HandoffState,
     LegState,
     LinkUp,
+    Mode,
+    Moment,
     Role,
     SuspendCause,
 )
@@ -109,7 +116,7 @@ def ground_listed(step: Step) -> Reasons:
         )
     if command.ground is FailGround.PERIOD_OVER:
         clocks = [k for k in step.case.clocks if k.leg == step.here.id and k.state is ClockState.RUNNING]
-        if not any(k.due_on and k.due_on < step.on.isoformat() for k in clocks):
+        if not any(k.expiry == Expiry.FAIL and k.due_on < step.on.isoformat() for k in clocks):
             yield why("not_lapsed", "期限尚未届满", "The period has not run out", "INV-26")
     elif step.role is Role.CLOCK:
         yield why("clock_only_lapses", "时钟只能因期限届满终止", "The clock only acts on a lapsed period", "INV-26")
@@ -167,19 +174,32 @@ def extendable(step: Step) -> Reasons:
     if clock is None or clock.state is not ClockState.RUNNING:
         yield why("no_such_clock", "该期限不在计时中", "This clock is not running in this leg", "INV-27")
         return
-    rule = step.laws.version(clock.rule)
-    if rule is None or not rule.extend_by:
-        yield why("not_extendable", "该期限依规不得延长", "The rule allows no extension", "INV-27")
+    rule = step.laws.version(clock.rule, division_of(step.case, clock, step.orgs)) if clock.rule else None
+    if rule is None or rule.extension is None:
+        yield _of_rule(rule, "not_extendable", "该期限依规不得延长", "The rule allows no extension")
         return
+    allowed = rule.extension
     if clock.due_on < step.on.isoformat():
-        yield why("already_lapsed", "期限已届满", "The clock has already lapsed", "INV-27")
-    if clock.extended + command.days > rule.extend_days * max(rule.extend_times, 1):
-        zh = f"最多可延长{rule.extend_days * rule.extend_times}日"
-        yield why("too_long", zh, f"At most {rule.extend_days * rule.extend_times} days in all", "INV-27")
-    if rule.extend_by == "parties" and set(step.concerned) - set(command.agreed_by):
-        yield why("not_agreed", "须双方当事人同意延长", "All parties must agree to the extension", "INV-27")
-    if rule.extend_by == "head" and not command.approved:
-        yield why("not_approved", "须经负责人批准延长", "The head of the body must approve it", "CFR-5")
+        yield _of_rule(rule, "already_lapsed", "期限已届满", "The clock has already lapsed")
+    if allowed.value and command.by > allowed.value:
+        zh, en = (
+            f"每次最多延长{allowed.value}{allowed.unit.zh}",
+            f"At most {allowed.value} {allowed.unit.en}s at a time",
+        )
+        yield _of_rule(rule, "too_long", zh, en)
+    if allowed.times and clock.extensions >= allowed.times:
+        yield _of_rule(rule, "too_often", f"只能延长{allowed.times}次", f"It is extended {allowed.times} times at most")
+    if allowed.by in {ExtendBy.PARTIES, ExtendBy.BODY_AND_PARTIES} and set(step.concerned) - set(command.agreed_by):
+        yield _of_rule(rule, "not_agreed", "须双方当事人同意延长", "All parties must agree to it", "agreed_by")
+    if allowed.by is not ExtendBy.PARTIES and not command.approved:
+        yield _of_rule(rule, "not_approved", f"须经{allowed.by.zh}", f"It takes {allowed.by.en}", "approved")
+    if allowed.paper and allowed.paper not in {paper.kind for paper in command.documents}:
+        yield _of_rule(rule, "paper_missing", f"须附{allowed.paper.zh}", f"Attach: {allowed.paper.en}", "documents")
+
+
+def _of_rule(rule: Rule | None, code: str, zh: str, en: str, needs: str = "") -> Reason:
+    """A reason that rests on a rule of the packs and cites what that cites."""
+    return Reason(code, zh, en, rule.basis if rule else "", needs=needs)
 
 
 def prepare(draft: Draft) -> None:
@@ -212,6 +232,7 @@ def record_consent(draft: Draft) -> None:
     command, leg = cast("c.RecordConsent", draft.step.command), draft.step.here
     parties = set(command.parties or command.on_behalf_of or draft.step.concerned)
     agree(draft, leg, parties if command.consent is Consent.GIVEN else set(), parties)
+    draft.happens(Moment.CONTACTED, leg=leg.id)
 
 
 def agree(draft: Draft, leg: Leg, given: set[int], spoken: set[int]) -> None:
@@ -224,26 +245,32 @@ def agree(draft: Draft, leg: Leg, given: set[int], spoken: set[int]) -> None:
 def start(draft: Draft) -> None:
     """开始调解: consents given in the same step count; a decision clock stands where its rule says."""
     step = draft.step
-    command, leg, procedure = cast("c.Start", step.command), step.here, step.procedure
+    command, leg = cast("c.Start", step.command), step.here
     if command.consents:
         agree(draft, leg, set(command.consents), set(command.consents))
-    draft.put("legs", leg.id, started=True)
+    draft.put("legs", leg.id, started=True, sessions=0)
+    found(draft, command.circumstances)
     if step.role is Role.MEDIATOR and not leg.mediators:
         draft.put("legs", leg.id, mediators=(step.actor.person,))
-    if procedure and procedure.mediation_stops_clock:
-        draft.stop_clocks(leg.id, rule_id=procedure.conclude_clock)
+    draft.happens(Moment.CONTACTED, leg=leg.id)
+    draft.happens(Moment.STARTED, leg=leg.id)
+    draft.stand_clocks(leg.id, SuspendCause.MEDIATION)
 
 
 def convene(draft: Draft) -> None:
     """组织调解: a session."""
-    draft.put("legs", draft.step.here.id, sessions=draft.step.here.sessions + 1)
+    leg = draft.step.here
+    draft.put("legs", leg.id, sessions=leg.sessions + 1)
+    draft.happens(Moment.CONTACTED, leg=leg.id)
+    if not leg.sessions:
+        draft.happens(Moment.FIRST_SESSION, leg=leg.id)
 
 
 def suspend(draft: Draft) -> None:
     """中止: mediation and its clock stand still."""
     command, leg = cast("c.Suspend", draft.step.command), draft.step.here
     draft.put("legs", leg.id, cause=command.cause.value, cause_removed=False)
-    draft.stand_clocks(leg.id)
+    draft.stand_clocks(leg.id, command.cause)
 
 
 def resume(draft: Draft) -> None:
@@ -251,13 +278,15 @@ def resume(draft: Draft) -> None:
     leg = draft.step.here
     draft.put("legs", leg.id, cause="", cause_removed=False)
     draft.resume_clocks(leg.id)
+    if leg.started:
+        draft.stand_clocks(leg.id, SuspendCause.MEDIATION)
 
 
 def extend(draft: Draft) -> None:
     """延长: a later due day."""
     command = cast("c.Extend", draft.step.command)
     clock = draft.case.clocks[command.clock - 1]
-    draft.put("clocks", clock.id, extended=clock.extended + command.days)
+    draft.put("clocks", clock.id, extended=clock.extended + command.by, extensions=clock.extensions + 1)
     draft.recount(clock.id)
 
 
@@ -266,17 +295,22 @@ def fail(draft: Draft) -> None:
     step = draft.step
     leg, procedure = step.here, step.procedure
     draft.put("legs", leg.id, consented=(), refused=(), rounds=leg.rounds + 1, cause="", cause_removed=False)
-    if procedure is None:
-        return
-    lapsed = cast("c.Fail", step.command).ground is FailGround.PERIOD_OVER
-    if not procedure.decides:
-        for clock in step.case.clocks:
-            if clock.leg == leg.id and clock.state in {ClockState.RUNNING, ClockState.STANDING}:
-                draft.put("clocks", clock.id, state=ClockState.LAPSED if lapsed else ClockState.STOPPED)
-    elif procedure.mediation_stops_clock:
-        draft.start_clock(procedure.conclude_clock, leg=leg.id)
-    elif leg.cause:
-        draft.resume_clocks(leg.id)
+    if cast("c.Fail", step.command).ground is FailGround.PERIOD_OVER:
+        draft.lapse(leg.id, Expiry.FAIL)
+    draft.resume_clocks(leg.id)
+    draft.happens(Moment.FAILED, leg=leg.id)
+    if procedure and not procedure.decides:
+        draft.happens(Moment.CONCLUDED, leg=leg.id)
+        _report_due(draft, leg)
+
+
+def _report_due(draft: Draft, leg: Leg) -> None:
+    """What was entrusted and failed is to be reported by the day its period ends, and at once where that is past."""
+    handoff = draft.case.handoff(leg.via) if leg.via else None
+    if handoff and handoff.state is HandoffState.TAKEN and handoff.mode is Mode.WAITS:
+        limits = [clock.due_on for clock in draft.step.case.clocks if clock.leg == leg.id and clock.rule]
+        draft.stop_clocks(handoff=handoff.id, owed="report")
+        draft.set_day("report", max([draft.day, *limits]), Expiry.URGE, handoff=handoff.id)
 
 
 EFFECTS = {

@@ -177,7 +177,7 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
         [*_home([_T], _U), *_same((_F, _A, _M, _S, _D, _U, _E))],
     ),
     Action.FOLLOW_UP: ("M C", "", "NMQ-6", _same(_ALL)),
-    Action.ESCALATE: ("H", "G10 G11 G12", "PMR-21", _same((_F, _A, _M, _U))),
+    Action.ESCALATE: ("H T", "G10 G11 G12", "PMR-21", _same((_F, _A, _M, _U))),
     Action.DELEGATE: ("H U", "G10 G12", "PET-22 PET-24", _same((_F, _A, _D, _U))),
     Action.REFER: ("C M H J", "G10 G9 G12", "INV-11 PML-33", _same(_ALL)),
     Action.RECEIVE: ("R", "G1", "INV-27", [(NONE, _F, "opens"), (NONE, NONE, "!opens")]),
@@ -198,10 +198,10 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     ),
     Action.CHANGE_PARTIES: ("C M P", "G35", "CPL-56 CPL-153 CPL-154", _same(_OPEN)),
     Action.NOTE: ("*", "", "PML-27", _same((*_ALL, NONE))),
-    Action.CORRECT: ("*", "", "PML-27", _same(_ALL)),
+    Action.CORRECT: ("* T", "G40", "PML-27", _same(_ALL)),
     Action.GRADE_RISK: ("M U C H J", "", "PET-18 OUR-2", _same(_OPEN)),
     Action.TAKE_CHARGE: ("U", "", "PET-39 SCQ-54", _same(_OPEN)),
-    Action.URGE: ("U T S", "", "PET-40 SCQ-54", _same(_OPEN)),
+    Action.URGE: ("U T S", "G39", "PET-40 SCQ-54 OUR-3", _same(_ALL)),  # what was promised outlives its leg
     Action.SUPERVISE: ("U", "G36", "PET-40 SCQ-54", _same(_OPEN)),
     Action.LIFT: ("U", "G37", "SCQ-54", _same(_ALL)),
     Action.COMPLAIN: ("P", "", "REG-13 INV-28", _same(_ALL)),
@@ -255,7 +255,7 @@ WHILE_HELD = frozenset(
 
 
 class LinkUpRow(NamedTuple):
-    """A link-up 对接 (process.md §5). Answer-by is `(value, unit)`; no number means a regional parameter."""
+    """A link-up 对接 (process.md §5). By when it is answered and reported on, the rules say that name it."""
 
     link_up: LinkUp
     mode: Mode
@@ -266,10 +266,8 @@ class LinkUpRow(NamedTuple):
     procedure: str
     consent: str
     papers: tuple[DocumentKind, ...]
-    answer: tuple[int, str]
     silence: Silence
     owes: str
-    report_days: int
     basis: tuple[str, ...]
 
 
@@ -286,102 +284,102 @@ _BEFORE = "filed accepted mediating unsettled"
 _LIVE = "filed accepted mediating suspended deciding settled unsettled"
 _ALWAYS = f"{_LIVE} ended"
 
-# link-up: (mode, sources, senders, receivers, opens, procedure, consent, papers, answer, silence, owes, report_days, basis)
-_LINK_UPS: dict[LinkUp, tuple[str, str, str, str, bool, str, str, str, tuple[int, str], str, str, int, str]] = {
+# link-up: (mode, sources, senders, receivers, opens, procedure, consent, papers, silence, owes, basis)
+_LINK_UPS: dict[LinkUp, tuple[str, str, str, str, bool, str, str, str, str, str, str]] = {
     LinkUp.TRIAGE: (
         "ends", "filed", _ANY, f"{_COMMITTEES} {_AGENCIES} court arbitration_commission land_commission",
-        True, "", "", "application", (0, ""), "back", "result", 0, "SCQ-52",
+        True, "", "", "application", "back", "result", "SCQ-52",
     ),
     LinkUp.ESCALATE: (
         "ends", _BEFORE, _COMMITTEES, f"{_COMMITTEES} justice_bureau government",
-        True, "", "", "minutes", (0, ""), "back", "", 0, "PMR-21",
+        True, "", "", "minutes", "back", "", "PMR-21",
     ),
     LinkUp.DELEGATE: (
         "waits", "filed accepted deciding unsettled", _ANY, f"{_COMMITTEES} {_AGENCIES}",
-        True, "", "", "transfer_letter", (5, "working_day"), "deemed", "result", 0, "PET-22 PET-23",
+        True, "", "", "transfer_letter", "deemed", "result", "PET-22 PET-23",
     ),
     LinkUp.DESIGNATE: (
         "ends", "filed accepted deciding unsettled", _ANY, f"{_COMMITTEES} {_AGENCIES}",
-        True, "", "", "decision_document", (0, ""), "deemed", "", 0, "PET-24",
+        True, "", "", "decision_document", "deemed", "", "PET-24",
     ),
     LinkUp.TRANSFER: (
-        "ends", _BEFORE, _ANY, _ANY, True, "", "", "transfer_letter", (0, ""), "back", "", 0, "MED-40 PMO-9",
+        "ends", _BEFORE, _ANY, _ANY, True, "", "", "transfer_letter", "back", "", "MED-40 PMO-9",
     ),
     LinkUp.AGENCY: (
         "ends", "unsettled", _COMMITTEES, _AGENCIES,
-        True, "", "all", "end_report", (5, "working_day"), "back", "", 0, "DLX-85 MED-40 PMO-9",
+        True, "", "all", "end_report", "back", "", "DLX-85 MED-40 PMO-9",
     ),
     LinkUp.JOINT: (
-        "beside", _LIVE, _ANY, _ANY, False, "", "", "minutes", (0, ""), "back", "opinion", 0, "PML-20",
+        "beside", _LIVE, _ANY, _ANY, False, "", "", "minutes", "back", "opinion", "PML-20",
     ),
     LinkUp.COURT_DELEGATE: (
         "waits", "filed", "court", _COMMITTEES, True, "court_delegated", "parties",
-        "complaint evidence address_form", (3, "working_day"), "back", "result", 30, "INV-11 INV-27 ONL-12",
+        "complaint evidence address_form", "back", "result", "INV-11 INV-27 ONL-12",
     ),
     LinkUp.COURT_ENTRUST: (
         "waits", "deciding", "court", _COMMITTEES, True, "court_entrusted", "parties",
-        "entrustment_letter", (3, "working_day"), "back", "result", 15, "INV-27 OPN-3 ONL-12",
+        "entrustment_letter", "back", "result", "INV-27 OPN-3 ONL-12",
     ),
     LinkUp.SUIT: (
         "ends", "unsettled", _ANY, "court", True, "civil_suit", "party",
-        "application", (7, "calendar_day"), "alarm", "number", 0, "CPL-126 PML-3",
+        "application", "alarm", "number", "CPL-126 PML-3",
     ),
     LinkUp.CONFIRMATION: (
         "beside", _ALWAYS, f"{_COMMITTEES} {_AGENCIES}", "court", True, "confirmation", "joint",
-        "agreement hosting_proof", (3, "calendar_day"), "alarm", "ruling", 15, "PML-33 CPL-205 CPI-354 CFR-4",
+        "agreement hosting_proof", "alarm", "ruling", "PML-33 CPL-205 CPI-354 CFR-4",
     ),
     LinkUp.ENFORCEMENT: (
         "beside", _ALWAYS, _ANY, "court", True, "enforcement", "party",
-        "enforceable_document", (0, ""), "alarm", "result", 0, "CPL-206 PML-33",
+        "enforceable_document", "alarm", "result", "CPL-206 PML-33",
     ),
     LinkUp.POLICE_CIVIL: (
         "ends", "filed", "police traffic_police", _COMMITTEES, True, "people", "parties",
-        "intake_record", (0, ""), "back", "result", 0, "GAX-178",
+        "intake_record", "back", "result", "GAX-178",
     ),
     LinkUp.POLICE_CASE: (
         "waits", "deciding", "police", _COMMITTEES, True, "people", "both",
-        "transfer_letter", (0, ""), "back", "performance", 0, "GAX-186",
+        "transfer_letter", "back", "performance", "GAX-186",
     ),
     LinkUp.ALERT: (
-        "beside", _ALWAYS, _ANY, f"{_WARNED}", False, "", "", "risk_report", (0, ""), "alarm", "receipt", 0, "PML-25 MED-28",
+        "beside", _ALWAYS, _ANY, f"{_WARNED}", False, "", "", "risk_report", "alarm", "receipt", "PML-25 MED-28",
     ),
     LinkUp.PROSECUTION: (
         "waits", "deciding", "procuratorate", _COMMITTEES, True, "people", "both",
-        "entrustment_letter", (0, ""), "back", "performance", 0, "PRO-495 PRO-499",
+        "entrustment_letter", "back", "performance", "PRO-495 PRO-499",
     ),
     LinkUp.PETITION: (
         "waits", "filed deciding", "petition_office government agency", _COMMITTEES, True, "people", "both",
-        "transfer_letter", (0, ""), "back", "result", 0, "PET-33",
+        "transfer_letter", "back", "result", "PET-33",
     ),
     LinkUp.ARBITRATION: (
         "ends", "unsettled", _ANY, "arbitration_commission land_commission", True, "", "party",
-        "application", (5, "calendar_day"), "alarm", "number", 0, "LDL-29 LDL-14",
+        "application", "alarm", "number", "LDL-29 LDL-14",
     ),
     LinkUp.AWARD_REVIEW: (
         "beside", _ALWAYS, _COMMITTEES, "arbitration_commission", True, "award_review", "joint",
-        "agreement", (5, "working_day"), "alarm", "award", 0, "ZJR-11",
+        "agreement", "alarm", "award", "ZJR-11",
     ),
     LinkUp.ARBITRATION_ENTRUST: (
         "waits", "deciding", "arbitration_commission land_commission", _COMMITTEES, True, "people", "parties",
-        "entrustment_letter", (0, ""), "back", "result", 0, "ZJR-22",
+        "entrustment_letter", "back", "result", "ZJR-22",
     ),
     LinkUp.AGENCY_ENTRUST: (
         "waits", "accepted mediating deciding", _AGENCIES, _COMMITTEES, True, "people", "parties",
-        "entrustment_letter", (0, ""), "back", "result", 0, "CON-17 NBR-19",
+        "entrustment_letter", "back", "result", "CON-17 NBR-19",
     ),
     LinkUp.APPRAISAL: (
         "beside", _LIVE, _ANY, "expert_body agency health_authority", False, "", "both",
-        "evidence", (0, ""), "alarm", "opinion", 0, "MED-38",
+        "evidence", "alarm", "opinion", "MED-38",
     ),
     LinkUp.NOTARY: (
-        "beside", _ALWAYS, _ANY, "notary_office", False, "", "joint", "agreement", (0, ""), "alarm", "deed", 0, "PML-31",
+        "beside", _ALWAYS, _ANY, "notary_office", False, "", "joint", "agreement", "alarm", "deed", "PML-31",
     ),
     LinkUp.PAYMENT_ORDER: (
-        "beside", _ALWAYS, _ANY, "court", False, "", "party", "agreement", (0, ""), "alarm", "order", 0, "CPL-225",
+        "beside", _ALWAYS, _ANY, "court", False, "", "party", "agreement", "alarm", "order", "CPL-225",
     ),
     LinkUp.AID: (
         "beside", _ALWAYS, _ANY, "aid_body agency government", False, "", "party",
-        "application", (0, ""), "alarm", "outcome", 0, "PET-37",
+        "application", "alarm", "outcome", "PET-37",
     ),
 }  # fmt: skip
 
@@ -396,14 +394,12 @@ LINK_UPS: dict[LinkUp, LinkUpRow] = {
         procedure,
         consent,
         tuple(DocumentKind(paper) for paper in papers.split()),
-        answer,
         Silence(silence),
         owes,
-        report_days,
         tuple(basis.split()),
     )
     for link_up, (
-        mode, sources, senders, receivers, opens, procedure, consent, papers, answer, silence, owes, report_days, basis
+        mode, sources, senders, receivers, opens, procedure, consent, papers, silence, owes, basis
     ) in _LINK_UPS.items()
 }  # fmt: skip
 
@@ -446,6 +442,8 @@ GUARDS: dict[str, tuple[str, str]] = {
     "G36": ("未被本单位挂牌", "not yet listed by this body"),
     "G37": ("可以摘牌", "listed by this body, and performed or decided"),
     "G38": ("有待答复投诉", "the complaint is unanswered"),
+    "G39": ("期限在计时中", "the clock named goes on, and has run out or soon will where the clock itself speaks"),
+    "G40": ("可以重新计算", "the clocks counted anew go on"),
 }
 
 

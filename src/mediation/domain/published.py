@@ -3,7 +3,7 @@
 from typing import Any
 
 from mediation.domain.access import ROLE_LETTERS
-from mediation.domain.deadlines import Laws
+from mediation.domain.laws import Laws
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
 from mediation.domain.vocabulary import Action, LegState, LinkUp
 
@@ -29,7 +29,7 @@ def published(laws: Laws) -> Table:
         ],
         "conditions": [{"code": code, "en": en} for code, en in CONDITIONS.items()],
         "guards": [{"code": code, "zh": zh, "en": en} for code, (zh, en) in GUARDS.items()],
-        "link_ups": [_link_up(link_up) for link_up in LinkUp],
+        "link_ups": [_link_up(link_up, laws) for link_up in LinkUp],
         "procedures": [
             {
                 "code": procedure.id,
@@ -41,7 +41,8 @@ def published(laws: Laws) -> Table:
                 "basis": procedure.basis,
                 "label": procedure.label,
             }
-            for procedure in laws.procedures.values()
+            for versions in laws.procedures.values()
+            for procedure in versions[-1:]
         ],
         "roles": [
             {"code": role.value, "zh": role.zh, "en": role.en, "letters": sorted(letters)}
@@ -52,7 +53,7 @@ def published(laws: Laws) -> Table:
     }
 
 
-def _link_up(link_up: LinkUp) -> Table:
+def _link_up(link_up: LinkUp, laws: Laws) -> Table:
     row = LINK_UPS[link_up]
     return {
         "code": link_up.value,
@@ -66,10 +67,9 @@ def _link_up(link_up: LinkUp) -> Table:
         "procedure": row.procedure,
         "consent": row.consent,
         "papers": [paper.value for paper in row.papers],
-        "answer_by": {"value": row.answer[0], "unit": row.answer[1]} if row.answer[0] else None,
         "silence": row.silence.value,
         "owes": row.owes,
-        "report_days": row.report_days,
+        "rules": [rule for rule, versions in laws.rules.items() if any(link_up in v.link_ups for v in versions)],
         "basis": [{"code": article, "zh": cite_zh(article)} for article in row.basis],
     }
 

@@ -4,10 +4,21 @@ from collections.abc import Iterator
 from typing import cast
 
 from mediation.domain import commands as c
+from mediation.domain.acceptance import found
+from mediation.domain.clocks import is_over, is_warning, terms, warning_after
 from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.reasons import why
-from mediation.domain.vocabulary import Action, AgreementState, ClaimState, NoteKind, PartyChange
+from mediation.domain.vocabulary import (
+    Action,
+    AgreementState,
+    ClaimState,
+    ClockState,
+    Moment,
+    NoteKind,
+    PartyChange,
+    Role,
+)
 
 Reasons = Iterator[Reason]
 MANY = 10
@@ -67,6 +78,48 @@ def complaint_open(step: Step) -> Reasons:
         yield why("no_open_complaint", "没有待答复的该投诉", "There is no such unanswered complaint", "REG-13")
 
 
+def urged(step: Step) -> Reasons:
+    """G39: the clock named goes on; the clock itself speaks only of one that asks for it."""
+    command = step.command
+    if isinstance(command, c.Urge) and command.clock is not None:
+        clock = next((clock for clock in step.case.clocks if clock.id == command.clock), None)
+        if clock is None or not clock.going:
+            yield why("no_such_clock", "该期限不在计时中", "This clock is not running", "OUR-3")
+        elif step.role is Role.CLOCK and (clock.alarmed or not (is_over(clock, step.at) or is_warning(clock, step.at))):
+            yield why(
+                "clock_only_lapses", "时钟只在期限届满或临近时提醒", "The clock only speaks of what is due", "OUR-3"
+            )
+
+
+def urge(draft: Draft) -> None:
+    """催办; the clock's own: a reminder before the day, and an alarm once it has passed. A lost right is lost."""
+    step = draft.step
+    command = cast("c.Urge", step.command)
+    clock = next((clock for clock in draft.case.clocks if clock.id == command.clock), None)
+    if clock is None or step.role is not Role.CLOCK:
+        return
+    if clock.rule:
+        draft.basis.append(clock.rule)
+    if is_over(clock, step.at):
+        right = bool(clock.agreement and clock.rule)
+        draft.put("clocks", clock.id, warn_on="", **({"state": ClockState.LAPSED} if right else {"alarmed": True}))
+    else:
+        rule = terms(step.laws, clock, draft.place_of(clock))
+        draft.put("clocks", clock.id, warn_on=warning_after(rule, clock.due_on, draft.day))
+
+
+def countable(step: Step) -> Reasons:
+    """G40: what is counted anew is a clock of the case that goes on; the clock itself corrects nothing else."""
+    command = step.command
+    if not isinstance(command, c.Correct):
+        return
+    going = {clock.id for clock in step.case.clocks if clock.going and clock.rule}
+    if set(command.clocks) - going:
+        yield why("no_such_clock", "该期限不在计时中", "This clock is not running", "OUR-3", needs="clocks")
+    if step.role is Role.CLOCK and not command.clocks:
+        yield why("clock_only_counts", "时钟只重新计算期限", "The clock only counts clocks anew", "OUR-3")
+
+
 def nothing(draft: Draft) -> None:
     """The event itself is the record."""
 
@@ -102,6 +155,24 @@ def note(draft: Draft) -> None:
         if str(command.countersigned_by) == step.actor.person:
             raise Malformed(why("same_signer", "情况说明须由另一人会签", "Another person must countersign", "FRM"))
         draft.header(statement=True)
+    if command.circumstances:
+        found(draft, command.circumstances)
+    moment = _STARTS.get(command.kind)
+    if moment and step.leg and step.leg.open:
+        on = command.on.isoformat() if command.on else draft.day
+        since = step.leg.accepted_on or draft.day
+        draft.happens(moment, leg=step.leg.id, on=max(on, since))
+
+
+_STARTS = {
+    NoteKind.CONTACT_ATTEMPT: Moment.CONTACTED,
+    NoteKind.TREATMENT_ENDED: Moment.TREATMENT_ENDED,
+    NoteKind.LOSS_FIXED: Moment.LOSS_FIXED,
+    NoteKind.FUNERAL_ENDED: Moment.FUNERAL_ENDED,
+    NoteKind.DISABILITY_RATED: Moment.DISABILITY_RATED,
+    NoteKind.INJURY_APPRAISED: Moment.INJURY_APPRAISED,
+    NoteKind.REPLIED: Moment.REPLIED,
+}
 
 
 def correct(draft: Draft) -> None:
@@ -117,11 +188,16 @@ def correct(draft: Draft) -> None:
         draft.header(**changed)
     for reference in command.refs:
         draft.add("refs", system=reference.system, number=reference.number)
+    for number in command.clocks:
+        draft.recount(number)
+        draft.basis.append(draft.case.clocks[number - 1].rule)
 
 
 def grade_risk(draft: Draft) -> None:
     """定级."""
     draft.header(risk=cast("c.GradeRisk", draft.step.command).risk)
+    if draft.step.leg:
+        draft.happens(Moment.RISK_GRADED, leg=draft.step.leg.id)
 
 
 def take_charge(draft: Draft) -> None:
@@ -143,13 +219,17 @@ def lift(draft: Draft) -> None:
 
 def complain(draft: Draft) -> None:
     """投诉."""
-    draft.notes["complaint"] = draft.add("complaints", leg=draft.step.here.id, on=draft.day)
+    number = draft.add("complaints", leg=draft.step.here.id, on=draft.day)
+    draft.notes["complaint"] = number
+    draft.happens(Moment.COMPLAINED, leg=draft.step.here.id, complaint=number)
 
 
 def answer(draft: Draft) -> None:
     """答复."""
     command = cast("c.Answer", draft.step.command)
     draft.put("complaints", command.complaint, answered=True, upheld=command.upheld)
+    about = draft.case.complaints[command.complaint - 1].leg
+    draft.happens(Moment.ANSWERED, leg=about, complaint=command.complaint)
 
 
 def follow_up(draft: Draft) -> None:
@@ -168,7 +248,7 @@ EFFECTS = {
     Action.CORRECT: correct,
     Action.GRADE_RISK: grade_risk,
     Action.TAKE_CHARGE: take_charge,
-    Action.URGE: nothing,
+    Action.URGE: urge,
     Action.SUPERVISE: supervise,
     Action.LIFT: lift,
     Action.COMPLAIN: complain,

@@ -17,9 +17,11 @@ from mediation.domain.vocabulary import (
     ClaimKind,
     ClaimState,
     DecisionKind,
+    Expiry,
     HandoffState,
     LegState,
     Mode,
+    Moment,
     Role,
     VoidGround,
 )
@@ -204,7 +206,7 @@ def settle(draft: Draft) -> None:
         if draft.case.agreement(number).state is AgreementState.IN_EFFECT:
             draft.put("claims", claim, state=ClaimState.SETTLED)
     if procedure and not draft.case.open_claims(draft.leg(step.here.id)):
-        draft.stop_clocks(step.here.id)
+        draft.happens(Moment.CONCLUDED, leg=step.here.id)
 
 
 def _adopt(draft: Draft, command: c.Settle) -> int:
@@ -218,6 +220,9 @@ def _adopt(draft: Draft, command: c.Settle) -> int:
         effective_on=(command.effective_on or draft.step.on).isoformat(),
         enforceable_by=procedure.enforceable_by if procedure else "",
     )
+    draft.stop_clocks(agreement=agreement.id)
+    draft.set_day("performance", agreement.due_on, Expiry.URGE, agreement=agreement.id)
+    draft.happens(Moment.EFFECTIVE, agreement=agreement.id)
     return agreement.id
 
 
@@ -249,8 +254,9 @@ def _agree_on(draft: Draft, command: c.Settle) -> int:
             amount_fen=owed.amount_fen,
             due_on=owed.due_on.isoformat(),
         )
-    if procedure and procedure.confirmable and not command.pending:
-        draft.start_clock("SFQR-APP", agreement=number, on=effective)
+    draft.set_day("performance", draft.case.agreement(number).due_on, Expiry.URGE, agreement=number)
+    if not command.pending:
+        draft.happens(Moment.EFFECTIVE, agreement=number, on=effective)
     return number
 
 
@@ -266,11 +272,11 @@ def decide(draft: Draft) -> None:
         draft.put("legs", leg.id, claims=tuple(n for n in leg.claims if n not in named))
     if command.decision is DecisionKind.CONFIRMED and leg.agreement:
         draft.put("agreements", leg.agreement, enforceable_by="confirmation")
-        draft.stop_clocks(agreement=leg.agreement, rule_id="SFQR-APP")
+        draft.happens(Moment.CONFIRMATION_ASKED, agreement=leg.agreement)
     if command.decision is DecisionKind.AWARD_DOCUMENT and leg.agreement:
         draft.put("agreements", leg.agreement, enforceable_by="award")
     if leg.via and draft.case.handoff(leg.via).mode is Mode.BESIDE:
-        draft.put("handoffs", leg.via, state=HandoffState.ANSWERED, report=command.decision.value)
+        draft.move_handoff(leg.via, HandoffState.ANSWERED, report=command.decision.value)
     if command.final or leg.procedure == "petition_rereview":
         draft.header(final=True)
 
@@ -313,6 +319,7 @@ def fulfil(draft: Draft) -> None:
             draft.put("obligations", number, done=True)
     if all(o.done for o in draft.case.obligations if o.agreement == agreement.id):
         draft.put("agreements", agreement.id, state=AgreementState.PERFORMED)
+        draft.stop_clocks(agreement=agreement.id)
         for claim in agreement.claims:
             if draft.case.claim(claim).state is ClaimState.OPEN:
                 draft.put("claims", claim, state=ClaimState.SETTLED)
@@ -324,9 +331,9 @@ def breach(draft: Draft) -> None:
     if agreement is None:
         raise LookupError(draft.step.command)
     draft.put("agreements", agreement.id, state=AgreementState.BREACHED)
-    draft.stop_clocks(agreement=agreement.id, rule_id="SFQR-APP")
+    draft.stop_clocks(agreement=agreement.id)
     if agreement.enforceable_by:
-        draft.start_clock("SFQR-ENF", agreement=agreement.id, on=agreement.due_on)
+        draft.happens(Moment.PERFORMANCE_DUE, agreement=agreement.id, on=agreement.due_on)
     else:
         draft.reopen_claims(agreement)
         _decision_clock_anew(draft, agreement)
@@ -346,9 +353,8 @@ def void(draft: Draft) -> None:
 def _decision_clock_anew(draft: Draft, agreement: Agreement) -> None:
     """A body that decides counts from the failure or breach (程序规定 185)."""
     host = draft.leg(agreement.leg)
-    procedure = draft.procedure(host)
-    if host.state is LegState.SETTLED and procedure and procedure.decides:
-        draft.start_clock(procedure.conclude_clock, leg=host.id)
+    if host.state is LegState.SETTLED:
+        draft.happens(Moment.UNPERFORMED, leg=host.id)
 
 
 EFFECTS = {

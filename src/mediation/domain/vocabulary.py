@@ -416,6 +416,7 @@ class SuspendCause(Word):
     SUCCESSION = "succession", "当事人死亡·承继"
     SHAM_CHECK = "sham_check", "核查虚假调解"
     FORCE_MAJEURE = "force_majeure", "不可抗力"
+    MEDIATION = "mediation", "调解·和解期间"
 
 
 @unique
@@ -562,6 +563,7 @@ class HandoffReason(Word):
     EXPERTISE = "expertise", "需专业意见"
     EFFECT = "effect", "赋予强制执行效力"
     INSTRUCTION = "instruction", "上级交办"
+    PERIOD_OVER = "period_over", "期限届满"
 
 
 @unique
@@ -571,6 +573,10 @@ class NoteKind(Word):
     FACT = "fact", "事实"
     TREATMENT_ENDED = "treatment_ended", "治疗终结"
     LOSS_FIXED = "loss_fixed", "损失确定"
+    FUNERAL_ENDED = "funeral_ended", "丧葬期结束"
+    DISABILITY_RATED = "disability_rated", "伤残评定"
+    INJURY_APPRAISED = "injury_appraised", "伤情鉴定完成"
+    REPLIED = "replied", "被申请人答复"
     CONTACT_ATTEMPT = "contact_attempt", "联系记录"
     ENQUIRY = "enquiry", "查询"
     FILE_NOTE = "file_note", "卷宗情况说明"
@@ -656,6 +662,133 @@ class ClockState(Word):
     STANDING = "standing", "中止计时"
     STOPPED = "stopped", "已停止"
     LAPSED = "lapsed", "已届满"
+
+
+@unique
+class Unit(Word):
+    """In what a limit is counted."""
+
+    CALENDAR_DAY = "calendar_day", "日"
+    WORKING_DAY = "working_day", "个工作日"
+    MONTH = "month", "个月"
+    YEAR = "year", "年"
+    HOUR = "hour", "小时"
+
+
+@unique
+class RollOver(Word):
+    """What becomes of a last day on which nobody works (民法典 203; weekends [G], domain.md §11.10)."""
+
+    REST_DAY = "rest_day", "遇休息日顺延"
+    STATUTORY_HOLIDAY = "statutory_holiday", "遇法定休假日顺延"
+    NONE = "none", "不顺延"
+
+
+@unique
+class Moment(Word):
+    """What happens in a case that may start or stop a clock 期限起止事由."""
+
+    FILED = "filed", "登记"
+    RECEIVED = "received", "接收移交"
+    ACCEPTED = "accepted", "受理·立案"
+    STARTED = "started", "开始调解"
+    CONTACTED = "contacted", "首次联系当事人"
+    FIRST_SESSION = "first_session", "首次组织调解"
+    FAILED = "failed", "调解不成"
+    UNPERFORMED = "unperformed", "达成协议后不履行"
+    INJURY_APPRAISED = "injury_appraised", "伤情鉴定完成"
+    TREATMENT_ENDED = "treatment_ended", "治疗终结"
+    LOSS_FIXED = "loss_fixed", "损失确定"
+    FUNERAL_ENDED = "funeral_ended", "丧葬期结束"
+    DISABILITY_RATED = "disability_rated", "伤残评定"
+    REPLIED = "replied", "被申请人答复"
+    CONCLUDED = "concluded", "程序办结（无待办诉求）"
+    EFFECTIVE = "effective", "协议生效"
+    PERFORMANCE_DUE = "performance_due", "履行期限届满而未履行"
+    CONFIRMATION_ASKED = "confirmation_asked", "申请司法确认"
+    PERFORMED = "performed", "履行完毕"
+    OFFERED = "offered", "发出移交"
+    TAKEN = "taken", "移交被受理"
+    COMPLAINED = "complained", "投诉"
+    ANSWERED = "answered", "答复投诉"
+    RISK_GRADED = "risk_graded", "评定风险等级"
+
+
+@unique
+class Expiry(Word):
+    """What the clock does when a period runs out (process.md R4: an ordinary action as actor `clock`)."""
+
+    FAIL = "fail", "终止调解"
+    RETURN = "return", "退回移交单位"
+    RECALL = "recall", "撤回移交"
+    ACCEPT = "accept", "视为受理"
+    URGE = "urge", "向上级报警催办"
+    ESCALATE = "escalate", "自动上报"
+
+
+@unique
+class ExtendBy(Word):
+    """Who agrees to an extension."""
+
+    PARTIES = "parties", "各方当事人同意"
+    BODY_AND_PARTIES = "body_and_parties", "调解组织与各方当事人同意"
+    HEAD = "head", "本单位负责人批准"
+    SUPERIOR = "superior", "上级机关批准"
+
+
+@unique
+class Variant(Word):
+    """In which form a procedure is held, where its limits depend on it."""
+
+    ORDINARY = "ordinary", "普通"
+    SUMMARY = "summary", "简易"
+    ONLINE = "online", "在线"
+    ONLINE_SUMMARY = "online_summary", "在线·简易"
+
+
+@unique
+class Label(Word):
+    """How far a rule may be trusted (domain.md): whether its text was read, and where."""
+
+    P = "P", "已核原文", "primary text read"
+    S = "S", "二手来源", "secondary source"
+    C = "C", "文书格式所载", "as printed in official forms"
+    G = "G", "未经核实", "not verified"
+    Q = "Q", "政策或本服务规程，非法律", "policy, not law"
+
+
+@unique
+class Circumstance(Word):
+    """A fact found at a body that bars a procedure there, once it is on record."""
+
+    RESERVED_TO_ORGAN = "reserved_to_organ", "法律规定由专门机关处理"
+    HANDLED_ELSEWHERE = "handled_elsewhere", "法院、公安或其他机关已受理或解决"
+    IN_LITIGATION = "in_litigation", "已提起诉讼或诉讼未结"
+    IN_ARBITRATION = "in_arbitration", "已申请仲裁或已裁决"
+    MEDIATED_ELSEWHERE = "mediated_elsewhere", "其他组织正在或已经调解"
+    ALREADY_SETTLED = "already_settled", "已达成协议"
+    NOT_CIVIL = "not_civil", "不属民事权利义务争议"
+    PURELY_ADMINISTRATIVE = "purely_administrative", "纯行政争议"
+    NO_DISCRETION = "no_discretion", "不属行政机关裁量范围"
+    NOT_CONSUMER = "not_consumer", "非为生活消费需要"
+    CANNOT_PROVE_CONSUMPTION = "cannot_prove_consumption", "不能证明存在消费者权益争议"
+    NO_DEFINITE_RESPONDENT = "no_definite_respondent", "没有明确的被申请人"
+    OUT_OF_TIME = "out_of_time", "超过规定期限"
+    FALSE_MATERIALS = "false_materials", "提供虚假材料或冒用身份"
+    IDENTITY_REFUSED = "identity_refused", "拒绝核验身份"
+    HIRED_VIOLENCE = "hired_violence", "雇凶伤人"
+    GANG_FIGHT = "gang_fight", "结伙斗殴或寻衅滋事"
+    REPEAT_VIOLATOR = "repeat_violator", "多次实施违反治安管理行为"
+    NEW_VIOLATION = "new_violation", "调解中又实施违反治安管理行为"
+    SUSPECT_FLED = "suspect_fled", "违法嫌疑人逃跑"
+    EXPROPRIATION = "expropriation", "因征收集体土地及其补偿发生"
+    NOT_UNANIMOUS = "not_unanimous", "当事人未一致书面申请"
+    LIABILITY_DISPUTED = "liability_disputed", "对事故责任认定有争议"
+    CRIME_BEYOND_SCOPE = "crime_beyond_scope", "超出刑事和解案件范围"
+    INTENTIONAL_CRIME_BEFORE = "intentional_crime_before", "五年内曾故意犯罪"
+    AGAINST_LAW_OR_OTHERS = "against_law_or_others", "违反强制性规定或损害国家、公共、他人利益"
+    NOT_LABOUR = "not_labour", "不属劳动争议"
+    SHAM = "sham", "涉嫌虚假调解"
 
 
 TIERS = tuple(Tier)

@@ -1,0 +1,86 @@
+"""The clocks of a case 期限: the terms each runs under, the day it is due, and how that day was counted."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+
+import msgspec
+
+from mediation.domain.calendar import SHANGHAI
+from mediation.domain.deadlines import Due, Interval, Line, Rule, explain, reckon
+from mediation.domain.facts import Case, Clock, Day, Instant, Organisation
+from mediation.domain.laws import Laws
+from mediation.domain.vocabulary import Label, Unit
+
+
+def terms(laws: Laws, clock: Clock, division: str) -> Rule:
+    """The rule of a clock with the terms it started under, whatever its pack says by now."""
+    rule_id, _, valid_from = clock.rule.partition("@")
+    rule = laws.version(clock.rule, division) or Rule(
+        id=rule_id,
+        zh=rule_id,
+        en=rule_id,
+        value=clock.value,
+        unit=clock.unit,
+        basis="",
+        label=Label.G,
+        valid_from=valid_from,
+    )
+    if (rule.value, rule.unit, rule.roll) == (clock.value, clock.unit, clock.roll):
+        return rule
+    return msgspec.structs.replace(rule, value=clock.value, unit=clock.unit, roll=clock.roll)
+
+
+def division_of(case: Case, clock: Clock, orgs: Mapping[str, Organisation]) -> str:
+    """The division whose rules a clock runs under: that of the body that conducts what it measures, "" if unknown."""
+    if clock.handoff:
+        body = orgs.get(case.handoff(clock.handoff).from_org)
+    else:
+        body = orgs.get(case.leg(clock.leg or case.agreement(clock.agreement).leg).org)
+    return body.division if body else ""
+
+
+def due_of(laws: Laws, clock: Clock, rule: Rule) -> Due:
+    """When a clock is due under the calendar of these laws."""
+    return reckon(rule, _start(clock), laws.calendar, stood=_stood(clock), extended=clock.extended)
+
+
+def counted(laws: Laws, clock: Clock, rule: Rule) -> tuple[Line, ...]:
+    """How a clock's due day is counted, step by step, under the calendar of these laws."""
+    return explain(rule, _start(clock), laws.calendar, stood=_stood(clock), extended=clock.extended)
+
+
+def runs_out(clock: Clock) -> Instant:
+    """The instant at which a clock has run out: an hour rule's own, else midnight in Shanghai after its last day."""
+    return clock.due_at or midnight(clock.due_on, 1)
+
+
+def is_over(clock: Clock, at: Instant) -> bool:
+    """Whether a clock has run out at an instant."""
+    return bool(clock.due_on) and runs_out(clock) <= at
+
+
+def is_warning(clock: Clock, at: Instant) -> bool:
+    """Whether a reminder of a clock is due at an instant."""
+    return bool(clock.warn_on) and midnight(clock.warn_on) <= at
+
+
+def midnight(day: Day, after: int = 0) -> Instant:
+    """The instant at which a day in Shanghai (or one so many days `after`) begins."""
+    begins = datetime.combine(date.fromisoformat(day) + timedelta(days=after), time(), SHANGHAI)
+    return begins.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def warning_after(rule: Rule, due_on: Day, day: Day) -> Day:
+    """The first day after `day` on which the rule has the body reminded that the clock is due; "" for none."""
+    last = date.fromisoformat(due_on)
+    days = ((last - timedelta(days=before)).isoformat() for before in rule.warn)
+    return min((on for on in days if on > day), default="")
+
+
+def _start(clock: Clock) -> date | datetime:
+    return datetime.fromisoformat(clock.from_at) if clock.unit is Unit.HOUR else date.fromisoformat(clock.from_on)
+
+
+def _stood(clock: Clock) -> list[Interval]:
+    days = [date.fromisoformat(day) for day in clock.stood]
+    return list(zip(days[::2], days[1::2], strict=True))

@@ -1,0 +1,147 @@
+"""Rule packs and notices, read: what the files of a set say as `Laws`, or every reason why they cannot be used."""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import msgspec
+
+from mediation.domain.calendar import WorkCalendar, parse_notices
+from mediation.domain.deadlines import Rule
+from mediation.domain.errors import Malformed, Reason
+from mediation.domain.laws import Laws, Procedure
+from mediation.domain.process import TEXTS
+from mediation.domain.vocabulary import Action, Expiry, LinkUp
+
+_V = TypeVar("_V", Rule, Procedure)
+_NEXT = frozenset({*(action.value for action in Action), *(link_up.value for link_up in LinkUp)})
+_HANDOFF_ONLY = frozenset({Expiry.RETURN, Expiry.RECALL})
+
+
+def parse_laws(packs: Mapping[str, str], notices: Mapping[str, str]) -> Laws:
+    """Laws from rule packs (`{file name: TOML text}`) and working-day notices (`{file name: CSV text}`; pure).
+
+    The set's digest is the SHA-256 of its files' `<sha256>  <name>` lines in order of name, as `sha256sum` prints them.
+    Raises Malformed, naming file, rule and reason of everything wrong: an unknown unit, field or procedure, a missing
+    basis or label, versions of one rule in force at once in one region, a clock that nothing stops or that has no
+    action on expiry.
+    """
+    wrong: list[Reason] = []
+    rules: list[tuple[str, Rule]] = []
+    procedures: list[tuple[str, Procedure]] = []
+    for name, text in packs.items():
+        try:
+            pack = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as found:
+            wrong.append(_bad(name, "-", f"不是有效的TOML {found}", f"not TOML: {found}"))
+            continue
+        given: dict[str, str] = {key: pack.pop(key) for key in ("division", "region") if key in pack}
+        rules += _entries(name, pack.pop("rule", ()), Rule, given, wrong)
+        procedures += _entries(name, pack.pop("procedure", ()), Procedure, given, wrong)
+        wrong += [_bad(name, "-", f"未知的表 {key}", f"unknown table {key!r}") for key in pack]
+    calendar = WorkCalendar()
+    try:
+        calendar = parse_notices(notices)
+    except Malformed as found:
+        wrong += found.reasons
+    dated_rules, dated_procedures = _dated(rules, wrong), _dated(procedures, wrong)
+    known = {procedure.id for _, procedure in procedures}
+    for name, rule in rules:
+        wrong += (_bad(name, rule.version, zh, en) for zh, en in _faults_of_rule(rule, known))
+    for name, procedure in procedures:
+        wrong += (_bad(name, procedure.version, zh, en) for zh, en in _faults_of_procedure(procedure, known))
+    if wrong:
+        raise Malformed(*wrong)
+    files = {**packs, **notices}
+    sources = {name: hashlib.sha256(files[name].encode()).hexdigest() for name in sorted(files)}
+    listing = "".join(f"{digest}  {name}\n" for name, digest in sources.items())
+    return Laws(
+        dated_rules, dated_procedures, calendar, sources, hashlib.sha256(listing.encode()).hexdigest()
+    )  # fmt: skip
+
+
+def _entries(
+    name: str, tables: Iterable[dict[str, Any]], kind: type[_V], given: Mapping[str, str], wrong: list[Reason]
+) -> Iterator[tuple[str, _V]]:
+    for table in tables:
+        called = f"{table.get('id', '?')}@{table.get('valid_from', '?')}"
+        try:
+            made: _V = msgspec.convert({**given, **table}, kind)
+        except msgspec.ValidationError as found:
+            wrong.append(_bad(name, called, str(found), str(found)))
+            continue
+        days = (made.valid_from, *([made.valid_to] if made.valid_to else ()))
+        if not all(_is_day(day) for day in days):
+            wrong.append(_bad(name, called, "valid_from、valid_to 须为日期", "valid_from and valid_to are days"))
+        elif not (made.id and made.basis.strip()):
+            wrong.append(_bad(name, called, "缺 id 或依据", "id or basis is empty"))
+        else:
+            yield name, made
+
+
+def _dated(entries: Iterable[tuple[str, _V]], wrong: list[Reason]) -> dict[str, tuple[_V, ...]]:
+    """Versions by id, oldest first; what is superseded ends the day before. Two in force at once are a fault."""
+    entries = list(entries)
+    after = {(v.supersedes, v.division): v.valid_from for _, v in entries if v.supersedes}
+    by_id: dict[str, list[tuple[str, _V]]] = {}
+    for name, version in entries:
+        later = after.get((version.version, version.division)) or after.get((version.id, version.division))
+        if later and not version.valid_to and later > version.valid_from:
+            ends = (date.fromisoformat(later) - timedelta(days=1)).isoformat()
+            version = msgspec.structs.replace(version, valid_to=ends)  # noqa: PLW2901  the version as it is in the set
+        by_id.setdefault(version.id, []).append((name, version))
+    for versions in by_id.values():
+        versions.sort(key=lambda entry: (entry[1].division, entry[1].valid_from))
+        for (_, earlier), (name, later_one) in pairwise(versions):
+            same = earlier.division == later_one.division
+            if same and (not earlier.valid_to or earlier.valid_to >= later_one.valid_from):
+                zh = f"与 {earlier.version} 的有效期重叠"
+                wrong.append(_bad(name, later_one.version, zh, f"in force at the same time as {earlier.version}"))
+    return {
+        key: tuple(sorted((version for _, version in versions), key=lambda v: (v.valid_from, v.division)))
+        for key, versions in by_id.items()
+    }
+
+
+def _faults_of_rule(rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
+    for procedure in rule.procedures:
+        if procedure not in known:
+            yield f"未知程序 {procedure}", f"unknown procedure {procedure!r}"
+    if rule.value < 0:
+        yield "期限不能为负", "a limit is not negative"
+    if rule.starts and not (rule.procedures or rule.link_ups):
+        yield "有起算事由而无程序或对接", "it has a start but neither procedure nor link-up"
+    if rule.starts and rule.value and (rule.on_expiry is None or not rule.until):
+        yield "计时的期限须有停止事由和届满动作", "a clock needs what stops it and an action on expiry"
+    if rule.on_expiry in _HANDOFF_ONLY and not rule.link_ups:
+        yield f"{rule.on_expiry}只用于移交", f"{rule.on_expiry} is for hand-offs only"
+    if rule.on_expiry is None and rule.value and not (rule.expiry_zh and rule.expiry_en):
+        yield "未写明届满后果", "it does not say what expiry means"
+
+
+def _faults_of_procedure(procedure: Procedure, known: set[str]) -> Iterator[tuple[str, str]]:
+    for other in procedure.excludes:
+        if other not in known:
+            yield f"未知程序 {other}", f"unknown procedure {other!r}"
+    for code in procedure.next:
+        if code not in _NEXT:
+            yield f"未知的后续步骤 {code}", f"unknown next step {code!r}"
+    cited = [*(c.basis for c in procedure.accepts), *(g.basis for g in procedure.refuses)]
+    cited += [article for articles in procedure.articles.values() for article in articles.split()]
+    for article in (*cited, *procedure.texts):
+        if article.partition("-")[0] not in TEXTS:
+            yield f"未知法律文本 {article}", f"unknown text {article!r}"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _bad(name: str, rule: str, zh: str, en: str) -> Reason:
+    return Reason("bad_rule_pack", f"规则包 {name} 的 {rule}：{zh}", f"Rule pack {name}, {rule}: {en}")
