@@ -24,14 +24,15 @@ from mediation.gateway.vault import Vault, key_from
 from mediation.http.gate import Visit
 from mediation.http.problems import VARY, TurnedAway, faults
 from mediation.service.integrate import integrate_forever
+from mediation.service.lawbook import Lawbook, LawSet
 from mediation.service.perform import House
 from mediation.service.perform import Request as Asked
-from mediation.service.registry import load_laws
 from mediation.settings import Settings, Urls
 from mediation.store.append import Context, Memory, Seen
 from mediation.store.bodies import AsyncEngine
 from mediation.store.database import AWAY, connect, current_revision, engine, head_revision, hot_pool
 from mediation.store.queries import Viewer, viewer
+from mediation.store.shelf import note_set
 
 _DAY_S = 86_400
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -77,6 +78,7 @@ class Desk:
 
     house: House
     engine: AsyncEngine
+    lawbook: Lawbook
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -95,7 +97,7 @@ class Desk:
         A database that is away is waited for: a worker that could not start would make the server process leave, and
         with it the workers that only wait for the same database.
 
-        Raises: DatabaseUnreachable, UnsafeDatabase, BadKeyFile.
+        Raises: DatabaseUnreachable, UnsafeDatabase, BadKeyFile, BadLaws.
         """
         deadline = time.monotonic() + _PATIENCE_S
         while True:
@@ -118,13 +120,21 @@ class Desk:
         stack.push_async_callback(pool.close)
         self.engine = engine(urls.app)
         stack.push_async_callback(self.engine.dispose)
-        self.house = House(Memory(pool), load_laws(), Vault(key_from(settings.key_file)))
+        self.lawbook = Lawbook(settings.laws)
+        self.house = House(Memory(pool), self.lawbook.laws, Vault(key_from(settings.key_file)))
         self._issuer = issuer(settings)
         if urls.log:
             integrating = asyncio.create_task(integrate_forever(urls.log))
             stack.push_async_callback(_end, integrating)
+        following = asyncio.create_task(self.lawbook.follow(self._adopt))
+        stack.push_async_callback(_end, following)
         forgetting = asyncio.create_task(_forget_daily(self.house.memory, settings.idempotency_days))
         stack.push_async_callback(_end, forgetting)
+
+    async def _adopt(self, found: LawSet) -> None:
+        """Every request from now on is under this set, which is kept before an event can name it."""
+        await note_set(self.engine, found.laws.digest, found.files)
+        self.house = self.house._replace(laws=found.laws)
 
     async def behind(self) -> str | None:
         """The revision the database is at, where that is not the newest; None when all is well."""

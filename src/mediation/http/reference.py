@@ -1,6 +1,6 @@
 """Our own tables, published: the process, the glossary, divisions and organisations."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated
 
 import msgspec
@@ -10,11 +10,11 @@ from pydantic import StringConstraints
 from starlette.responses import Response
 
 from mediation.domain import vocabulary as v
+from mediation.domain.laws import Laws
 from mediation.domain.published import published
 from mediation.http.contract import EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import Paged, desk, no_query, once
 from mediation.http.schemas import Schema, page, paged, ref, shown
-from mediation.service.registry import load_laws
 from mediation.store import queries
 
 routes = APIRouter(tags=["reference"])
@@ -37,9 +37,9 @@ class Organisations(Paged):
     tier: v.Tier | None = None
 
 
-@cache
-def _process() -> bytes:
-    return msgspec.json.encode(published(load_laws()))
+@lru_cache(maxsize=1)
+def _process(laws: Laws) -> bytes:
+    return msgspec.json.encode(published(laws))
 
 
 @cache
@@ -60,7 +60,7 @@ def _published(data: bytes) -> Response:
 async def show_process(request: Request) -> Response:
     """流程表，附法律依据与图。The process: states, steps, guards, link-ups, their basis, a diagram."""
     no_query(request)
-    return _published(_process())
+    return _published(_process(desk(request).house.laws))
 
 
 @routes.get(

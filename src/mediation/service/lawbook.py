@@ -1,4 +1,4 @@
-"""The lawbook: the packs and notices of the package and of the operator's directory, read, and read again when changed."""
+"""The lawbook: packs and notices of the package and of the operator's directory, read, and read again when changed."""
 
 import asyncio
 import logging
@@ -44,8 +44,8 @@ class LawSet(NamedTuple):
 class Lawbook:
     """The laws in force here: the package's files, with those of `directory` added, or in place of one of their name.
 
-    `current` is the set in use. A directory that is not there adds nothing, and may come later. `wrong` says why what is
-    in the directory now is not in use; empty when it is. Raises BadLaws, if what is there cannot be used.
+    `current` is the set in use. A directory that is not there adds nothing, and may come later. `wrong` says why what
+    is in the directory now is not in use; empty when it is. Raises BadLaws, if what is there cannot be used.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -71,7 +71,7 @@ class Lawbook:
             found = _parsed(_read(self.directory))
         except BadLaws as error:
             if error.reasons != self.wrong:
-                _log.error("the laws stay as they were: %s", error.en)  # noqa: TRY400  # the sentence, not its trace
+                _log.error("the laws stay as they were: %s", error.en)
             self.wrong, self._seen = error.reasons, self._looked
             return None
         self.wrong = ()
@@ -86,19 +86,23 @@ class Lawbook:
         self.current, self._seen = found, self._looked
 
     async def follow(self, adopt: Callable[[LawSet], Awaitable[None]]) -> None:
-        """Look at the directory once a minute, for ever. `adopt` is awaited with a new set before it is in use.
+        """Look at the directory once a minute, for ever.
 
-        Whatever it raises leaves the old set in use, and the new one is offered to it again a minute later.
+        `adopt` is awaited with the first set, and with each new one before it is in use; where it raises, the old one
+        stays in use and the new one is offered to it again a minute later.
         """
+        known = False
         while True:
-            await asyncio.sleep(LOOK_S)
             try:
                 found = await asyncio.to_thread(self.changed)
+                if found or not known:
+                    await adopt(found or self.current)
+                    known = True
                 if found:
-                    await adopt(found)
                     self.adopt(found)
             except Exception as error:  # noqa: BLE001  # the database is away, most likely: the set can wait
-                _log.warning("the laws could not be read again: %s", type(error).__name__)
+                _log.warning("a set of laws is not in use yet: %s", type(error).__name__)
+            await asyncio.sleep(LOOK_S)
 
     def _sign(self) -> _Sign:
         """Names, times, sizes and places of the directory's files: a change of theirs is worth reading."""
