@@ -17,6 +17,8 @@ from mediation.domain.vocabulary import (
     ClaimState,
     ClaimWhat,
     HandoffState,
+    LegState,
+    LinkUp,
     Mode,
     Moment,
     Outcome,
@@ -31,39 +33,59 @@ from mediation.domain.vocabulary import (
 Reasons = Iterator[Reason]
 
 
+def articles_of(procedure: Procedure) -> tuple[str, ...]:
+    """What says who may bring what to this procedure: cited wherever a body may not take a case."""
+    named = procedure.articles.get(Action.ACCEPT.value, "").split()
+    return tuple(named or dict.fromkeys(condition.basis for condition in procedure.accepts))
+
+
 def competent(step: Step) -> Reasons:
-    """G1: kind, category and place fit the procedure (若干规定 20–21)."""
-    procedure = step.procedure
+    """G1: kind, tier, speciality, category and place fit the procedure (若干规定 20–21)."""
+    procedure, org = step.procedure, step.org
     if procedure is None:
         return
-    if step.org.kind not in procedure.kinds:
+    basis = articles_of(procedure)
+    if org.kind not in procedure.kinds:
         yield why(
             "not_competent_kind",
-            f"{step.org.kind.zh}不办理{procedure.zh}",
-            f"A body of kind {step.org.kind} does not conduct {procedure.en}",
-            "PMR-21",
+            f"{org.kind.zh}不办理{procedure.zh}",
+            f"A body of kind {org.kind} does not conduct {procedure.en}",
+            *basis,
+        )
+    if procedure.tiers and org.tier not in procedure.tiers:
+        zh, en = "、".join(tier.zh for tier in procedure.tiers), ", ".join(procedure.tiers)
+        yield why("not_competent_tier", f"{procedure.zh}由{zh}办理", f"{procedure.en} is held at: {en}", *basis)
+    if procedure.speciality and procedure.speciality != org.speciality:
+        yield why(
+            "not_competent_speciality",
+            f"{procedure.zh}由专业调解组织（{procedure.speciality}）办理",
+            f"{procedure.en} is conducted by a body of the speciality {procedure.speciality}",
+            *basis,
         )
     if procedure.categories and step.case.category not in procedure.categories:
         yield why(
             "not_competent_category",
             f"{procedure.zh}不办理“{step.case.category.zh}”类纠纷",
             f"{procedure.en} does not take disputes of category {step.case.category}",
-            "PMR-21",
+            *basis,
         )
-    district = step.org.division.rstrip("0")
+    district = org.division.rstrip("0")
     if not (step.here.via or step.case.division.startswith(district) or district.startswith(step.case.division[:4])):
         yield why(
             "not_competent_place",
             "纠纷不发生在本单位所在地区",
             "The dispute did not arise in the district of this body",
-            "PMR-21",
+            *basis,
         )
 
 
 def mediable(step: Step) -> Reasons:
-    """G2: something here may be taken by this procedure, and it is not reserved by law (若干规定 22, 解释 143)."""
+    """G2: something here may be taken by this procedure, no ground bars it, and it is not reserved (若干规定 22)."""
     procedure = step.procedure
-    if procedure is None or step.here.beside:
+    if procedure is None:
+        return
+    yield from barred(step, procedure)
+    if step.here.beside:
         return
     offered = [step.case.claim(n) for n in (step.command.claims or step.here.claims)]
     if not any(claim.kind in procedure.claim_kinds for claim in offered) and step.case.claims:
@@ -79,6 +101,39 @@ def mediable(step: Step) -> Reasons:
             "确认婚姻等身份关系的事项不能调解",
             "Marriage, parentage and other identity relations cannot be mediated",
             "CPI-143",
+        )
+
+
+def recorded(step: Step) -> set[Circumstance]:
+    """The circumstances on record in the case, and those that this step finds."""
+    return {Circumstance(code) for code in (*step.case.circumstances, *getattr(step.command, "circumstances", ()))}
+
+
+def barred(step: Step, procedure: Procedure) -> Reasons:
+    """The grounds on which this procedure must refuse the case, or, once it is taken, to mediate it."""
+    taking = step.here.state is LegState.FILED
+    mediating = isinstance(step.command, c.Start | c.Settle)
+    found = recorded(step)
+    for ground in procedure.refuses:
+        if ground.when in found and (taking if ground.at == Action.ACCEPT else mediating):
+            yield why(
+                f"barred_{ground.when}",
+                f"{procedure.zh}：{ground.zh}",
+                f"{procedure.en}: {ground.en}",
+                ground.basis,
+            )
+
+
+def allowed_next(step: Step, link_up: LinkUp) -> Reasons:
+    """G10: the dispute may go on from this procedure by this link-up."""
+    procedure = step.procedure
+    if procedure and procedure.next and link_up.value not in procedure.next:
+        ways = [LinkUp(code) for code in procedure.next if code in {each.value for each in LinkUp}]
+        yield why(
+            "not_next",
+            f"{procedure.zh}不能转{link_up.zh}；可以：{'、'.join(way.zh for way in ways)}",
+            f"{procedure.en} does not go on by {link_up}; it does by: {', '.join(ways)}",
+            *articles_of(procedure),
         )
 
 
@@ -105,24 +160,47 @@ def rivals(step: Step) -> list[Leg]:
 
 
 def no_rival(step: Step) -> Reasons:
-    """G3: a peer is refused; court and arbitration displace mediation of civil claims, and yield only to each other."""
+    """G3: a peer is refused; court and arbitration displace mediation of civil claims, and yield only to each other.
+
+    Procedures that exclude each other are peers in the whole case, not only on the same claims (医疗条例 31, 40).
+    """
     procedure = step.procedure
     if procedure is None:
         return
-    for leg in rivals(step):
+    same = rivals(step)
+    above = chain(step, step.here)
+    for leg in step.case.legs:
         theirs = procedure_of(step, leg)
-        if procedure.displaces and not (theirs and theirs.displaces):
+        if leg.id == step.here.id or leg.id in above or (procedure.displaces and not (theirs and theirs.displaces)):
             continue
-        org = step.orgs.get(leg.org)
-        name = org.name if org else ""
-        yield why(
-            "rival_open",
-            f"{name}（第{leg.id}程序段）正在办理同一诉求",
-            f"Leg {leg.id} is open on the same claims",
-            "PMR-22",
-            "MED-40",
-            "PML-3",
-        )
+        excluded = theirs and (theirs.id in procedure.excludes or procedure.id in theirs.excludes)
+        if leg in same or (excluded and leg.taken and leg.claims):
+            org = step.orgs.get(leg.org)
+            name = org.name if org else ""
+            said = f"已受理，{theirs.zh}与{procedure.zh}不能并行" if theirs and excluded else "正在办理同一诉求"
+            said_en = f", and {theirs.en} excludes this" if theirs and excluded else " on the same claims"
+            yield why(
+                "rival_open",
+                f"{name}（第{leg.id}程序段）{said}",
+                f"Leg {leg.id} is open{said_en}",
+                *_one_forum(procedure),
+            )
+
+
+_ELSEWHERE = frozenset(
+    {
+        Circumstance.HANDLED_ELSEWHERE,
+        Circumstance.IN_LITIGATION,
+        Circumstance.IN_ARBITRATION,
+        Circumstance.MEDIATED_ELSEWHERE,
+    }
+)
+
+
+def _one_forum(procedure: Procedure) -> tuple[str, ...]:
+    """The articles by which this procedure leaves a dispute that another forum has taken."""
+    own = dict.fromkeys(ground.basis for ground in procedure.refuses if ground.when in _ELSEWHERE)
+    return tuple(own) or ("PMR-22", "PML-3")
 
 
 def reasoned(step: Step) -> Reasons:

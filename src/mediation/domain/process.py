@@ -55,6 +55,13 @@ TEXTS: dict[str, LegalText] = {
     "REV": LegalText("行政复议法(2023)", "Administrative Reconsideration Law", "2024-01-01", "P"),
     "NBR": LegalText("宁波市人民调解条例", "Ningbo people's mediation regulations", "2015-06-01", "P"),
     "ZJR": LegalText("浙江省劳动人事争议调解仲裁条例", "Zhejiang labour-dispute regulations", "2016-01-01", "P"),
+    "PSL": LegalText("治安管理处罚法(2025)", "Public Security Administration Punishments Law (2025)", "2026-01-01", "S"),
+    "CNR": LegalText("市场监督管理投诉举报处理办法(总局令第121号)", "SAMR Order 121 on complaints", "2026-04-15", "C"),
+    "FTD": LegalText("访调对接意见(2025)", "MOJ and petition opinion printed 2025-02-10", "2025-02-10", "S"),
+    "LDR": LegalText("劳动人事争议仲裁办案规则(2017)", "Labour arbitration case rules", "2017-07-01", "G"),
+    "GFR": LegalText("广东省林木林地权属争议调解处理条例", "Guangdong forest-right regulations", "2016-05-01", "P"),
+    "LNR": LegalText("辽宁省行政调解规定", "Liaoning administrative-mediation provisions", "2015-12-01", "S"),
+    "SZR": LegalText("深圳经济特区矛盾纠纷多元化解条例", "Shenzhen dispute-resolution regulations", "2022-05-01", "P"),
     "OUR": LegalText("本服务规程", "Policy of this service (docs/decisions/0007)", "2026-11-22", "Q"),
     "FRM": LegalText("人民调解文书格式和统计报表(2010)", "MOJ mediation forms of 2010", "2010-12-31", "S"),
     "NMQ": LegalText("奈曼旗讲话(2011)", "Naiman Banner speech of 2011", "2011-09-09", "Q"),
@@ -133,7 +140,7 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     Action.RECORD_CONSENT: ("P C M", "", "PML-17 PML-23", _same((_F, _A, _M, _S, _D, _U))),
     Action.START: (
         "M J",
-        "G4 G5 G6 G7",
+        "G2 G4 G5 G6 G7",
         "CPL-125 LDL-42 GAX-183",
         [(state, _M, "") for state in (_A, _D, _U)],
     ),
@@ -144,7 +151,7 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
     Action.EXTEND: ("H M J P", "G26", "INV-27 CFR-5 PET-34", _same((_A, _M, _S, _D))),
     Action.SETTLE: (
         "M J",
-        "G4 G7 G8",
+        "G2 G4 G7 G8",
         "PML-28 PML-29 PML-30 INV-20 INV-24 GAX-178",
         [
             (_F, _T, "!claims_left"),
