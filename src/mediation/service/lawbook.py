@@ -1,6 +1,7 @@
 """The lawbook: packs and notices of the package and of the operator's directory, read, and read again when changed."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cache
@@ -29,8 +30,8 @@ class BadLaws(MediationError):
     def __init__(self, *reasons: Reason) -> None:
         super().__init__(
             *reasons,
-            zh="规则包或放假通知有误：" + "；".join(reason.zh for reason in reasons),
-            en="The rule packs or notices are wrong: " + "; ".join(reason.en for reason in reasons),
+            zh="规则包或放假安排有误：" + "\n  ".join(["", *(reason.zh for reason in reasons)]),
+            en="The rule packs or notices are wrong: " + "\n  ".join(["", *(reason.en for reason in reasons)]),
         )
 
 
@@ -71,7 +72,7 @@ class Lawbook:
             found = _parsed(_read(self.directory))
         except BadLaws as error:
             if error.reasons != self.wrong:
-                _log.error("the laws stay as they were: %s", error.en)
+                _log.error("the laws stay as they were: %s", "; ".join(reason.en for reason in error.reasons))
             self.wrong, self._seen = error.reasons, self._looked
             return None
         self.wrong = ()
@@ -125,6 +126,11 @@ def package_set() -> LawSet:
 def load_laws() -> Laws:
     """The laws of the package alone."""
     return package_set().laws
+
+
+def digests(texts: Mapping[str, str]) -> list[dict[str, str]]:
+    """`[{name, sha256}]` of the files of a set, in order of name."""
+    return [{"name": name, "sha256": hashlib.sha256(texts[name].encode()).hexdigest()} for name in sorted(texts)]
 
 
 def read_set(texts: Mapping[str, str]) -> Laws:
