@@ -195,7 +195,7 @@ def test_a_mediator_who_is_not_the_assigned_one_is_told_so() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"action": "extend", "clock": "1", "days": 3},
+        {"action": "extend", "clock": "1", "by": 3},
         {"action": "withdraw", "reason": "other", "permitted": "yes"},
         {"action": "note", "kind": "fact", "on": 0},
         {"action": "note", "kind": "fact", "on": "2026-11-20T00:00:00Z"},

@@ -10,6 +10,7 @@ from tests.stories import cast
 from tests.stories.telling import SHA256
 
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg
+from mediation.domain.lapsing import lapses
 from mediation.domain.process import LINK_UPS, ROWS
 from mediation.domain.vocabulary import (
     AgreementState,
@@ -109,7 +110,7 @@ def step(case: Case, chance: Random, on: date) -> Move:
     if live and roll < 0.12:
         return _about_handoff(chance.choice(live), chance, days)
     if roll < 0.14:
-        return _clock(case, chance, days)
+        return _clock(case, chance, on, days)
     leg = chance.choice(open_legs) if open_legs and roll < 0.95 else chance.choice(case.legs)
     often = OFTEN[leg.state.value] if chance.random() < 0.7 else ACTIONS[leg.state.value]
     action = chance.choice(often)
@@ -156,9 +157,16 @@ def _new_leg(case: Case, chance: Random, days: int) -> Move:
     return Move(everybody(key), body, days)
 
 
-def _clock(case: Case, chance: Random, days: int) -> Move:
+def _clock(case: Case, chance: Random, on: date, days: int) -> Move:
+    at = f"{(on + timedelta(days=days + 30)).isoformat()}T02:00:00.000000Z"
+    due = lapses(case, at, cast.ORGANISATIONS)
+    if due and chance.random() < 0.8:
+        lapse = due[0]
+        command = lapse.command if chance.random() < 0.8 else lapse.alarm
+        return Move(cast.CLOCK, command.model_dump(mode="json", exclude_none=True), days + 30)
     leg = chance.choice(case.legs)
     choices: list[dict[str, Any]] = [{"action": "fail", "leg": leg.id, "ground": "period_over"}]
+    choices += [{"action": "correct", "clocks": [clock.id]} for clock in case.clocks[-1:]]
     for handoff in case.handoffs[-1:]:
         choices += [
             {"action": "return", "handoff": handoff.id, "reason": "overdue"},
@@ -219,11 +227,12 @@ def _consent(now: Around) -> dict[str, Any]:
 
 def _extension(now: Around) -> dict[str, Any]:
     running = [c.id for c in now.case.clocks if c.leg == now.leg.id and c.state is ClockState.RUNNING]
-    return {"clock": now.chance.choice(running or [1]), "days": 10, "agreed_by": now.everyone, "approved": now.sure}
+    return {"clock": now.chance.choice(running or [1]), "by": 10, "agreed_by": now.everyone, "approved": now.sure}
 
 
 def _decision(now: Around) -> dict[str, Any]:
-    kinds = laws().procedures[now.leg.procedure].decisions if now.sure else tuple(DecisionKind)
+    procedure = laws().procedure_of(now.leg)
+    kinds = procedure.decisions if procedure and now.sure else tuple(DecisionKind)
     kind = now.chance.choice(kinds or tuple(DecisionKind))
     return {"decision": kind.value, "documents": papers("decision_document"), **now.some_claim}
 

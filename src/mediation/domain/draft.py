@@ -280,7 +280,7 @@ class Draft:
     ) -> None:
         """End the clocks that still go of a leg, an agreement or a hand-off; with `owed`, those of that debt only."""
         for clock in self.case.clocks:
-            mine = (leg, agreement, handoff) == (clock.leg, clock.agreement, clock.handoff)
+            mine = (leg, agreement, handoff, 0) == (clock.leg, clock.agreement, clock.handoff, clock.complaint)
             if mine and clock.going and (not owed or clock.owed == owed):
                 self.put("clocks", clock.id, state=state)
 

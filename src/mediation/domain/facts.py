@@ -9,33 +9,7 @@ from typing import ClassVar, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from mediation.domain.vocabulary import (
-    AgreementForm,
-    AgreementState,
-    CaseState,
-    Category,
-    Channel,
-    Circumstance,
-    ClaimKind,
-    ClaimState,
-    ClaimWhat,
-    ClockState,
-    DocumentKind,
-    HandoffState,
-    LegState,
-    LinkUp,
-    Mode,
-    OrgKind,
-    PartyKind,
-    Risk,
-    Role,
-    RollOver,
-    Side,
-    Tier,
-    Track,
-    Unit,
-    Variant,
-)
+from mediation.domain import vocabulary as v
 
 Day: TypeAlias = str
 Instant: TypeAlias = str
@@ -51,8 +25,8 @@ class Organisation(Fact, frozen=True):
     id: str
     code: str
     name: str
-    kind: OrgKind
-    tier: Tier
+    kind: v.OrgKind
+    tier: v.Tier
     division: str
     superior: str = ""
     speciality: str = ""
@@ -65,15 +39,15 @@ class Actor(Fact, frozen=True):
 
     person: str
     org: str
-    roles: tuple[Role, ...]
+    roles: tuple[v.Role, ...]
 
 
 class Party(Fact, frozen=True):
     """A party 当事人; name, number, phone and address are in the vault, their digest in the event."""
 
     id: int
-    kind: PartyKind = PartyKind.NATURAL
-    side: Side = Side.APPLICANT
+    kind: v.PartyKind = v.PartyKind.NATURAL
+    side: v.Side = v.Side.APPLICANT
     minor: bool = False
     left: bool = False
     represented_by: int = 0
@@ -84,12 +58,12 @@ class Claim(Fact, frozen=True):
     """A claim 诉求: what is settled, decided or dropped."""
 
     id: int
-    kind: ClaimKind = ClaimKind.CIVIL
-    what: ClaimWhat = ClaimWhat.MONEY
+    kind: v.ClaimKind = v.ClaimKind.CIVIL
+    what: v.ClaimWhat = v.ClaimWhat.MONEY
     by: tuple[int, ...] = ()
     against: tuple[int, ...] = ()
     amount_fen: int = 0
-    state: ClaimState = ClaimState.OPEN
+    state: v.ClaimState = v.ClaimState.OPEN
 
 
 class Leg(Fact, frozen=True):
@@ -102,10 +76,10 @@ class Leg(Fact, frozen=True):
     id: int
     org: str = ""
     procedure: str = ""
-    track: Track = Track.PEOPLE
-    tier: Tier = Tier.VILLAGE
+    track: v.Track = v.Track.PEOPLE
+    tier: v.Tier = v.Tier.VILLAGE
     decides: bool = False
-    state: LegState = LegState.FILED
+    state: v.LegState = v.LegState.FILED
     outcome: str = ""
     claims: tuple[int, ...] = ()
     beside: bool = False
@@ -115,7 +89,7 @@ class Leg(Fact, frozen=True):
     accepted_on: Day = ""
     number: str = ""
     rule: str = ""
-    variant: Variant = Variant.ORDINARY
+    variant: v.Variant = v.Variant.ORDINARY
     started: bool = False
     rounds: int = 0
     sessions: int = 0
@@ -136,12 +110,12 @@ class Leg(Fact, frozen=True):
     @property
     def open(self) -> bool:
         """Not ended."""
-        return self.state is not LegState.ENDED
+        return self.state is not v.LegState.ENDED
 
     @property
     def taken(self) -> bool:
         """Past `filed` and not ended: it may hold claims."""
-        return self.state not in {LegState.FILED, LegState.ENDED}
+        return self.state not in {v.LegState.FILED, v.LegState.ENDED}
 
     @property
     def prepared(self) -> bool:
@@ -153,16 +127,16 @@ class Handoff(Fact, frozen=True):
     """A hand-off 移交 from `from_leg` to the body `to_org`, where it may open `to_leg`."""
 
     id: int
-    link_up: LinkUp = LinkUp.TRANSFER
-    mode: Mode = Mode.ENDS
-    state: HandoffState = HandoffState.OFFERED
+    link_up: v.LinkUp = v.LinkUp.TRANSFER
+    mode: v.Mode = v.Mode.ENDS
+    state: v.HandoffState = v.HandoffState.OFFERED
     from_leg: int = 0
     from_org: str = ""
     to_org: str = ""
     to_leg: int = 0
     claims: tuple[int, ...] = ()
     agreement: int = 0
-    variant: Variant = Variant.ORDINARY
+    variant: v.Variant = v.Variant.ORDINARY
     reason: str = ""
     urgent: bool = False
     offered_at: Instant = ""
@@ -172,24 +146,26 @@ class Handoff(Fact, frozen=True):
     owes: str = ""
     report: str = ""
 
-    LIVE: ClassVar = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED, HandoffState.TAKEN})
+    LIVE: ClassVar = frozenset({v.HandoffState.OFFERED, v.HandoffState.RECEIVED, v.HandoffState.TAKEN})
 
     @property
     def unanswered(self) -> bool:
         """Offered or received, not yet taken, returned or recalled."""
-        return self.state in {HandoffState.OFFERED, HandoffState.RECEIVED}
+        return self.state in {v.HandoffState.OFFERED, v.HandoffState.RECEIVED}
 
     @property
     def live(self) -> bool:
         """Still binding somebody to something."""
-        return self.unanswered or (self.state is HandoffState.TAKEN and (self.mode is not Mode.ENDS or bool(self.owes)))
+        return self.unanswered or (
+            self.state is v.HandoffState.TAKEN and (self.mode is not v.Mode.ENDS or bool(self.owes))
+        )
 
     @property
     def holds(self) -> bool:
         """It holds the sender's leg (R3): an `ends` offer until taken, a `waits` one until answered."""
-        if self.mode is Mode.ENDS:
+        if self.mode is v.Mode.ENDS:
             return self.unanswered
-        return self.mode is Mode.WAITS and self.state in self.LIVE
+        return self.mode is v.Mode.WAITS and self.state in self.LIVE
 
 
 class Agreement(Fact, frozen=True):
@@ -200,8 +176,8 @@ class Agreement(Fact, frozen=True):
     hosted_by: str = ""
     claims: tuple[int, ...] = ()
     parties: tuple[int, ...] = ()
-    form: AgreementForm = AgreementForm.WRITTEN
-    state: AgreementState = AgreementState.IN_EFFECT
+    form: v.AgreementForm = v.AgreementForm.WRITTEN
+    state: v.AgreementState = v.AgreementState.IN_EFFECT
     effective_on: Day = ""
     due_on: Day = ""
     enforceable_by: str = ""
@@ -209,8 +185,8 @@ class Agreement(Fact, frozen=True):
     @property
     def unfinished(self) -> bool:
         """Something is still to come of it: effect, performance or enforcement."""
-        return self.state in {AgreementState.PENDING, AgreementState.IN_EFFECT} or (
-            self.state is AgreementState.BREACHED and bool(self.enforceable_by)
+        return self.state in {v.AgreementState.PENDING, v.AgreementState.IN_EFFECT} or (
+            self.state is v.AgreementState.BREACHED and bool(self.enforceable_by)
         )
 
 
@@ -221,7 +197,7 @@ class Obligation(Fact, frozen=True):
     agreement: int = 0
     obligor: int = 0
     obligor_org: str = ""
-    what: ClaimWhat = ClaimWhat.MONEY
+    what: v.ClaimWhat = v.ClaimWhat.MONEY
     amount_fen: int = 0
     due_on: Day = ""
     done: bool = False
@@ -242,10 +218,10 @@ class Clock(Fact, frozen=True):
     agreement: int = 0
     complaint: int = 0
     owed: str = ""
-    state: ClockState = ClockState.RUNNING
+    state: v.ClockState = v.ClockState.RUNNING
     value: int = 0
-    unit: Unit = Unit.CALENDAR_DAY
-    roll: RollOver = RollOver.REST_DAY
+    unit: v.Unit = v.Unit.CALENDAR_DAY
+    roll: v.RollOver = v.RollOver.REST_DAY
     expiry: str = ""
     from_on: Day = ""
     from_at: Instant = ""
@@ -262,14 +238,14 @@ class Clock(Fact, frozen=True):
     @property
     def going(self) -> bool:
         """Running or standing still: not yet stopped or lapsed."""
-        return self.state in {ClockState.RUNNING, ClockState.STANDING}
+        return self.state in {v.ClockState.RUNNING, v.ClockState.STANDING}
 
 
 class Document(Fact, frozen=True):
     """A paper of the file: metadata only; its name is in the vault, its bytes wherever `ref` says."""
 
     id: int
-    kind: DocumentKind = DocumentKind.OTHER
+    kind: v.DocumentKind = v.DocumentKind.OTHER
     sha256: str = ""
     ref: str = ""
     leg: int = 0
@@ -310,21 +286,21 @@ class Case(Fact, frozen=True):
     version: int = 0
     head: str = ""
     at: Instant = ""
-    state: CaseState = CaseState.NEW
+    state: v.CaseState = v.CaseState.NEW
     tier: str = ""
     track: str = ""
     holder: str = ""
-    category: Category = Category.OTHER
+    category: v.Category = v.Category.OTHER
     division: str = ""
-    channel: Channel = Channel.WINDOW
+    channel: v.Channel = v.Channel.WINDOW
     occurred_on: Day = ""
     request_on: Day = ""
     filed_by: str = ""
-    risk: Risk = Risk.NONE
+    risk: v.Risk = v.Risk.NONE
     leader: str = ""
     archived: bool = False
     final: bool = False
-    circumstances: tuple[Circumstance, ...] = ()
+    circumstances: tuple[v.Circumstance, ...] = ()
     reconciled: str = ""
     merged_into: str = ""
     successor_of: str = ""
@@ -366,9 +342,9 @@ class Case(Fact, frozen=True):
     def open_claims(self, leg: Leg) -> tuple[int, ...]:
         """Claims of a leg that are open and not covered by an agreement still pending there."""
         pending = {
-            c for a in self.agreements if a.leg == leg.id and a.state is AgreementState.PENDING for c in a.claims
+            c for a in self.agreements if a.leg == leg.id and a.state is v.AgreementState.PENDING for c in a.claims
         }
-        return tuple(c for c in leg.claims if c not in pending and self.claim(c).state is ClaimState.OPEN)
+        return tuple(c for c in leg.claims if c not in pending and self.claim(c).state is v.ClaimState.OPEN)
 
     def unfinished(self, leg: int) -> tuple[Agreement, ...]:
         """Agreements hosted by a leg that still await effect, performance or enforcement."""
@@ -392,8 +368,8 @@ class Case(Fact, frozen=True):
     def named(self) -> tuple[str, ...]:
         """Bodies that a leg or hand-off names, a returned or never received offer excepted: they may read the case."""
         legs = {leg.org for leg in self.legs if leg.outcome != "returned"}
-        live = {h.to_org for h in self.handoffs if h.state not in {HandoffState.RETURNED, HandoffState.RECALLED}}
-        received = {h.to_org for h in self.handoffs if h.state is HandoffState.RECALLED and h.received_at}
+        live = {h.to_org for h in self.handoffs if h.state not in {v.HandoffState.RETURNED, v.HandoffState.RECALLED}}
+        received = {h.to_org for h in self.handoffs if h.state is v.HandoffState.RECALLED and h.received_at}
         return tuple(sorted(legs | live | received))
 
     @property
@@ -401,7 +377,7 @@ class Case(Fact, frozen=True):
         """The earliest day on which a running clock is or was due, or the empty day."""
         if self.archived:
             return ""
-        return min((c.due_on for c in self.clocks if c.due_on and c.state is ClockState.RUNNING), default="")
+        return min((c.due_on for c in self.clocks if c.due_on and c.state is v.ClockState.RUNNING), default="")
 
 
 _Numbered = TypeVar("_Numbered", Leg, Handoff, Agreement, Claim)

@@ -70,7 +70,7 @@ def court_trial(story: Chronicle) -> None:
         story.wait_until(story.until - timedelta(days=30))
         trial = 2  # the first clock is that of docketing
         told = "案情复杂，经院长批准延长审限"
-        story.by(court, "chair", "extend", clock=trial, days=90, approved=True, text=told)
+        story.by(court, "chair", "extend", clock=trial, by=3, approved=True, text=told)
 
 
 def court_entrusted(story: Chronicle) -> None:
