@@ -46,7 +46,8 @@ class Ground(Fact, frozen=True):
 class Procedure(Fact, frozen=True):
     """One version of a procedure: who holds it where, what it takes and refuses, how it ends, and what comes next.
 
-    `next` are the link-ups and actions by which the dispute may go on from here. `division` as of a rule.
+    `next` are the link-ups and actions by which the dispute may go on from here. `division` as of a rule. `by_link_up`:
+    only by a link-up or by name. `default_of`: the kinds that choose it themselves (empty: all); others must name it.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Procedure(Fact, frozen=True):
     texts: tuple[str, ...] = ()
     articles: dict[str, str] = {}  # noqa: RUF012  a struct copies its defaults
     by_link_up: bool = False
+    default_of: tuple[OrgKind, ...] = ()
     beside: bool = False
     mediates: bool = True
     consent: str = "express"
@@ -175,7 +177,7 @@ class Laws:
             p
             for p in in_force
             if p
-            and kind in p.kinds
+            and kind in (p.default_of or p.kinds)
             and not p.by_link_up
             and not p.beside
             and (not p.categories or category in p.categories)
