@@ -194,7 +194,8 @@ def _scripts(opened: list[Event], facts: Case) -> dict[str, str]:
         [
             *(event.actor, event.org, event.request, _Raw(cases), _Raw(":v"), _Raw(fresh)),
             *(_Raw(f"'\\x{event.canonical.hex()}'"), _Raw(key), _Raw(f"'\\x{'ab' * 32}'"), None),
-            *(dump(facts).decode(), *columns[:8], *(append._array(values) for values in columns[8:])),  # noqa: SLF001  the very calls of the corridor
+            dump(facts).decode(),
+            *(append._array(value) if isinstance(value, list) else value for value in columns),  # noqa: SLF001  the very calls of the corridor
         ],
     )
     sealed = _filled(append._SEALED, [_Raw(cases)])  # noqa: SLF001  the very calls of the corridor

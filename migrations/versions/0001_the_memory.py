@@ -7,6 +7,7 @@ Revises:
 from importlib.resources import files
 
 from alembic import op
+from procrastinate.schema import SchemaManager
 
 from mediation.domain.errors import MediationError
 
@@ -71,6 +72,7 @@ CREATE TABLE cases (
     division text NOT NULL DEFAULT '',
     risk text NOT NULL DEFAULT '',
     due_on date,
+    wake_at timestamptz,
     filed_at timestamptz NOT NULL,
     orgs uuid[] NOT NULL DEFAULT '{}',
     past_orgs uuid[] NOT NULL DEFAULT '{}',
@@ -81,6 +83,7 @@ CREATE TABLE cases (
     facts json NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE cases IS 'facts: the folded history, kept as written; every other column is there to be searched by';
+COMMENT ON COLUMN cases.wake_at IS 'when a clock of the case next wants attention';
 COMMENT ON COLUMN cases.orgs IS 'bodies that may read the case';
 COMMENT ON COLUMN cases.past_orgs IS 'bodies its history names and that may not read it: a returned offer';
 COMMENT ON COLUMN cases.open_orgs IS 'bodies with an open leg';
@@ -88,6 +91,7 @@ COMMENT ON COLUMN cases.inbound IS 'bodies with a live hand-off to them';
 COMMENT ON COLUMN cases.outbound IS 'bodies with a live hand-off from them';
 CREATE INDEX cases_orgs ON cases USING gin (orgs);
 CREATE INDEX cases_refs ON cases USING gin (refs);
+CREATE INDEX cases_wake_at ON cases (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE TABLE events (
     id uuid PRIMARY KEY,
     case_id uuid NOT NULL,
@@ -130,6 +134,11 @@ CREATE TABLE vault_keys (
     wrapped bytea NOT NULL,
     PRIMARY KEY (case_id, subject)
 );
+CREATE TABLE recounts (
+    digest text PRIMARY KEY,
+    done_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE recounts IS 'the sets of laws under which every provisional day has been counted anew';
 CREATE TABLE disclosures (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
@@ -162,7 +171,7 @@ CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON law_sets FOR EA
 
 GRANTS = """
 GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
-GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases TO mediation_app;
+GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases, recounts TO mediation_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, vault, vault_keys TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
 GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
@@ -172,6 +181,21 @@ GRANT SELECT ON events TO mediation_log;
 GRANT SELECT, DELETE ON outbox TO mediation_log;
 GRANT SELECT, INSERT ON feed TO mediation_log;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO mediation_reader;
+"""
+
+# The queue of the workers (procrastinate), as its package makes it, in a schema of its own.
+JOBS = f"""
+CREATE SCHEMA jobs;
+SET LOCAL search_path TO jobs;
+{SchemaManager.get_schema()}
+SET LOCAL search_path TO public;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;
+GRANT USAGE ON SCHEMA jobs TO mediation_app, mediation_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs TO mediation_app;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA jobs TO mediation_app;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO mediation_app;
+GRANT SELECT ON ALL TABLES IN SCHEMA jobs TO mediation_reader;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA jobs TO mediation_reader;
 """
 
 
@@ -184,7 +208,7 @@ class HistoryKept(MediationError):
 
 
 def upgrade() -> None:
-    for statements in (REFERENCE, HISTORY, GROWS_ONLY, GRANTS):
+    for statements in (REFERENCE, HISTORY, GROWS_ONLY, GRANTS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
     hot = files("mediation.store").joinpath("hot.sql").read_text("utf-8")
     op.get_bind().exec_driver_sql(hot.replace("%", "%%"))
@@ -194,8 +218,9 @@ def downgrade() -> None:
     if op.get_bind().exec_driver_sql("SELECT EXISTS (SELECT FROM events)").scalar():
         raise HistoryKept
     op.execute("""
+        DROP SCHEMA jobs CASCADE;
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, integrate, disclose;
-        DROP TABLE law_sets, disclosures, vault_keys, vault, feed, outbox, event_keys, events, cases, case_numbers,
+        DROP TABLE law_sets, disclosures, recounts, vault_keys, vault, feed, outbox, event_keys, events, cases, case_numbers,
             memberships, people, organisations, divisions;
         DROP FUNCTION refuse_change;
     """)

@@ -1,6 +1,7 @@
 """The one write to a case, and the reads that go before it: calls of the functions of hot.sql, each a round trip."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -11,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from mediation.domain.errors import KeyInFlight, Malformed, MediationError, NotPermitted, Reason, StaleVersion
 from mediation.domain.events import Event, dump, load, parse
-from mediation.domain.facts import Actor, Case, Organisation
+from mediation.domain.facts import Actor, Case, Instant, Organisation
 from mediation.domain.vocabulary import Role
 from mediation.store.tables import columns_of
 
@@ -197,8 +198,7 @@ class Memory:
             fingerprint or None,
             _json(sealed),
             dump(after).decode(),
-            *columns[:8],
-            *(_array(values) for values in columns[8:]),
+            *(_array(value) if isinstance(value, list) else value for value in columns),
         )
         try:
             if event.seq == 1:
@@ -219,6 +219,57 @@ class Memory:
     async def forget_keys(self, days: int) -> None:
         """Forget the idempotency keys that are older than so many days; the events they led to stay."""
         await self._call(_FORGET, (days,))
+
+    # ── what the clock looks up ──
+
+    @asynccontextmanager
+    async def alone(self, work: str) -> AsyncIterator[bool]:
+        """Whether nobody else, on whatever machine, is at this work; if so nobody else will be until the block ends."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (work,))).fetchone()
+            ours = row is not None and row[0]
+            try:
+                yield ours
+            finally:
+                if ours:
+                    with suppress(psycopg.Error):  # a connection that is lost has lost its lock
+                        await connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", (work,))
+
+    async def waking(self, until: Instant, after: tuple[Instant, str] | None, limit: int) -> list[Case]:
+        """The cases a clock of which wants attention by then, earliest first; `after` this instant and id of a case."""
+        since = after or ("-infinity", CLOCK_CALLER)
+        return [load(facts) for (facts,) in await self._all(_WAKING, (until, *since, limit))]
+
+    async def awake(self, until: Instant) -> int:
+        """How many cases want attention by then."""
+        ((count,),) = await self._all("SELECT count(*) FROM cases WHERE wake_at <= %s::timestamptz", (until,))
+        return int(count)
+
+    async def provisional(self, after: str, limit: int) -> tuple[list[Case], str]:
+        """Of so many cases after that id (at first "") those with a provisional day, and the last id: "" at the end."""
+        rows = await self._all(_PROVISIONAL, (after or CLOCK_CALLER, limit))
+        return [load(facts) for _, facts in rows if facts], rows[-1][0] if len(rows) == limit else ""
+
+    async def organisations(self, ids: Iterable[str]) -> dict[str, Organisation]:
+        """These bodies by id."""
+        rows = await self._all(_BODIES, (_array(ids),))
+        return {body.id: body for (body,) in ((_ORGANISATION.decode(text),) for (text,) in rows)}
+
+    async def recounted(self) -> str:
+        """The digest of the laws for which provisional days were last counted anew; "" for never."""
+        rows = await self._all("SELECT digest FROM recounts ORDER BY done_at DESC LIMIT 1", ())
+        return rows[0][0] if rows else ""
+
+    async def note_recount(self, digest: str) -> None:
+        """Every provisional day has been counted anew under these laws."""
+        await self._one(_RECOUNTED, (digest,))
+
+    async def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        connection = await self._pool.getconn()
+        try:
+            return await (await connection.cursor(binary=True).execute(query, values)).fetchall()
+        finally:
+            await self._pool.putconn(connection)
 
     async def _one(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         connection = await self._pool.getconn()
@@ -275,6 +326,24 @@ def _no_standing(standing: str) -> MediationError:
 
 _ROLES = {role.value: role for role in Role}
 _ORGANISATIONS = msgspec.json.Decoder(list[Organisation])
+_ORGANISATION = msgspec.json.Decoder(Organisation)
+_BODIES = (
+    "SELECT json_build_object('id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, "
+    "'tier', o.tier, 'division', o.division, 'superior', coalesce(o.superior::text, ''), "
+    "'speciality', o.speciality, 'path', o.path)::text FROM organisations o WHERE o.id = ANY (%s::uuid[])"
+)
+_WAKING = (
+    "SELECT facts::text FROM cases WHERE wake_at <= %s::timestamptz AND (wake_at, id) > (%s::timestamptz, %s::uuid) "
+    "ORDER BY wake_at, id LIMIT %s"
+)
+_PROVISIONAL = (
+    "SELECT id::text, CASE WHEN facts::text LIKE '%%\"provisional\":true%%' THEN facts::text END "
+    "FROM cases WHERE id > %s::uuid AND state <> 'archived' ORDER BY id LIMIT %s"
+)
+_RECOUNTED = (
+    "INSERT INTO recounts (digest, done_at) VALUES (%s, clock_timestamp()) "
+    "ON CONFLICT (digest) DO UPDATE SET done_at = excluded.done_at RETURNING digest"
+)
 _READ = (
     "SELECT standing, actor_org::text, actor_roles, facts, orgs, text_key, fingerprint, event "
     "FROM read_case(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
@@ -292,7 +361,7 @@ _FORGET = (
 )
 _STEP = (
     "%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
-    "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, "
+    "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, %s::timestamptz, "
     "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[]"
 )
 _WRITE = f"SELECT write_step({_STEP})"

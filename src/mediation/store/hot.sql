@@ -77,8 +77,8 @@ $$;
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
     p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
-    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_orgs uuid[], p_past_orgs uuid[],
-    p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
+    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_orgs uuid[],
+    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     written bigint;
@@ -90,8 +90,8 @@ BEGIN
         UPDATE cases SET
             version = p_version + 1, facts = p_facts, state = p_state, tier = p_tier, track = p_track,
             holder = p_holder, category = p_category, division = p_division, risk = p_risk, due_on = p_due_on,
-            orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs, inbound = p_inbound,
-            outbound = p_outbound, refs = p_refs
+            wake_at = p_wake_at, orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs,
+            inbound = p_inbound, outbound = p_outbound, refs = p_refs
         WHERE id = p_case AND version = p_version
         RETURNING id
     ), appended AS (
@@ -121,8 +121,8 @@ CREATE FUNCTION open_case(
     p_number text, p_filed_at timestamptz,
     p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
     p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
-    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_orgs uuid[], p_past_orgs uuid[],
-    p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
+    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_orgs uuid[],
+    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('mediation.person', p_person::text, true),
@@ -131,8 +131,8 @@ BEGIN
     INSERT INTO cases (id, number, filed_at, orgs) VALUES (p_case, p_number, p_filed_at, p_orgs);
     RETURN write_step(
         p_person, p_org, p_request, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed, p_facts,
-        p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_orgs, p_past_orgs, p_open_orgs,
-        p_inbound, p_outbound, p_refs);
+        p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_orgs, p_past_orgs,
+        p_open_orgs, p_inbound, p_outbound, p_refs);
 END
 $$;
 

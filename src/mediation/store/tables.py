@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.types import TypeEngine
 
 from mediation.domain.facts import Case
+from mediation.domain.lapsing import wake_at
 
 METADATA = MetaData()
 _ID = Uuid(as_uuid=False)
@@ -99,6 +100,7 @@ CASES = Table(
     _column("division", Text, "''"),
     _column("risk", Text, "''"),
     Column("due_on", Date),
+    Column("wake_at", _MOMENT),
     _column("filed_at", _MOMENT),
     _column("orgs", _IDS, "'{}'"),
     _column("past_orgs", _IDS, "'{}'"),
@@ -109,6 +111,7 @@ CASES = Table(
     _column("facts", JSON, "'{}'"),
     Index("cases_orgs", "orgs", postgresql_using="gin"),
     Index("cases_refs", "refs", postgresql_using="gin"),
+    Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
 )
 EVENTS = Table(
     "events",
@@ -177,6 +180,12 @@ LAW_SETS = Table(
     _column("files", JSON),
     Column("noted_at", _MOMENT, nullable=False, server_default=_NOW),
 )
+RECOUNTS = Table(
+    "recounts",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("done_at", _MOMENT, nullable=False, server_default=_NOW),
+)
 
 
 class CaseColumns(NamedTuple):
@@ -190,6 +199,7 @@ class CaseColumns(NamedTuple):
     division: str
     risk: str
     due_on: str | None
+    wake_at: str | None
     orgs: list[str]
     past_orgs: list[str]
     open_orgs: list[str]
@@ -212,6 +222,7 @@ def columns_of(case: Case) -> CaseColumns:
         case.division,
         case.risk.value,
         case.due_on or None,
+        wake_at(case) or None,
         list(named),
         sorted(mentioned.difference(named)),
         sorted({leg.org for leg in case.legs if leg.open}),

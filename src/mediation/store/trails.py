@@ -11,12 +11,15 @@ from mediation.store.database import connect
 from mediation.store.tables import CaseColumns
 
 _ROWS_AT_ONCE = 500
+_AS_TEXT = {
+    "holder": "holder::text",
+    "due_on": "due_on::text",
+    "wake_at": """to_char(wake_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+}
 _CASES = f"""
 SELECT id::text, number, version, filed_at, facts::text, {
     ", ".join(
-        {"holder": "holder::text", "due_on": "due_on::text"}.get(
-            name, f"{name}::text[]" if name.endswith(("orgs", "bound")) else name
-        )
+        _AS_TEXT.get(name, f"{name}::text[]" if name.endswith(("orgs", "bound")) else name)
         for name in CaseColumns._fields
     )
 } FROM cases ORDER BY id"""  # noqa: S608  # our own column names
