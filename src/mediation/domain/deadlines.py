@@ -374,9 +374,9 @@ def _closing(rule: Rule, count: _Count, calendar: WorkCalendar, stood: Sequence[
         zh, en = "为休息日而非法定休假日，不顺延", "is a day of rest but no statutory holiday: it does not roll over"
         yield Line(on, f"{last}{zh}（民法典203）", f"{last} {en} (Civil Code art. 203)")
     if count.unnoticed:
-        years = "、".join(map(str, count.unnoticed))
-        zh = f"暂定：{years}年放假安排尚未公布，按周一至周五为工作日计算，公布后重算"
-        en = f"Provisional: no notice of {years} is published; Monday to Friday are counted as working days until it is"
+        years = ", ".join(map(str, count.unnoticed))
+        zh = f"暂定：{years.replace(', ', '、')}年放假安排尚未公布，按周一至周五为工作日计算，公布后重算"
+        en = f"Provisional: no notice of {years} is published; Monday to Friday are counted as working days until then"
         yield Line(on, zh, en)
     zh = "期限于该日24时届满；有业务时间的，于停止业务活动时届满（民法典203）"
     yield Line(on, zh, "It ends at 24:00, or at close of business where there are business hours (Civil Code art. 203)")
