@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mediation.commandline import filling, keeping, records, serving
+from mediation.commandline import counting, filling, keeping, records, serving
 from mediation.commandline.speech import Lang, choose, say
 from mediation.domain.errors import MediationError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (keeping, serving, filling, records):
+for room in (keeping, serving, filling, records, counting):
     app.add_typer(room.app)
 
 
@@ -39,9 +39,9 @@ def options(
 
 def main() -> None:
     """Run a command; what it refuses is told in a sentence, in the reader's language."""
-    for ending in serving.ENDINGS:
+    for ending in leaving.ENDINGS:
         if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(ending, serving.leave)
+            signal.signal(ending, leaving.leave)
     try:
         app()
     except MediationError as error:

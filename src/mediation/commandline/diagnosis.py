@@ -4,13 +4,16 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date, datetime
 from typing import NamedTuple
 
 from mediation.commandline.readiness import check_key
+from mediation.domain.calendar import SHANGHAI
 from mediation.domain.errors import MediationError
 from mediation.gateway.embedded import ROLES, Server, database_ready, role_statements
 from mediation.gateway.programs import find_programs
 from mediation.gateway.vault import BadKeyFile, key_from
+from mediation.service.lawbook import BadLaws, Lawbook
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
     Condition,
@@ -25,6 +28,7 @@ from mediation.store.database import (
 )
 
 _PYTHON = (3, 11)
+_NOTICE_MONTH = 11  # the notice of a year is published in November or December before it
 
 
 class Check(NamedTuple):
@@ -49,6 +53,7 @@ def examine(database: str | None = None) -> Iterator[Check]:
         yield Check("settings", ok=False, zh=error.zh, en=error.en)
         return
     yield _key(settings)
+    yield from _laws(settings, datetime.now(SHANGHAI).date())
     try:
         if settings.embedded:
             yield from _programs(settings)
@@ -99,6 +104,35 @@ def _key(settings: Settings) -> Check:
     except BadKeyFile as error:
         return Check("key_file", ok=False, zh=error.zh, en=error.en)
     return Check("key_file", ok=True, zh=f"密钥文件 {shown}", en=f"key file {shown}")
+
+
+def _laws(settings: Settings, today: date) -> Iterator[Check]:
+    try:
+        laws = Lawbook(settings.laws).laws
+    except BadLaws as error:
+        yield Check("laws", ok=False, zh=error.zh, en=error.en)
+        return
+    directory = f"{settings.laws}{'' if settings.laws.is_dir() else ' –'}"
+    yield Check(
+        "laws",
+        ok=True,
+        zh=f"规则集 {laws.digest[:16]}…：{len(laws.rules)}条规则、{len(laws.procedures)}种程序（目录 {directory}）",
+        en=f"law set {laws.digest[:16]}…: {len(laws.rules)} rules, {len(laws.procedures)} procedures (in {directory})",
+    )
+    years = laws.calendar.years
+    due = [today.year, today.year + 1] if today.month >= _NOTICE_MONTH else [today.year]
+    missing = "、".join(str(year) for year in due if year not in years)
+    latest = max(years, default=0)
+    yield Check(
+        "calendar",
+        ok=today.year in years,
+        zh=f"放假安排公布至{latest}年" + (f"；尚无{missing}年的安排" if missing else ""),
+        en=f"working days are published up to {latest}" + (f"; no notice yet for {missing}" if missing else ""),
+        remedy_zh="公布后执行 mediation calendar import 文件.csv；此前该年日期为暂定。" if missing else "",
+        remedy_en="once it is published: `mediation calendar import FILE.csv`; until then its days are provisional."
+        if missing
+        else "",
+    )
 
 
 def _programs(settings: Settings) -> Iterator[Check]:

@@ -5,17 +5,16 @@ import fcntl
 import logging
 import os
 import shutil
-import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mediation.commandline.leaving import asked, begin, dismiss, only_note
 from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
 
 if TYPE_CHECKING:  # `--help` needs neither
@@ -25,29 +24,9 @@ if TYPE_CHECKING:  # `--help` needs neither
 app = typer.Typer()
 
 _WATCH_S = 0.5
+_AGAIN_S = 5.0  # a worker that cannot begin is not to keep the machine busy
 _SOMEONE = "150525103201-mediator-1"
 _METRICS = "mediation-metrics-"
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that ask a command to leave."""
-_asked: list[int] = []
-
-
-def leave(number: int, _frame: object) -> NoReturn:
-    """Leave as after an error, not on the spot: what was opened is closed, and the embedded server stopped.
-
-    Python drops what a signal's handler raises in the callback of a weak reference, and every import runs one; so it is
-    noted too, and `serve` looks it up.
-    """
-    _asked.append(number)
-    sys.exit(128 + number)
-
-
-def _only_note() -> None:
-    """From here on a signal interrupts nothing: neither what answers, nor what is closed afterwards."""
-    for ending in ENDINGS:
-        if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(ending, lambda number, _: _asked.append(number))
 
 
 @app.command()
@@ -56,6 +35,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address. 监听地址 [MEDIATION_HOST, 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port. 端口 [MEDIATION_PORT, 8000]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes. 进程数 [MEDIATION_WORKERS, 1]")] = None,
+    worker: Annotated[
+        bool | None, typer.Option("--worker/--no-worker", help="The clock beside it. 同时运行时钟 [MEDIATION_WORKER]")
+    ] = None,
     demo: Annotated[bool, typer.Option(help="Serve the demo county. 打开演示县")] = False,
 ) -> None:
     """Answer requests, on a database of its own unless one is given. 启动服务"""
@@ -64,10 +46,12 @@ def serve(
     from mediation.gateway.embedded import database_ready
     from mediation.http.app import check
     from mediation.http.dependencies import issuer
+    from mediation.service.lawbook import Lawbook
 
     county = {"database": "demo", "sandbox_clock": True} if demo else {}
-    settings = read_settings(host=host, port=port, workers=workers, **county)
+    settings = read_settings(host=host, port=port, workers=workers, worker=worker, **county)
     check(settings)
+    Lawbook(settings.laws)
     with database_ready(settings, "app") as urls:
         if settings.embedded:
             _migrate(urls)
@@ -76,9 +60,9 @@ def serve(
         issuer(settings)
         asyncio.run(port_free(settings.host, settings.port))
         _welcome(settings)
-        _only_note()
-        with _watched(settings), _measured(settings):  # the place of whatever else is to run beside it
-            well = attend(settings, _asked)
+        only_note()
+        with _watched(settings), _measured(settings), _timed(settings):
+            well = attend(settings, asked)
     if not well:
         raise typer.Exit(1)
 
@@ -158,6 +142,32 @@ def _watched(settings: "Settings") -> Iterator[None]:
     finally:
         over.set()
         watching.join()
+
+
+@contextmanager
+def _timed(settings: "Settings") -> Iterator[None]:
+    """The clock in a process of its own, on the embedded server only: beside a given one `mediation worker` runs."""
+    if not (settings.embedded and settings.worker):
+        yield
+        return
+    from mediation.commandline.working import work_beside
+
+    over, log, beside = threading.Event(), logging.getLogger("mediation"), [begin(work_beside, settings)]
+
+    def watch() -> None:
+        while not over.wait(_AGAIN_S):
+            if not beside[0].is_alive():
+                log.warning("the worker died and is replaced")
+                beside[0] = begin(work_beside, settings)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+        dismiss(beside)
 
 
 @app.command()

@@ -161,7 +161,9 @@ def _in_force(laws: Laws, rule_id: str, day: str, division: str) -> Rule:
 
 
 def _unknown(laws: Laws, rule_id: str) -> NotFound:
-    near = get_close_matches(rule_id.upper(), laws.rules, n=3)
+    asked = rule_id.upper()
+    near = [known for known in laws.rules if asked and known.startswith(asked)][:5]
+    near = near or get_close_matches(asked, laws.rules, n=3)
     zh, en = (f"；是否指 {'、'.join(near)}", f"; did you mean {', '.join(near)}") if near else ("", "")
     return NotFound(zh=f"没有规则 {rule_id}{zh}", en=f"There is no rule {rule_id}{en}")
 

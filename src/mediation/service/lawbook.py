@@ -1,8 +1,11 @@
 """The lawbook: packs and notices of the package and of the operator's directory, read, and read again when changed."""
 
 import asyncio
+import csv
 import hashlib
 import logging
+import os
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -18,6 +21,8 @@ NOTICES = "workday_exceptions_2004_2026.csv"
 LOOK_S = 60
 """Seconds between two looks at the directory."""
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_NATIONAL_DAY = re.compile(r"\d{4}-10-0[123]")
 _log = logging.getLogger(__name__)
 _Sign = tuple[tuple[str, int, int, int], ...]
 
@@ -40,6 +45,15 @@ class LawSet(NamedTuple):
 
     laws: Laws
     files: Mapping[str, str]
+
+    @property
+    def exceptions(self) -> dict[str, tuple[bool, str]]:
+        """Every day that the notices name: `{day: (works, name)}`, in order of days."""
+        named: dict[str, tuple[bool, str]] = {}
+        for text in _notices(self.files).values():
+            for row in csv.DictReader(text.removeprefix("\ufeff").splitlines()):
+                named[row["date"]] = row["is_workday"] == "1", row["name"]
+        return dict(sorted(named.items()))
 
 
 class Lawbook:
@@ -104,6 +118,29 @@ class Lawbook:
             except Exception as error:  # noqa: BLE001  # the database is away, most likely: the set can wait
                 _log.warning("a set of laws is not in use yet: %s", type(error).__name__)
             await asyncio.sleep(LOOK_S)
+
+    def add_notice(self, text: str) -> tuple[Path, LawSet]:
+        """Put a notice of working days, as CSV, into the directory: its file there, and the set with it.
+
+        It is checked together with all the rest, and replaces one of the same year; a correction without the days of
+        1–3 October is a file of its own. Raises BadLaws with the line of every bad row, and writes nothing; OSError.
+        """
+        assert self.directory is not None  # noqa: S101  # whoever adds has a directory to add to
+        name = _notice_name(text)
+        found = _parsed(_read(self.directory) | {name: text})
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / name
+        coming = path.with_name(f".{name}.{os.getpid()}")
+        try:
+            with coming.open("xb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+            coming.replace(path)
+        finally:
+            coming.unlink(missing_ok=True)
+        return path, found
 
     def _sign(self) -> _Sign:
         """Names, times, sizes and places of the directory's files: a change of theirs is worth reading."""
@@ -171,14 +208,27 @@ def _present(directory: Path | None) -> Iterator[Path]:
 
 def _parsed(texts: Mapping[str, str]) -> LawSet:
     packs = {name: text for name, text in texts.items() if name.endswith(".toml")}
-    # A later notice goes before an earlier one: the operator's before the package's, a correction before its year.
-    calendars = sorted((name.removesuffix(".csv") for name in texts if name.endswith(".csv")), key=_rank)
-    notices = {f"{name}.csv": texts[f"{name}.csv"] for name in calendars}
     try:
-        return LawSet(parse_laws(packs, notices), texts)
+        return LawSet(parse_laws(packs, _notices(texts)), texts)
     except Malformed as found:
         raise BadLaws(*found.reasons) from found
 
 
-def _rank(name: str) -> tuple[bool, str]:
-    return not name.startswith("workday_exceptions_"), name
+def _notices(texts: Mapping[str, str]) -> dict[str, str]:
+    """The notices, an earlier one before whichever goes before it: the package's, then years, each before corrections.
+
+    The order follows from the names alone, so that a set means the same wherever its files are kept.
+    """
+    names = (name.removesuffix(".csv") for name in texts if name.endswith(".csv"))
+    ranked = sorted(names, key=lambda name: (not name.startswith("workday_exceptions_"), name))
+    return {f"{name}.csv": texts[f"{name}.csv"] for name in ranked}
+
+
+def _notice_name(text: str) -> str:
+    """`calendar-2027.csv` for the notice of that year, `calendar-2027-09-03.csv` for a correction from that day on."""
+    rows = [line.split(",") for line in text.splitlines()[1:] if line.strip()]
+    if not rows:
+        raise BadLaws(Reason("bad_notice", "其中没有日期", "it has no days"))
+    days = sorted(row[0] for row in rows if _DAY.fullmatch(row[0]))
+    years = [row[0][:4] for row in rows if _NATIONAL_DAY.fullmatch(row[0]) and "holiday" in row]
+    return f"calendar-{(years or days or ['x'])[0]}.csv"
