@@ -138,8 +138,8 @@ def import_notice(
     following = provisional_from(found.laws)
     say(
         f"{following}年起仍为暂定。服务在一分钟内读入，依赖新年份的暂定日期由时钟重新计算，每个案件各记一个事件。",
-        f"From {following} on days stay provisional. A service reads it within a minute; its clock then counts again the "
-        "days that waited for it, an event in each case.",
+        f"From {following} on days stay provisional. A service reads it within a minute; its clock then counts "
+        "the days again that waited for it, an event in each case.",
     )
 
 
