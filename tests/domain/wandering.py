@@ -393,7 +393,8 @@ def _wind_up(case: Case, leg: Leg, on: date) -> Iterator[Move]:
             yield from (Move(actor, about | {"action": "fail", "ground": g.value}) for g in FailGround)
         case LegState.DECIDING:
             decision = {"action": "decide", "documents": papers("decision_document")}
-            kinds = laws().procedures[leg.procedure].decisions
+            procedure = laws().procedure_of(leg)
+            kinds = procedure.decisions if procedure else ()
             yield from (Move(actor, about | decision | {"decision": kind.value}) for kind in kinds or DecisionKind)
         case LegState.SETTLED | LegState.UNSETTLED:
             yield Move(actor, about | {"action": "grade_risk", "risk": "yellow"})

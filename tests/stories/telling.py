@@ -19,9 +19,9 @@ DATES = {"occurred_on", "request_on", "effective_on", "held_on", "follow_up_on",
 OF_THE_PAGE = {
     *("PM-MED", "SFQR-APP", "SFQR-ACC", "SFQR-DEC", "SFQR-ENF", "CT-REG", "CT-TRIAL", "TY-WP", "TY-WT-P"),
     *("ZA-CASE", "ZA-1", "ZA-2", "XFANG-REG", "XFANG-END", "XFANG-FC", "XFANG-FH", "LD-MED", "LD-ARB-ACC", "LD-ARB"),
-    *("MED-PM", "MED-AD-ACC", "DL-MED", "XF-ACC", "XF-MED", "XS-REVIEW", "performance"),
+    *("MED-PM", "MED-AD-ACC", "DL-MED", "XF-ACC", "XF-MED", "XS-REVIEW", "performance", "tracking"),
 }
-"""The clocks that the page of walks names; those it does not (first contact, answers, sessions in court) run beside."""
+"""The clocks that the page of walks names; those it does not (first contact, sessions in court) run beside."""
 GOING = {ClockState.RUNNING, ClockState.STANDING}
 
 
@@ -231,7 +231,7 @@ def _clock_differences(step: Step, before: Case | None, after: Case) -> list[str
     expected = {change for change in step.clocks if change[1:] in OF_THE_PAGE}
     strange = [change for change in step.clocks if change[1:] not in OF_THE_PAGE]
     assert not strange, f"{step}: no such clock {strange}"
-    missing = sorted(expected - changes)
+    missing = sorted(change for change in expected - changes if f"↻{change[1:]}" not in changes)
     unasked = sorted(change for change in changes - expected if change[0] == "▶" and change[1:] in OF_THE_PAGE)
     return [f"{step}: expected {change}" for change in missing] + [f"{step}: unexpected {change}" for change in unasked]
 
@@ -242,12 +242,19 @@ def clock_name(clock: Clock) -> str:
 
 
 def clock_changes(before: Case | None, after: Case) -> set[str]:
-    """`▶RULE` started, `⏹RULE` stopped, `‖RULE` stands still, `▷RULE` runs on."""
+    """`▶RULE` started, `⏹RULE` stopped, `‖RULE` stands still, `▷RULE` runs on, `↻RULE` counts from a later day.
+
+    The clock of an answer to a hand-off belongs to its offer, which the page tells of.
+    """
     was = {clock.id: clock.state for clock in before.clocks} if before else {}
+    went_on = {(clock.leg, clock_name(clock)) for clock in before.clocks if clock.state in GOING} if before else set()
     changes = set()
     for clock in after.clocks:
         old, rule = was.get(clock.id), clock_name(clock)
-        if old == clock.state:
+        if old == clock.state or clock.owed == "answer":
+            continue
+        if old is None and clock.state in GOING and (clock.leg, rule) in went_on:
+            changes.add(f"↻{rule}")
             continue
         if clock.state not in GOING:
             changes.add(f"⏹{rule}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,7 +10,17 @@ from mediation.domain.calendar import SHANGHAI
 from mediation.domain.deadlines import Due, Interval, Line, Rule, explain, reckon
 from mediation.domain.facts import Case, Clock, Day, Instant, Organisation
 from mediation.domain.laws import Laws
-from mediation.domain.vocabulary import Label, Unit
+from mediation.domain.vocabulary import ClockState, Label, Unit
+
+SOON_DAYS = 3
+"""So many days before its last day a clock is due soon [Q], earlier where its rule has the body reminded earlier."""
+
+
+class Urgency(NamedTuple):
+    """How urgent it is: a running clock has run out, or soon will."""
+
+    overdue: bool = False
+    due_soon: bool = False
 
 
 def terms(laws: Laws, clock: Clock, division: str) -> Rule:
@@ -35,7 +46,8 @@ def division_of(case: Case, clock: Clock, orgs: Mapping[str, Organisation]) -> s
     if clock.handoff:
         body = orgs.get(case.handoff(clock.handoff).from_org)
     else:
-        body = orgs.get(case.leg(clock.leg or case.agreement(clock.agreement).leg).org)
+        host = clock.leg or (case.agreement(clock.agreement).leg if clock.agreement else 0)
+        body = orgs.get(case.leg(host).org) if host else None
     return body.division if body else ""
 
 
@@ -62,6 +74,25 @@ def is_over(clock: Clock, at: Instant) -> bool:
 def is_warning(clock: Clock, at: Instant) -> bool:
     """Whether a reminder of a clock is due at an instant."""
     return bool(clock.warn_on) and midnight(clock.warn_on) <= at
+
+
+def urgencies(case: Case, laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> list[Urgency]:
+    """How urgent each clock of a case is at an instant, in their order; in an archived case nothing is."""
+    return [Urgency() if case.archived else _urgency(case, clock, laws, orgs, at) for clock in case.clocks]
+
+
+def most_urgent(found: list[Urgency]) -> Urgency:
+    """Of a case: whether any of its clocks has run out, and whether any soon will."""
+    return Urgency(any(one.overdue for one in found), any(one.due_soon for one in found))
+
+
+def _urgency(case: Case, clock: Clock, laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> Urgency:
+    if clock.state is not ClockState.RUNNING or not clock.due_on:
+        return Urgency()
+    if is_over(clock, at):
+        return Urgency(overdue=True)
+    rule = laws.version(clock.rule, division_of(case, clock, orgs))
+    return Urgency(due_soon=midnight(clock.due_on, -max((SOON_DAYS, *(rule.warn if rule else ())))) <= at)
 
 
 def midnight(day: Day, after: int = 0) -> Instant:

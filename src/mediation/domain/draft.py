@@ -269,6 +269,12 @@ class Draft:
         if due_on:
             self.add("clocks", owed=owed, from_on=self.day, due_on=due_on, expiry=expiry.value, **of)
 
+    def stop_tracking(self, listing: int) -> None:
+        """The days a listed case is tracked end when it is lifted."""
+        for clock in self.case.clocks:
+            if clock.listing == listing and clock.going:
+                self.put("clocks", clock.id, state=ClockState.STOPPED)
+
     def stop_clocks(
         self,
         leg: int = 0,
@@ -280,7 +286,8 @@ class Draft:
     ) -> None:
         """End the clocks that still go of a leg, an agreement or a hand-off; with `owed`, those of that debt only."""
         for clock in self.case.clocks:
-            mine = (leg, agreement, handoff, 0) == (clock.leg, clock.agreement, clock.handoff, clock.complaint)
+            other = clock.complaint or clock.listing
+            mine = not other and (leg, agreement, handoff) == (clock.leg, clock.agreement, clock.handoff)
             if mine and clock.going and (not owed or clock.owed == owed):
                 self.put("clocks", clock.id, state=state)
 

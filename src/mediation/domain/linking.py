@@ -310,7 +310,7 @@ def receive(draft: Draft) -> None:
     if not row.opens:
         draft.move_handoff(handoff.id, HandoffState.TAKEN, received_at=step.at)
         return
-    online = handoff.variant in {Variant.ONLINE, Variant.ONLINE_SUMMARY} and row.mode is Mode.WAITS
+    online = handoff.link_up is LinkUp.COURT_DELEGATE and handoff.variant is Variant.ONLINE
     procedure = chosen(step, step.org, "online" if online else row.procedure or None)
     beside = handoff.mode is Mode.BESIDE
     claims: Iterable[int] = () if beside else handoff.claims

@@ -55,7 +55,9 @@ TEXTS: dict[str, LegalText] = {
     "REV": LegalText("行政复议法(2023)", "Administrative Reconsideration Law", "2024-01-01", "P"),
     "NBR": LegalText("宁波市人民调解条例", "Ningbo people's mediation regulations", "2015-06-01", "P"),
     "ZJR": LegalText("浙江省劳动人事争议调解仲裁条例", "Zhejiang labour-dispute regulations", "2016-01-01", "P"),
-    "PSL": LegalText("治安管理处罚法(2025)", "Public Security Administration Punishments Law (2025)", "2026-01-01", "S"),
+    "PSL": LegalText(
+        "治安管理处罚法(2025)", "Public Security Administration Punishments Law (2025)", "2026-01-01", "S"
+    ),
     "CNR": LegalText("市场监督管理投诉举报处理办法(总局令第121号)", "SAMR Order 121 on complaints", "2026-04-15", "C"),
     "FTD": LegalText("访调对接意见(2025)", "MOJ and petition opinion printed 2025-02-10", "2025-02-10", "S"),
     "LDR": LegalText("劳动人事争议仲裁办案规则(2017)", "Labour arbitration case rules", "2017-07-01", "G"),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from mediation.domain.access import ROLE_LETTERS
 from mediation.domain.laws import Laws
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
@@ -11,7 +13,10 @@ Table = dict[str, Any]
 
 
 def published(laws: Laws) -> Table:
-    """`{states, actions, rows, conditions, guards, link_ups, procedures, roles, texts, mermaid}`, codes and labels."""
+    """`{states, actions, rows, conditions, guards, link_ups, procedures, roles, texts, mermaid}`, codes and labels.
+
+    Of the procedures every version that has no end yet, of the nation and of regions, with all its fields.
+    """
     return {
         "states": [{"code": state.value, "zh": state.zh, "en": state.en} for state in LegState],
         "actions": [{"code": action.value, "zh": action.zh, "en": action.en} for action in Action],
@@ -31,18 +36,10 @@ def published(laws: Laws) -> Table:
         "guards": [{"code": code, "zh": zh, "en": en} for code, (zh, en) in GUARDS.items()],
         "link_ups": [_link_up(link_up, laws) for link_up in LinkUp],
         "procedures": [
-            {
-                "code": procedure.id,
-                "zh": procedure.zh,
-                "en": procedure.en,
-                "track": procedure.track.value,
-                "decides": procedure.decides,
-                "kinds": [kind.value for kind in procedure.kinds],
-                "basis": procedure.basis,
-                "label": procedure.label,
-            }
+            msgspec.to_builtins(procedure) | {"code": procedure.id, "version": procedure.version}
             for versions in laws.procedures.values()
-            for procedure in versions[-1:]
+            for procedure in versions
+            if not procedure.valid_to
         ],
         "roles": [
             {"code": role.value, "zh": role.zh, "en": role.en, "letters": sorted(letters)}

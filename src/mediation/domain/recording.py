@@ -207,7 +207,8 @@ def take_charge(draft: Draft) -> None:
 
 def supervise(draft: Draft) -> None:
     """挂牌."""
-    draft.add("listings", org=draft.step.actor.org, on=draft.day)
+    number = draft.add("listings", org=draft.step.actor.org, on=draft.day)
+    draft.add("clocks", owed="tracking", listing=number, from_on=draft.day)
 
 
 def lift(draft: Draft) -> None:
@@ -215,6 +216,7 @@ def lift(draft: Draft) -> None:
     for listing in draft.case.listings:
         if listing.org == draft.step.actor.org and not listing.lifted:
             draft.put("listings", listing.id, lifted=True)
+            draft.stop_tracking(listing.id)
 
 
 def complain(draft: Draft) -> None:
