@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from uuid_utils import uuid7
 
 from mediation.domain.commands import Absorb, Command, File, Merge
-from mediation.domain.deadlines import Laws
+from mediation.domain.laws import Laws
 from mediation.domain.decision import Digests, World, named_orgs, permit, settle_on
 from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
 from mediation.domain.events import Event, evolve
