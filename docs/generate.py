@@ -25,6 +25,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def process_page() -> str:
     """docs/process.md: the diagram, every row, guards, link-ups, texts and procedures."""
+    laws = load_laws()
     rows = [
         (
             f"{row.action.zh} `{row.action.value}`",
@@ -43,24 +44,36 @@ def process_page() -> str:
             " ".join(sorted(LINK_UPS[link_up].sources)),
             LINK_UPS[link_up].consent or "–",
             "、".join(paper.zh for paper in LINK_UPS[link_up].papers),
-            "{} {}".format(*LINK_UPS[link_up].answer) if LINK_UPS[link_up].answer[0] else "region",
+            " ".join(rule for rule, versions in laws.rules.items() if any(link_up in v.link_ups for v in versions))
+            or "–",
             LINK_UPS[link_up].silence.value,
             LINK_UPS[link_up].owes or "–",
             "；".join(cite_zh(article) for article in LINK_UPS[link_up].basis),
         )
         for link_up in LinkUp
     ]
+    versions = [version for versions in laws.procedures.values() for version in versions]
     procedures = [
         (
-            f"{p.zh} `{p.id}`",
+            f"{p.zh} `{p.version}`",
+            p.region or "–",
             p.track.zh,
             "decides" if p.decides else "mediates",
-            p.conclude_clock or "–",
+            "、".join(kind.zh for kind in p.kinds),
+            " ".join(p.excludes) or "–",
+            " ".join(p.next),
             p.basis,
-            p.label,
+            f"{p.label} {p.doubt}".strip(),
         )
-        for p in load_laws().procedures.values()
+        for p in versions
     ]
+    asked = [(f"`{p.version}`", one.zh, one.en, cite_zh(one.basis)) for p in versions for one in p.accepts]
+    refused = [
+        (f"`{p.version}`", f"{ground.zh} `{ground.when}`", ground.en, ground.at, cite_zh(ground.basis))
+        for p in versions
+        for ground in p.refuses
+    ]
+    worth = [(f"`{p.version}`", p.effect_zh, p.effect_en) for p in versions]
     return "\n".join(
         [
             MADE,
@@ -76,11 +89,19 @@ def process_page() -> str:
             table(("guard", "中文", "English"), [(code, zh, en) for code, (zh, en) in GUARDS.items()]),
             "## Link-ups 对接\n",
             table(
-                ("link-up", "mode", "sender's leg", "consent", "papers", "answer by", "silence", "owes", "basis"),
+                ("link-up", "mode", "sender's leg", "consent", "papers", "clocks", "silence", "owes", "basis"),
                 link_ups,
             ),
             "## Procedures 程序\n",
-            table(("procedure", "track", "decides", "conclude clock", "basis", "label"), procedures),
+            table(
+                ("procedure", "region", "track", "decides", "held by", "excludes", "next", "basis", "label"), procedures
+            ),
+            "### What they take 受理条件\n",
+            table(("procedure", "中文", "English", "article"), asked),
+            "### What they must refuse 不予受理、不予调解\n",
+            table(("procedure", "ground", "English", "at", "article"), refused),
+            "### What they are worth 效力\n",
+            table(("procedure", "中文", "English"), worth),
             "## Texts 依据\n\nLabels: P text read · S secondary source · C public forms · G unverified · Q policy.\n",
             table(
                 ("code", "中文", "English", "cited from", "label"),

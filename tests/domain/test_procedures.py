@@ -13,7 +13,7 @@ from mediation.domain.acceptance import allowed_next, articles_of
 from mediation.domain.draft import Step
 from mediation.domain.errors import GuardRefused, Reason
 from mediation.domain.facts import Actor, Case, Organisation
-from mediation.domain.laws import Ground, Procedure
+from mediation.domain.laws import Ground, Laws, Procedure
 from mediation.domain.process import LINK_UPS, cite_zh
 from mediation.domain.vocabulary import (
     Action,
@@ -304,3 +304,13 @@ def test_a_body_that_may_name_a_procedure_does_not_choose_it_by_itself() -> None
     named_there = laws().procedure("labour_mediation", "2026-03-02", COUNTY)
     assert named_there is not None
     assert OrgKind.PEOPLE_COMMITTEE in named_there.kinds
+
+
+@pytest.mark.parametrize("division", [COUNTY, "330203", "440305", "210102", "330108"])
+@pytest.mark.parametrize("kind", OrgKind)
+def test_no_body_has_two_equally_special_procedures_to_choose_from(kind: OrgKind, division: str) -> None:
+    in_reverse = Laws(laws().rules, dict(reversed(list(laws().procedures.items()))), laws().calendar, {}, "")
+    for category in Category:
+        for speciality in ("", "medical", "road_traffic"):
+            asked = kind, category, speciality, "2026-03-02", division
+            assert laws().default_procedure(*asked) == in_reverse.default_procedure(*asked), (category, speciality)
