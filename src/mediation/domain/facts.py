@@ -206,9 +206,10 @@ class Obligation(Fact, frozen=True):
 class Clock(Fact, frozen=True):
     """A clock 期限 under one version of a rule, with the terms it started under; or (`rule` "") a day somebody set.
 
-    `owed`: what a day was set for (answer, report, performance, or tracking, which has no last day). Of an hour rule `from_at` and `due_at` are the
-    instants. `stood` holds the days it stood still in pairs, first and last; `extended` is in the unit of the rule's
-    extension. `warn_on` is the next day to remind the body. `alarmed`: it ran out, and the superior was told.
+    `owed`: what a day was set for (answer, report, performance, or tracking, which has no last day). Of an hour rule
+    `from_at` and `due_at` are the instants. `stood` holds the days it stood still in pairs, first and last; `extended`
+    is in the unit of the rule's extension. `warn_on` is the next day to remind the body. `alarmed`: it ran out, and
+    the superior was told.
     """
 
     id: int

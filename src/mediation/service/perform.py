@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 from uuid_utils import uuid7
 
 from mediation.domain.commands import Absorb, Command, File, Merge
-from mediation.domain.laws import Laws
 from mediation.domain.decision import Digests, World, named_orgs, permit, settle_on
 from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
 from mediation.domain.events import Event, evolve
 from mediation.domain.facts import Case, Instant
+from mediation.domain.laws import Laws
 from mediation.domain.merging import passage
 from mediation.domain.plausible import named_people
 from mediation.domain.vocabulary import Side
