@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import cast
 
 from mediation.domain import commands as c
-from mediation.domain.acceptance import chosen
+from mediation.domain.acceptance import allowed_next, chosen
 from mediation.domain.clocks import is_over
 from mediation.domain.draft import Draft, Step
 from mediation.domain.errors import Reason
@@ -55,6 +55,7 @@ def fits(step: Step) -> Iterator[Reason]:
     if isinstance(command, c.Refer) and link_up in {LinkUp.ESCALATE, LinkUp.DELEGATE, LinkUp.DESIGNATE}:
         yield why("not_by_refer", f"“{link_up.zh}”须用专门事项办理", f"{link_up} has an action of its own")
         return
+    yield from allowed_next(step, link_up)
     if to_org is None:
         yield why("no_such_body", "接收单位不存在", "There is no such body")
         return
