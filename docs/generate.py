@@ -1,20 +1,23 @@
 """Writes the pages of docs/ that are made from the tables of the house; `--check` says which are stale instead."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import unescape
 from pathlib import Path
 from re import findall
 
 from mediation.domain import errors
 from mediation.domain.access import ROLE_LETTERS, WHO
+from mediation.domain.deadlines import Rule
+from mediation.domain.enquiry import in_force, limit
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
 from mediation.domain.published import mermaid, moves
-from mediation.domain.vocabulary import Action, LegState, Letter, LinkUp, glossary
+from mediation.domain.vocabulary import Action, Label, LegState, Letter, LinkUp, Word, glossary
 from mediation.service.lawbook import load_laws
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made by `make docs` from the tables of the house: change those, not this page. -->\n"
+NOT_HELD = "未存原文，不引用 text not held, not quoted"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -111,6 +114,78 @@ def process_page() -> str:
     )
 
 
+def law_page() -> str:
+    """docs/law.md: every version of every rule, with its article and how far it may be trusted; the procedures' too."""
+    laws = load_laws()
+    overview = [
+        (
+            f"[`{key}`](#{key.lower()})",
+            versions[-1].zh,
+            versions[-1].en,
+            " · ".join(sorted({limit(version)[0] for version in versions})),
+            " ".join(sorted({version.label.value for version in versions})),
+            " · ".join(sorted({version.region for version in versions} - {""})),
+        )
+        for key, versions in sorted(laws.rules.items())
+    ]
+    procedures = [
+        (f"`{p.version}`", p.zh, p.en, " · ".join(in_force(p)), f"{p.basis} [{p.label.value}]", p.text or NOT_HELD)
+        for _, versions in sorted(laws.procedures.items())
+        for p in versions
+    ]
+    years = sorted(laws.calendar.years)
+    return "\n".join(
+        [
+            MADE,
+            "# The law as it is applied 期限与程序\n",
+            "Of the packs that come with the service; `GET /v1/rules` gives those in use, an operator's among them.\n",
+            "Labels: " + " · ".join(f"**{label.value}** {label.zh} {label.en}" for label in Label) + "\n",
+            f"Working days 工作日: notices of {years[0]}–{years[-1]}; days of later years are provisional 暂定.\n",
+            "## Rules 期限\n",
+            table(("rule", "中文", "English", "limit", "label", "regions"), overview),
+            *(f"### {key}\n\n" + "\n".join(map(_rule, versions)) for key, versions in sorted(laws.rules.items())),
+            "## Procedures 程序\n\nWhat each takes and must refuse, with the article: [the process](process.md).\n",
+            table(("version", "中文", "English", "in force", "basis", "text"), procedures),
+        ]
+    )
+
+
+def _rule(rule: Rule) -> str:
+    """A version of a rule as a list: what it says, since when and where, on what it rests, and what is open."""
+    extension = rule.extension
+    extended = ""
+    if extension:
+        most = f"{extension.value}{extension.unit.zh}" if extension.value else "未规定上限 no most is stated"
+        times = f"，至多{extension.times}次" if extension.times else "，次数不限 as often as agreed"
+        paper = f"，{extension.paper.zh}" if extension.paper else ""
+        extended = f"{extension.by.zh} {extension.by.en}: {most}{times}{paper}"
+    place = (*rule.procedures, *rule.link_ups, *filter(None, (rule.variant, rule.speciality)), *rule.tiers, *rule.kinds)
+    said = (
+        ("limit 期限", " ".join(limit(rule))),
+        ("in force 施行", " · ".join(in_force(rule))),
+        (
+            "basis 依据",
+            f"{rule.basis} [{rule.label.value}]，{f'已存原文 text: {rule.text}' if rule.text else NOT_HELD}",
+        ),
+        ("in 适用", " ".join(f"`{code}`" for code in place)),
+        ("starts 起算", f"{rule.from_zh} {rule.from_en} {_words(rule.starts)}"),
+        ("first day 首日", "" if rule.exclude_start else "起算当日计入 the first day counts"),
+        ("last day 末日", _words((rule.roll,))),
+        ("stands still 中止", _words(rule.suspends)),
+        ("extension 延长", extended),
+        ("stops 停止", _words(rule.until)),
+        ("on expiry 届满", f"{_words((rule.on_expiry,) if rule.on_expiry else ())} {rule.expiry_zh} {rule.expiry_en}"),
+        ("warns 提醒", "、".join(f"届满前{days}日" for days in rule.warn)),
+        ("doubt 存疑", rule.doubt),
+    )
+    lines = [f"  - {name}: {' '.join(words.split())}\n" for name, words in said if words.strip()]
+    return f"- `{rule.version}` **{rule.zh}** {rule.en}\n" + "".join(lines)
+
+
+def _words(words: Sequence[Word]) -> str:
+    return "、".join(f"{word.zh} `{word.value}`" for word in words)
+
+
 def access_page() -> str:
     """docs/access.md: who may take which action, and the roles behind the letters."""
     actions = [
@@ -175,6 +250,7 @@ def shown_in(svg: str) -> set[str]:
 
 PAGES: dict[str, Callable[[], str]] = {
     "process.md": process_page,
+    "law.md": law_page,
     "access.md": access_page,
     "glossary.md": glossary_page,
     "errors.md": errors_page,
