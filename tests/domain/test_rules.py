@@ -257,6 +257,15 @@ def test_a_summary_case_has_its_short_limit_beside_the_ordinary_one_it_may_fall_
     assert started("started", "civil_suit", day, variant="summary") == {"CT-PRE-J@2021-01-01"}
 
 
+def test_mediation_on_the_platform_counts_from_acceptance_there_and_by_what_it_came_from() -> None:
+    day = "2026-03-31"
+    assert started("accepted", "online", day, variant="online") == {"ZX-MED@2022-01-01", "ZX-ASK@2022-01-01"}
+    assert started("accepted", "court_entrusted", day, variant="online") == {"ZX-MED-P@2022-01-01"}
+    assert started("accepted", "court_entrusted", day, variant="online_summary") == {"ZX-MED-J@2022-01-01"}
+    for procedure in ("online", "court_entrusted"):
+        assert started("received", procedure, day, variant="online") == set()
+
+
 def test_an_application_goes_by_the_limit_of_the_commission_it_is_sent_to() -> None:
     labour = Place(link_up="arbitration", kind=OrgKind.ARBITRATION_COMMISSION)
     land = Place(link_up="arbitration", kind=OrgKind.LAND_COMMISSION)
