@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer requests."""
+    worker: bool = True
+    """Let `mediation serve` run the clock too, on the embedded database; beside a given one `mediation worker` does."""
     pool_size: int = Field(default=16, ge=1, le=200)
     """Database connections of the hot path, per worker."""
     sandbox_clock: bool = False

@@ -6,64 +6,24 @@ it counts at whatever instant it came.
 
 import asyncio
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import msgspec
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from mediation.commandline.journal import log_config
+from mediation.commandline.leaving import begin, belong, dismiss
 from mediation.http.app import create_app
 from mediation.settings import Settings
 
 _LOOK_S = 0.2
 _OPENING_S = 2.0  # an application that opens is closed in order once it has; this is more than that takes
 _GRACE_S = 10  # for requests that are being answered
-_PARTING_S = 13.0  # then a worker is killed: it is stuck, or blocked in a call
-_OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}  # they reach every process; the first tells its workers
-_FIELDS = ("request_id", "method", "route", "status", "ms", "frames")
 
 _log = logging.getLogger("mediation")
-
-
-class JsonLines(logging.Formatter):
-    """A log line as one JSON object; of the record's own fields only those known to hold nothing personal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        said |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
-        if record.exc_info and record.exc_info[0]:
-            said["fault"] = record.exc_info[0].__name__  # its words may hold a row's values
-        return msgspec.json.encode(said).decode()
-
-
-def log_config(level: str) -> dict[str, Any]:
-    """Everything to standard error, a JSON object a line; requests are logged at `info`."""
-    shown = level.upper()
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": JsonLines}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
-        "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {
-            "mediation": {"level": shown},
-            "uvicorn": {"level": "INFO" if shown in {"DEBUG", "INFO"} else shown},
-        },
-    }
 
 
 class Attendant(uvicorn.Server):
@@ -134,19 +94,10 @@ def _config(settings: Settings, *, answers: bool = True) -> uvicorn.Config:
 
 def _supervise(settings: Settings, asked: Sequence[int]) -> bool:
     """Keep as many workers as were asked for; a dead one is replaced, but one that cannot begin ends them all."""
-    spawn, workers = multiprocessing.get_context("spawn"), list[BaseProcess]()
-
-    def begin() -> BaseProcess:
-        begun = spawn.Process(target=_work, args=(settings, [listening]))
-        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)  # until it can ignore them
-        begun.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_TERMINAL)
-        return begun
-
-    resource_tracker.ensure_running()  # else the first to begin starts it, which lets them in
+    workers = list[BaseProcess]()
     with _config(settings, answers=False).bind_socket() as listening:
         try:
-            workers += [begin() for _ in range(settings.workers)]
+            workers += [begin(_work, settings, [listening]) for _ in range(settings.workers)]
             while not asked:
                 time.sleep(_LOOK_S)
                 for place, worker in enumerate(workers):
@@ -155,39 +106,13 @@ def _supervise(settings: Settings, asked: Sequence[int]) -> bool:
                         return False
                     if not worker.is_alive():
                         _log.warning("a worker died and is replaced")
-                        workers[place] = begin()
+                        workers[place] = begin(_work, settings, [listening])
         finally:
-            _dismiss(workers)
+            dismiss(workers)
     return True
 
 
-def _dismiss(workers: list[BaseProcess]) -> None:
-    for worker in workers:
-        worker.terminate()
-    until = time.monotonic() + _PARTING_S
-    for worker in workers:
-        worker.join(max(0.0, until - time.monotonic()))
-        if worker.exitcode is None:
-            _log.warning("a worker does not leave and is killed")
-            worker.kill()
-            worker.join()
-
-
 def _work(settings: Settings, listening: list[Any]) -> None:
-    """A worker, which leaves when told to, or when the process that started it is killed.
-
-    Left behind it would go on answering, and keep the port from whoever starts the service again. Before it can
-    answer, SIGTERM ends it on the spot: nothing is open yet.
-    """
-    for number in _OF_THE_TERMINAL:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_TERMINAL)
-
-    def leave_with(parent: BaseProcess) -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # it is spawned
-    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
+    """A worker. Before it can answer, SIGTERM ends it on the spot: nothing is open yet."""
+    belong()
     Attendant(_config(settings)).run(listening)

@@ -150,7 +150,7 @@ def _timed(settings: "Settings") -> Iterator[None]:
     if not (settings.embedded and settings.worker):
         yield
         return
-    from mediation.commandline.working import work_beside
+    from mediation.commandline.timekeeping import work_beside
 
     over, log, beside = threading.Event(), logging.getLogger("mediation"), [begin(work_beside, settings)]
 
