@@ -72,6 +72,12 @@ def rule(rule_id: str, on: str, division: str = "") -> Rule:
     return found
 
 
+def read(pack: str) -> list[Rule]:
+    ids = set(re.findall(r'^id = "(.+)"$', PACKS[pack], re.MULTILINE))
+    division = re.search(r'^division = "(.+)"$', PACKS[pack], re.MULTILINE)
+    return [r for r in RULES if r.id in ids and r.division == (division[1] if division else "")]
+
+
 def started(moment: str, procedure: str, on: str, division: str = "", **place: object) -> set[str]:
     at = Place(procedure=procedure, division=division)._replace(**place)  # type: ignore[arg-type]  # a word per field
     return {found.version for found in LAWS.starting(Moment(moment), on, at)}
@@ -231,6 +237,18 @@ def test_a_limit_that_only_a_region_sets_runs_only_there() -> None:
     assert started("replied", "forest_rights", day, NINGBO) == set()
     assert started("filed", "people", day, YUSHUI) == {"PM-FB@2025-01-01"}
     assert started("filed", "people", "2024-12-31", YUSHUI) == set()
+
+
+@pytest.mark.parametrize(
+    ("pack", "division"),
+    [
+        ("ningbo.toml", "3302"), ("shenzhen.toml", "4403"), ("zhejiang.toml", "33"), ("gaotai.toml", "620724"),
+        ("guangdong.toml", "44"), ("yushui.toml", "360502"), ("national.toml", ""),
+    ],
+)  # fmt: skip
+def test_a_pack_speaks_for_its_own_divisions(pack: str, division: str) -> None:
+    assert {r.division for r in read(pack)} == {division}
+    assert all(r.region for r in read(pack)) is bool(division)
 
 
 def test_gaotai_climbs_its_ladder_in_working_days_beside_the_national_month() -> None:
