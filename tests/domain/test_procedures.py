@@ -254,6 +254,31 @@ def test_a_circumstance_noted_before_is_asked_when_the_case_is_to_be_taken() -> 
     assert story.refused(here, "accept").keys() == {"barred_handled_elsewhere"}
 
 
+def test_a_circumstance_that_is_gone_is_corrected_and_bars_nothing_more() -> None:
+    version = laws().procedures["medical_people"][0]
+    here = office_of(version)
+    story = Story("2026-03-02", here)
+    story.file(here, version)
+    story.take(here, "note", kind="fact", text="已起诉", circumstances=["in_litigation"])
+    assert story.refused(here, "accept").keys() == {"barred_in_litigation"}
+    assert story.take(here, "correct", text="已撤诉", circumstances=[]).circumstances == ()
+    assert story.take(here, "accept").legs[0].state is LegState.ACCEPTED
+
+
+def test_a_dispute_does_not_go_on_by_a_link_up_that_does_not_follow_its_procedure() -> None:
+    version = laws().procedures["traffic"][0]
+    here, committee = office_of(version), office(OrgKind.PEOPLE_COMMITTEE)
+    story = Story("2026-03-02", here, committee)
+    story.file(here, version)
+    story.take(here, "accept")
+    papers = [{"kind": "transfer_letter", "sha256": "0" * 64, "ref": "file-1"}]
+    asked = {"to_org": committee.body.id, "consents": [1, 2], "documents": papers}
+    reason = story.refused(here, "refer", link_up="petition", **asked)["not_next"]
+    assert reason.guard == "G10"
+    assert "行调→人调" in reason.zh
+    assert "not_next" not in story.refused(here, "refer", link_up="agency_entrust", **asked)
+
+
 def test_a_new_violation_during_police_mediation_ends_it_there() -> None:
     version = laws().procedures["public_security"][-1]
     here = office(OrgKind.POLICE)

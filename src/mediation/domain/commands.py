@@ -526,11 +526,12 @@ class Correct(Command):
     occurred_on: Day | None = None
     refs: list[ReferenceIn] = Field(default=[], max_length=10)
     clocks: Numbers = Field(default=[], description="重新计算的期限 clocks counted anew under today's calendar")
+    circumstances: Circumstances | None = Field(default=None, description="现有情形 those that stand, in place of all")
 
     @model_validator(mode="after")
     def _something(self) -> "Correct":
         facts = (self.category, self.division, self.occurred_on, self.refs, self.clocks)
-        if not (any(facts) or self.text or self.documents):
+        if not (any(facts) or self.circumstances is not None or self.text or self.documents):
             message = "须写明更正什么 say what is corrected"
             raise ValueError(message)
         return self

@@ -182,6 +182,7 @@ def correct(draft: Draft) -> None:
         "category": command.category,
         "division": command.division,
         "occurred_on": command.occurred_on.isoformat() if command.occurred_on else None,
+        "circumstances": None if command.circumstances is None else tuple(sorted(set(command.circumstances))),
     }
     changed = {name: value for name, value in facts.items() if value is not None}
     if changed:
