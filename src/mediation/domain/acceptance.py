@@ -380,6 +380,8 @@ def reopen(draft: Draft) -> None:
     procedure = chosen(step, org, named)
     claims = command.claims or [claim.id for claim in step.case.claims]
     number = draft.open_leg(org, procedure, claims, agreement=command.agreement or 0)
+    if command.cause is ReopenCause.ENFORCEMENT and command.agreement:
+        draft.happens(Moment.ENFORCEMENT_ASKED, agreement=command.agreement)
     draft.notes["leg"] = number
 
 

@@ -265,8 +265,9 @@ def offer(draft: Draft) -> None:
         expiry = Expiry.RECALL if row.mode is Mode.WAITS else Expiry.URGE
         draft.set_day("report", report_by.isoformat(), expiry, handoff=number)
         draft.put("handoffs", number, report_by=report_by.isoformat())
-    if link_up is LinkUp.CONFIRMATION and step.agreement:
-        draft.happens(Moment.CONFIRMATION_ASKED, agreement=step.agreement.id)
+    asked = {LinkUp.CONFIRMATION: Moment.CONFIRMATION_ASKED, LinkUp.ENFORCEMENT: Moment.ENFORCEMENT_ASKED}.get(link_up)
+    if asked and step.agreement:
+        draft.happens(asked, agreement=step.agreement.id)
     if step.role is Role.CLOCK:
         draft.lapse(leg.id, Expiry.ESCALATE)
 

@@ -712,6 +712,7 @@ class Moment(Word):
     EFFECTIVE = "effective", "协议生效"
     PERFORMANCE_DUE = "performance_due", "履行期限届满而未履行"
     CONFIRMATION_ASKED = "confirmation_asked", "申请司法确认"
+    ENFORCEMENT_ASKED = "enforcement_asked", "申请执行"
     PERFORMED = "performed", "履行完毕"
     OFFERED = "offered", "发出移交"
     TAKEN = "taken", "移交被受理"
