@@ -10,6 +10,7 @@ from mediation.domain import errors
 from mediation.domain.access import ROLE_LETTERS, WHO
 from mediation.domain.deadlines import Rule
 from mediation.domain.enquiry import in_force, limit
+from mediation.domain.laws import Procedure
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
 from mediation.domain.published import mermaid, moves
 from mediation.domain.vocabulary import Action, Label, LegState, Letter, LinkUp, Word, glossary
@@ -27,7 +28,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def process_page() -> str:
-    """docs/process.md: the diagram, every row, guards, link-ups, texts and procedures."""
+    """docs/process.md: the diagram, every row, guards, link-ups and texts."""
     laws = load_laws()
     rows = [
         (
@@ -55,28 +56,6 @@ def process_page() -> str:
         )
         for link_up in LinkUp
     ]
-    versions = [version for versions in laws.procedures.values() for version in versions]
-    procedures = [
-        (
-            f"{p.zh} `{p.version}`",
-            p.region or "–",
-            p.track.zh,
-            "decides" if p.decides else "mediates",
-            "、".join(kind.zh for kind in p.kinds),
-            " ".join(p.excludes) or "–",
-            " ".join(p.next),
-            p.basis,
-            f"{p.label} {p.doubt}".strip(),
-        )
-        for p in versions
-    ]
-    asked = [(f"`{p.version}`", one.zh, one.en, cite_zh(one.basis)) for p in versions for one in p.accepts]
-    refused = [
-        (f"`{p.version}`", f"{ground.zh} `{ground.when}`", ground.en, ground.at, cite_zh(ground.basis))
-        for p in versions
-        for ground in p.refuses
-    ]
-    worth = [(f"`{p.version}`", p.effect_zh, p.effect_en) for p in versions]
     return "\n".join(
         [
             MADE,
@@ -95,16 +74,7 @@ def process_page() -> str:
                 ("link-up", "mode", "sender's leg", "consent", "papers", "clocks", "silence", "owes", "basis"),
                 link_ups,
             ),
-            "## Procedures 程序\n",
-            table(
-                ("procedure", "region", "track", "decides", "held by", "excludes", "next", "basis", "label"), procedures
-            ),
-            "### What they take 受理条件\n",
-            table(("procedure", "中文", "English", "article"), asked),
-            "### What they must refuse 不予受理、不予调解\n",
-            table(("procedure", "ground", "English", "at", "article"), refused),
-            "### What they are worth 效力\n",
-            table(("procedure", "中文", "English"), worth),
+            "## Procedures 程序\n\nWhat each takes, must refuse and is worth: [the law](law.md#procedures-程序).\n",
             "## Texts 依据\n\nLabels: P text read · S secondary source · C public forms · G unverified · Q policy.\n",
             table(
                 ("code", "中文", "English", "cited from", "label"),
@@ -128,11 +98,6 @@ def law_page() -> str:
         )
         for key, versions in sorted(laws.rules.items())
     ]
-    procedures = [
-        (f"`{p.version}`", p.zh, p.en, " · ".join(in_force(p)), f"{p.basis} [{p.label.value}]", p.text or NOT_HELD)
-        for _, versions in sorted(laws.procedures.items())
-        for p in versions
-    ]
     years = sorted(laws.calendar.years)
     return "\n".join(
         [
@@ -144,8 +109,7 @@ def law_page() -> str:
             "## Rules 期限\n",
             table(("rule", "中文", "English", "limit", "label", "regions"), overview),
             *(f"### {key}\n\n" + "\n".join(map(_rule, versions)) for key, versions in sorted(laws.rules.items())),
-            "## Procedures 程序\n\nWhat each takes and must refuse, with the article: [the process](process.md).\n",
-            table(("version", "中文", "English", "in force", "basis", "text"), procedures),
+            *_procedures([version for _, versions in sorted(laws.procedures.items()) for version in versions]),
         ]
     )
 
@@ -184,6 +148,43 @@ def _rule(rule: Rule) -> str:
 
 def _words(words: Sequence[Word]) -> str:
     return "、".join(f"{word.zh} `{word.value}`" for word in words)
+
+
+def _procedures(versions: list[Procedure]) -> list[str]:
+    """What each version of a procedure takes, must refuse and is worth, a table of each."""
+    held = [
+        (
+            f"{p.zh} {p.en} `{p.version}`",
+            " · ".join(in_force(p)),
+            p.track.zh,
+            "decides" if p.decides else "mediates",
+            "、".join(kind.zh for kind in p.kinds),
+            " ".join(p.excludes) or "–",
+            " ".join(p.next),
+            f"{p.basis} [{p.label.value}]",
+            p.text or NOT_HELD,
+            p.doubt,
+        )
+        for p in versions
+    ]
+    asked = [(f"`{p.version}`", one.zh, one.en, cite_zh(one.basis)) for p in versions for one in p.accepts]
+    refused = [
+        (f"`{p.version}`", f"{ground.zh} `{ground.when}`", ground.en, ground.at, cite_zh(ground.basis))
+        for p in versions
+        for ground in p.refuses
+    ]
+    worth = [(f"`{p.version}`", p.effect_zh, p.effect_en) for p in versions]
+    head = ("procedure", "in force", "track", "decides", "held by", "excludes", "next", "basis", "text", "doubt")
+    return [
+        "## Procedures 程序\n",
+        table(head, held),
+        "### What they take 受理条件\n",
+        table(("procedure", "中文", "English", "article"), asked),
+        "### What they must refuse 不予受理、不予调解\n",
+        table(("procedure", "ground", "English", "at", "article"), refused),
+        "### What they are worth 效力\n",
+        table(("procedure", "中文", "English"), worth),
+    ]
 
 
 def access_page() -> str:
