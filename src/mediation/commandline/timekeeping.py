@@ -113,6 +113,7 @@ def work_beside(settings: Settings) -> None:
 async def _forever(settings: Settings, url: str) -> None:
     async with timekeeper(settings, url) as keeper:
         queue = _queue(url, keeper)
+        await keeper.tick()  # at once: the tick of this minute may have been another's, which was killed
         while True:
             try:
                 await queue.open_async()

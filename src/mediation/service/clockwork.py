@@ -20,7 +20,7 @@ from mediation.service.perform import House, Request, perform
 from mediation.store.append import CLOCK, Context
 from mediation.store.database import AWAY
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Steps that are taken at the same time; the pool has a connection for each, and one for the lock."""
 
 _PAGE = 500
