@@ -1,4 +1,4 @@
-"""Limits for the tests, the published calendar, and an oracle that shares nothing with what it judges.
+"""Limits for the tests, told or drawn by chance, and an oracle that shares nothing with what it judges.
 
 The oracle writes the days of a limit down one by one, strikes out those that stood still, and takes the last.
 """
@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from importlib.resources import files
 
 import chinese_calendar
+from hypothesis import strategies as st
 
 from mediation.domain.calendar import parse_notices
 from mediation.domain.deadlines import Extension, Interval, Rule
@@ -52,7 +53,7 @@ def days(*written: str) -> list[Interval]:
 
 
 def works(day: date) -> bool:
-    return bool(chinese_calendar.is_workday(day)) if day.year <= 2026 else day.weekday() < 5
+    return bool(chinese_calendar.is_workday(day)) if 2004 <= day.year <= 2026 else day.weekday() < 5
 
 
 def holiday(day: date) -> bool:
@@ -106,3 +107,29 @@ def oracle(rule: Rule, start: date, stood: list[Interval], extended: int) -> tup
         if works(day) or (rule.roll is STATUTORY and not holiday(day)):
             return day.isoformat(), any(one.year > 2026 for one in asked)
     raise AssertionError
+
+
+UNITS = st.sampled_from([CALENDAR_DAY, WORKING_DAY, MONTH, YEAR])
+STARTS = st.dates(date(2004, 1, 1), date(2027, 12, 31))
+RULES = st.builds(
+    lambda unit, value, roll, extension, exclude: limit(
+        value if unit in {CALENDAR_DAY, WORKING_DAY} else value // (20 if unit is YEAR else 4) + 1,
+        unit,
+        roll,
+        extension,
+        exclude_start=exclude,
+    ),
+    UNITS,
+    st.integers(1, 60),
+    st.sampled_from(RollOver),
+    st.none() | UNITS.filter(lambda unit: unit is not YEAR),
+    st.booleans(),
+)
+
+
+@st.composite
+def intervals(draw: st.DrawFn) -> tuple[date, list[Interval]]:
+    """A start, and days around and after it that stood still: in any order, apart, touching or one over another."""
+    start = draw(STARTS)
+    shapes = draw(st.lists(st.tuples(st.integers(-15, 120), st.integers(0, 40)), max_size=5))
+    return start, [(start + ONE_DAY * begins, start + ONE_DAY * (begins + more)) for begins, more in shapes]

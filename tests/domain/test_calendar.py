@@ -118,8 +118,12 @@ def test_a_holiday_takes_in_the_weekends_that_it_encloses_and_touches() -> None:
     spring = {date(2026, 2, 15) + ONE_DAY * n for n in range(9)}
     around = [date(2026, 2, 1) + ONE_DAY * n for n in range(28)]
     assert {day for day in around if PUBLISHED.is_statutory(day)} == spring
+    assert PUBLISHED.is_statutory(date(2026, 6, 21))  # the Sunday after the Friday of Dragon Boat
     assert not PUBLISHED.is_statutory(date(2026, 2, 14))  # a make-up Saturday
     assert not PUBLISHED.is_statutory(date(2026, 2, 8))  # an ordinary Sunday
+    for off, made_up, weekend in ((6, 7, 8), (9, 8, 7)):  # a make-up day stands between, before and after
+        calendar = WorkCalendar(frozenset({date(2026, 3, off)}), frozenset({date(2026, 3, made_up)}))
+        assert not calendar.is_statutory(date(2026, 3, weekend))
 
 
 @given(st.dates(date(2004, 1, 2), date(2026, 12, 30)))

@@ -17,11 +17,13 @@ from tests.domain.limits import (
     ONE_DAY,
     PACKAGED,
     PUBLISHED,
-    REST_DAY,
+    RULES,
+    STARTS,
     STATUTORY,
     WORKING_DAY,
     YEAR,
     days,
+    intervals,
     limit,
     oracle,
 )
@@ -78,6 +80,14 @@ def test_months_years_and_last_days_end_as_the_code_and_the_rule_say(rule: Rule,
     assert due(rule, start) == last_day
 
 
+def test_a_suspension_counts_from_the_first_day_to_the_last_and_no_further() -> None:
+    rule = limit(5, CALENDAR_DAY, NONE)  # 2026-03-03 to 2026-03-07
+    assert due(rule, "2026-03-02", "2026-03-07/2026-03-07") == "2026-03-08"
+    assert due(rule, "2026-03-02", "2026-03-08/2026-03-09") == "2026-03-07"
+    assert due(rule, "2026-03-02", "2026-03-01/2026-03-02") == "2026-03-07"
+    assert due(rule, "2026-03-02", "2026-03-01/2026-03-03") == "2026-03-08"
+
+
 def test_an_extension_is_counted_on_from_the_day_before_it_rolled_over() -> None:
     rule = limit(30, CALENDAR_DAY, extension=CALENDAR_DAY)
     assert due(rule, "2026-01-16") == "2026-02-24"
@@ -89,32 +99,6 @@ def test_an_extension_is_counted_on_from_the_day_before_it_rolled_over() -> None
 def test_a_day_rule_takes_an_instant_as_its_day_in_shanghai() -> None:
     instant = datetime.fromisoformat("2026-03-01T16:30:00Z")
     assert reckon(limit(30, CALENDAR_DAY), instant, PUBLISHED).on == due(limit(30, CALENDAR_DAY), "2026-03-02")
-
-
-UNITS = st.sampled_from([CALENDAR_DAY, WORKING_DAY, MONTH, YEAR])
-STARTS = st.dates(date(2004, 1, 1), date(2027, 12, 31))
-RULES = st.builds(
-    lambda unit, value, roll, extension, exclude: limit(
-        value if unit in {CALENDAR_DAY, WORKING_DAY} else value // (20 if unit is YEAR else 4) + 1,
-        unit,
-        roll,
-        extension,
-        exclude_start=exclude,
-    ),
-    UNITS,
-    st.integers(1, 60),
-    st.sampled_from(RollOver),
-    st.none() | UNITS.filter(lambda unit: unit is not YEAR),
-    st.booleans(),
-)
-
-
-@st.composite
-def intervals(draw: st.DrawFn) -> tuple[date, list[Interval]]:
-    """A start, and days around and after it that stood still: in any order, apart, touching or one over another."""
-    start = draw(STARTS)
-    shapes = draw(st.lists(st.tuples(st.integers(-15, 120), st.integers(0, 40)), max_size=5))
-    return start, [(start + ONE_DAY * begins, start + ONE_DAY * (begins + more)) for begins, more in shapes]
 
 
 @MANY
@@ -217,6 +201,7 @@ def test_days_that_stood_still_count_once_in_whatever_order_and_pieces_they_are_
         (limit(1, YEAR), "2026-02-27", "2027-03-01", True),
         (limit(15, CALENDAR_DAY), "2026-12-16", "2026-12-31", False),
         (limit(15, CALENDAR_DAY, STATUTORY), "2027-01-10", "2027-01-25", True),
+        (limit(3, WORKING_DAY), "2003-12-30", "2004-01-05", True),
         (limit(60, CALENDAR_DAY), "2003-11-02", "2004-01-02", False),  # only the last day was asked about
     ],
 )
@@ -224,6 +209,12 @@ def test_a_day_that_depends_on_a_year_without_a_notice_is_provisional_and_no_oth
     rule: Rule, start: str, last_day: str, *, provisional: bool
 ) -> None:
     assert reckon(rule, date.fromisoformat(start), PUBLISHED) == (last_day, provisional)
+
+
+def test_an_extension_in_working_days_is_provisional_too() -> None:
+    rule, start = limit(30, CALENDAR_DAY, NONE, WORKING_DAY), date(2026, 11, 30)  # the 30th day is 2026-12-30
+    assert reckon(rule, start, PUBLISHED, extended=1) == ("2026-12-31", False)
+    assert reckon(rule, start, PUBLISHED, extended=2) == ("2027-01-01", True)
 
 
 def test_the_notice_of_a_year_moves_its_days_and_makes_them_certain() -> None:
@@ -244,7 +235,7 @@ def test_a_year_that_stood_still_throughout_needs_no_notice() -> None:
 def test_a_weekend_between_two_years_is_certain_only_once_both_are_published() -> None:
     calendar = WorkCalendar(years=frozenset({2028}))
     sunday = date(2028, 12, 31)
-    for roll, provisional in ((STATUTORY, True), (REST_DAY, True), (NONE, False)):
+    for roll, provisional in ((STATUTORY, True), (RollOver.REST_DAY, True), (NONE, False)):
         assert reckon(limit(1, CALENDAR_DAY, roll), sunday - ONE_DAY, calendar).provisional is provisional
 
 
@@ -364,6 +355,15 @@ def test_a_count_tells_its_start_its_days_its_roll_over_and_the_articles() -> No
             "2026-08-11",
             "中止，不计入20个工作日",
             "working days: 20",
+        ),
+        (
+            limit(10, WORKING_DAY),
+            "2026-03-02",
+            ["2026-02-20/2026-03-03"],
+            0,
+            "2026-03-17",
+            "不计入1个工作日",
+            "days: 1",
         ),
         (limit(30, CALENDAR_DAY), "2026-06-01", ["2026-05-20/2026-06-05"], 0, "2026-07-05", "不计入4日", "days: 4"),
         (
