@@ -91,6 +91,7 @@ COMMENT ON COLUMN cases.inbound IS 'bodies with a live hand-off to them';
 COMMENT ON COLUMN cases.outbound IS 'bodies with a live hand-off from them';
 CREATE INDEX cases_orgs ON cases USING gin (orgs);
 CREATE INDEX cases_refs ON cases USING gin (refs);
+CREATE INDEX cases_due_on ON cases (due_on, id) WHERE due_on IS NOT NULL;
 CREATE INDEX cases_wake_at ON cases (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE TABLE events (
     id uuid PRIMARY KEY,

@@ -87,6 +87,7 @@ class County:
 
     def __init__(self, address: str, settings: Settings) -> None:
         self.address = address
+        self.settings = settings
         self._issuer = issuer(settings)
 
     def token(self, person: str) -> str:

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 from tests.service.town import ESCALATE, NOTE, Town, populate
 
+from mediation.domain.clocks import midnight
 from mediation.domain.errors import Malformed, NotFound
 from mediation.domain.events import parse
 from mediation.domain.vocabulary import HandoffState
@@ -15,7 +16,7 @@ from mediation.service.registry import org_id
 from mediation.store import queries
 from mediation.store.queries import Filters, Page
 
-TODAY = date(2026, 11, 22)
+NOW = "2026-11-22T04:00:00.000000Z"
 
 
 async def everything(turn: Callable[[str | None], Awaitable[Page]]) -> list:
@@ -32,7 +33,7 @@ async def everything(turn: Callable[[str | None], Awaitable[Page]]) -> list:
 async def listed(town: Town, who: str, **conditions) -> set[str]:
     viewer = await town.viewer(who)
     found = await everything(
-        lambda cursor: queries.worklist(town.engine, viewer, Filters(TODAY, **conditions), cursor=cursor, limit=3)
+        lambda cursor: queries.worklist(town.engine, viewer, Filters(NOW, **conditions), cursor=cursor, limit=3)
     )
     ids = [item.case.id for item in found]
     assert ids == sorted(set(ids), reverse=True)  # newest first, none twice
@@ -78,12 +79,14 @@ async def test_a_worklist_knows_what_is_overdue_on_a_day(town: Town):
     await town.step("wang", case.case, {"action": "accept"})
     number, due = case.attrs["case"]["number"], (await town.seen("wang", case.case)).case.due_on
     viewer = await town.viewer("wang")
-    for today, late in ((date.fromisoformat(due), False), (date(2100, 1, 1), True)):
+    for at, late in ((midnight(due), False), ("2099-12-31T16:00:00.000000Z", True)):
         for overdue in (True, False):
-            page = await queries.worklist(town.engine, viewer, Filters(today, q=number, overdue=overdue))
+            page = await queries.worklist(town.engine, viewer, Filters(at, q=number, overdue=overdue))
             assert bool(page.items) == (overdue is late)
     assert case.case in await listed(town, "wang", due_before=date(2100, 1, 1))
     assert case.case not in await listed(town, "wang", due_before=date.fromisoformat(due))
+    assert case.case in await listed(town, "wang", due_after=date(2000, 1, 1))
+    assert case.case not in await listed(town, "wang", due_after=date.fromisoformat(due))
 
 
 async def test_a_worklist_matches_any_open_leg_and_names_the_answerable_body(town: Town):
@@ -93,8 +96,9 @@ async def test_a_worklist_matches_any_open_leg_and_names_the_answerable_body(tow
     for body in ("village", "court"):
         assert case.case in await listed(town, "wang", holder=org_id(body))
     viewer = await town.viewer("judge")
-    page = await queries.worklist(town.engine, viewer, Filters(TODAY, q=case.attrs["case"]["number"]))
-    assert page.items[0].holder_name in {"一村人民调解委员会", "奈曼旗人民法院"}
+    page = await queries.worklist(town.engine, viewer, Filters(NOW, q=case.attrs["case"]["number"]))
+    (found,) = page.items
+    assert found.orgs[found.case.holder].name in {"一村人民调解委员会", "奈曼旗人民法院"}
 
 
 async def test_trays_hold_what_was_handed_to_and_from_a_body(town: Town):
@@ -182,7 +186,7 @@ async def test_a_cursor_of_somebody_s_own_making_is_refused(town: Town, cursor: 
     viewer = await town.viewer("wang")
     if cursor:
         with pytest.raises(Malformed):
-            await queries.worklist(town.engine, viewer, Filters(TODAY), cursor=cursor)
+            await queries.worklist(town.engine, viewer, Filters(NOW), cursor=cursor)
     with pytest.raises(Malformed):
         await queries.tray(town.engine, viewer, box="in", cursor=cursor or json.dumps([]))
 

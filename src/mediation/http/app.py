@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from mediation.domain.errors import NotFound
-from mediation.http import cases, handoffs, history, manual, operations, reference, rules
+from mediation.http import cases, duedays, handoffs, history, manual, operations, reference, rules
 from mediation.http.dependencies import Desk, loopback, visit
 from mediation.http.gate import Bucket, Gate
 from mediation.http.problems import TurnedAway, faults, refusal
@@ -25,7 +25,7 @@ from mediation.http.schemas import components
 from mediation.settings import BadSetting, Settings
 from mediation.store.database import AWAY
 
-ROOMS = (cases, handoffs, history, reference, rules, operations, manual)
+ROOMS = (cases, duedays, handoffs, history, reference, rules, operations, manual)
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
 一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下一条事件；已存事件若被改动，

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from mediation.domain import decision, offering
 from mediation.domain import vocabulary as v
 from mediation.domain.access import ROLE_LETTERS
-from mediation.domain.calendar import day_of
+from mediation.domain.clocks import urgencies
 from mediation.domain.commands import STEP, Command, File
 from mediation.domain.errors import Malformed, NotPermitted, Reason
 from mediation.domain.events import Event
@@ -109,9 +109,14 @@ class Worklist(Paged):
     category: v.Category | None = None
     risk: v.Risk | None = None
     overdue: bool | None = None
-    due_before: date | None = None
+    due_before: Annotated[date | None, Field(description="最早到期日早于该日 due before this day")] = None
+    due_after: Annotated[date | None, Field(description="最早到期日晚于该日 due after this day")] = None
     division: Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")] | None = None
     q: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    sort: Annotated[
+        Literal["newest", "due"],
+        Field(description="新近在前；或按到期日，只列有到期日的 newest first; or by due day, those that have one"),
+    ] = "newest"
 
 
 _WHO = [ACTING_FOR, LANGUAGE]
@@ -177,12 +182,16 @@ def _taken(event: Event, **headers: str) -> Response:
 async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -> Response:
     """工作清单：本单位及下级的案件，新近在前。The worklist: cases your body and those below it see, newest first."""
     once(request)
-    conditions = wanted.model_dump(exclude={"limit", "cursor", "holder"}, mode="python")
+    at = now(request)
+    conditions = wanted.model_dump(exclude={"limit", "cursor", "sort", "holder"}, mode="python")
     holder = str(wanted.holder) if wanted.holder else None
-    filters = queries.Filters(today=day_of(now(request)), holder=holder, **conditions)
+    filters = queries.Filters(at, holder=holder, **conditions)
     who = await viewing(request)
-    found = await queries.worklist(desk(request).engine, who, filters, cursor=wanted.cursor, limit=wanted.limit)
-    return json_answer(page([case_line(case, name) for case, name in found.items], found.next))
+    found = await queries.worklist(
+        desk(request).engine, who, filters, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
+    )
+    laws = desk(request).house.laws
+    return json_answer(page([case_line(item.case, item.orgs, laws, at) for item in found.items], found.next))
 
 
 @routes.get(
@@ -198,12 +207,15 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
 async def show_case(request: Request, case_id: CaseId) -> Response:
     """案件现状；当事人信息遮蔽显示。The case as it stands; what is personal is shown masked."""
     no_query(request)
+    asked_at = now(request)
     case, seen = await seeing(request, case_id)
-    tag = f'"{case.version}"'
-    if unchanged(visit(request), tag):
+    house, tag = desk(request).house, f'"{case.version}"'
+    urgent = urgencies(case, house.laws, seen.orgs, instant(asked_at, case))
+    # What is overdue depends on the hour: whoever has the version may have it from before a period ran out.
+    if unchanged(visit(request), tag) and urgent == urgencies(case, house.laws, seen.orgs, case.at):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
-    house = desk(request).house
-    out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], await _masked(house, case))
+    personal = await _masked(house, case)
+    out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], personal, urgent)
     if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)

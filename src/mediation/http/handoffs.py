@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from mediation.domain.vocabulary import HandoffState
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
-from mediation.http.dependencies import Paged, desk, json_answer, once, viewing
+from mediation.http.dependencies import Paged, desk, json_answer, now, once, viewing
 from mediation.http.schemas import Schema, case_line, page, paged, ref, shown
 from mediation.store import queries
 
@@ -31,11 +31,15 @@ class Tray(Paged):
 async def list_handoffs(request: Request, wanted: Annotated[Tray, InQuery()]) -> Response:
     """收件箱或发件箱：移交给本单位的，或本单位移交出去的。The tray of what came in, or of what went out."""
     once(request)
+    at = now(request)
     viewer = await viewing(request)
     found = await queries.tray(
         desk(request).engine, viewer, box=wanted.box, state=wanted.state, cursor=wanted.cursor, limit=wanted.limit
     )
-    items = [{"handoff": shown(handoff), "case": case_line(case, "")} for case, handoff in found.items]
+    laws = desk(request).house.laws
+    items = [
+        {"handoff": shown(item.handoff), "case": case_line(item.case, item.orgs, laws, at)} for item in found.items
+    ]
     return json_answer(page(items, found.next))
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mediation.domain import vocabulary as v
+from mediation.domain.clocks import Urgency, most_urgent, urgencies
 from mediation.domain.commands import STEP
 from mediation.domain.events import PARTS, leaf_hash
 from mediation.domain.facts import (
@@ -16,11 +17,13 @@ from mediation.domain.facts import (
     Document,
     Fact,
     Handoff,
+    Instant,
     Leg,
     Obligation,
     Organisation,
     Party,
 )
+from mediation.domain.laws import Laws
 
 REF = "#/components/schemas/{name}"
 Schema = dict[str, Any]
@@ -47,6 +50,7 @@ _NUMBERS_OF_OTHERS = frozenset(
         "to_leg",
         "from_leg",
         "handoff",
+        "complaint",
         "obligor",
         "represented_by",
         "successor_of",
@@ -96,10 +100,19 @@ _ACTIONS = {word.value: word for word in v.Action}
 
 
 def case_shown(
-    case: Case, holder_name: str, filed_by: Organisation, personal: Mapping[int, Mapping[str, str]]
+    case: Case,
+    holder_name: str,
+    filed_by: Organisation,
+    personal: Mapping[int, Mapping[str, str]],
+    urgent: list[Urgency],
 ) -> dict[str, Any]:
-    """A case with its earliest due day, its number as people cite it, and its parties' `personal` values by number."""
-    out = shown(case)
+    """A case with its earliest due day, its number as people cite it, and its parties' `personal` values by number.
+
+    `urgent` says how urgent its clocks are, in their order.
+    """
+    out = shown(case) | most_urgent(urgent)._asdict()
+    for clock, found in zip(out["clocks"], urgent, strict=True):
+        clock["overdue"] = found.overdue
     out["holder_name"] = holder_name
     out["number_zh"] = _cited(case.number, filed_by)
     if case.due_on:
@@ -125,11 +138,12 @@ LINE = (
 """What a worklist shows of a case."""
 
 
-def case_line(case: Case, holder_name: str) -> dict[str, Any]:
-    """A case in a worklist."""
+def case_line(case: Case, orgs: Mapping[str, Organisation], laws: Laws, at: Instant) -> dict[str, Any]:
+    """A case in a worklist, as urgent as it is at an instant."""
     whole = shown(msgspec.structs.replace(case, **dict.fromkeys(PARTS, ())))
-    whole |= {"holder_name": holder_name, "due_on": case.due_on}
-    return {name: whole[name] for name in LINE if whole.get(name)}
+    whole |= {"holder_name": orgs[case.holder].name, "due_on": case.due_on}
+    urgent = most_urgent(urgencies(case, laws, orgs, at))
+    return {name: whole[name] for name in LINE if whole.get(name)} | urgent._asdict()
 
 
 class _Named(msgspec.Struct):
@@ -188,6 +202,12 @@ def paged(item: str) -> Schema:
     """The schema of a page of these."""
     cursor = {"type": ["string", "null"], "description": "下一页游标 cursor of the next page, null at the end"}
     return _object({"items": {"type": "array", "items": ref(item)}, "next": cursor})
+
+
+def _also(schema: Schema, properties: Schema) -> Schema:
+    """An object that always has these properties too."""
+    whole = schema["properties"] | properties
+    return schema | {"properties": whole, "required": [*schema["required"], *properties]}
 
 
 _LABELS = {"label_zh": _string("中文名称"), "label_en": _string("English label")}
@@ -289,11 +309,18 @@ def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
     masked = {name: _string("遮蔽显示 shown masked") for name in _PERSONAL}
     out["Party"]["properties"] |= masked
     out["Case"]["properties"]["due_on"] = _string("最早到期日 earliest due day of a running clock", format="date")
+    urgency: Schema = {
+        "overdue": {"type": "boolean", "description": "已逾期 a running clock has run out when it is asked"},
+        "due_soon": {"type": "boolean", "description": "临期 it is to be reminded of, or three days are left at most"},
+    }
+    out["Clock"] = _also(out["Clock"], {"overdue": urgency["overdue"]})
+    out["Case"] = _also(out["Case"], urgency)
     out["Case"]["properties"]["holder_name"] = _string("承办单位名称 name of the holder")
     out["Case"]["properties"]["number_zh"] = _string("案号的通行写法 the number as people cite it")
     out["Case"]["properties"]["case_code"] = _string("案件码 opens a further leg elsewhere; shown to who handles it")
     line = {name: out["Case"]["properties"][name] for name in LINE}
-    out["CaseLine"] = _object(line, optional=set(LINE) - {"id", "version", "state", "label_zh", "label_en"})
+    optional = set(LINE) - {"id", "version", "state", "label_zh", "label_en"}
+    out["CaseLine"] = _also(_object(line, optional=optional), urgency)
     out |= {word.__name__: _word_schema(word) for word in v.Word.__subclasses__() if word.__members__}
     out |= {"Reason": _REASON, "Cause": _CAUSE, "Problem": _PROBLEM, "Event": _EVENT, "Warning": _WARNING, **extra}
     return dict(sorted(out.items()))

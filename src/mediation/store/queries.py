@@ -6,18 +6,20 @@ Pages are keyset pages: a cursor is opaque to its bearer and says where the next
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, false, func, or_, select, text
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, false, func, literal, or_, select, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from mediation.domain.calendar import day_of
 from mediation.domain.errors import Malformed, NotFound, Reason
 from mediation.domain.events import load
-from mediation.domain.facts import Actor, Case, Handoff, Organisation
+from mediation.domain.facts import Actor, Case, Handoff, Instant, Organisation
 from mediation.domain.vocabulary import HandoffState, OrgKind, Role
 from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
 from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS
@@ -30,6 +32,7 @@ _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _Item = TypeVar("_Item")
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
+_RAN_OUT = '$.clocks[*] ? (@.due_at <= $at && !(@.state != "running"))'  # a running clock's state is not written
 _CONTEXT = text(
     "SELECT set_config('mediation.person', :person, true), set_config('mediation.org', :org, true), "
     "set_config('mediation.request', :request, true)"
@@ -40,6 +43,15 @@ class _Id(str):
     """The kind of a cursor's part that is a UUID."""
 
     __slots__ = ()
+
+
+class _Day(str):
+    """The kind of a cursor's part that is a day."""
+
+    __slots__ = ()
+
+
+_Kind = type[_Id | _Day | str | int]
 
 
 class Viewer(NamedTuple):
@@ -64,9 +76,12 @@ class Page(NamedTuple, Generic[_Item]):
 
 
 class Filters(NamedTuple):
-    """Conditions on a worklist, all of which must hold; None is no condition. `today` decides what is overdue."""
+    """Conditions on a worklist, all of which must hold; None is no condition. `at` decides what is overdue.
 
-    today: date
+    `due_before` and `due_after` leave their own day out.
+    """
+
+    at: Instant
     state: str | None = None
     track: str | None = None
     tier: str | None = None
@@ -75,22 +90,24 @@ class Filters(NamedTuple):
     risk: str | None = None
     overdue: bool | None = None
     due_before: date | None = None
+    due_after: date | None = None
     division: str | None = None
     q: str | None = None
 
 
 class Listed(NamedTuple):
-    """A case of a worklist, with the name of the body that is answerable."""
+    """A case of a worklist; `orgs` are the bodies that conduct the cases of its page."""
 
     case: Case
-    holder_name: str
+    orgs: Mapping[str, Organisation]
 
 
 class Trayed(NamedTuple):
-    """A hand-off of a tray and the case it belongs to."""
+    """A hand-off of a tray and the case it belongs to; `orgs` are the bodies that conduct the cases of its page."""
 
     case: Case
     handoff: Handoff
+    orgs: Mapping[str, Organisation]
 
 
 class Stored(NamedTuple):
@@ -115,21 +132,36 @@ def viewer(context: Context, seen: Seen) -> Viewer:
 
 
 async def worklist(
-    engine: AsyncEngine, viewer: Viewer, filters: Filters, *, cursor: str | None = None, limit: int = 50
+    engine: AsyncEngine,
+    viewer: Viewer,
+    filters: Filters,
+    *,
+    sort: str = "newest",
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Listed]:
-    """Cases the viewer may see, newest first. `holder` matches any body with an open leg. Raises Malformed."""
-    query = (
-        select(CASES.c.id, _FACTS, ORGANISATIONS.c.name)
-        .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == CASES.c.holder)
-        .where(_visible(viewer), *_conditions(filters))
-        .order_by(CASES.c.id.desc())
-        .limit(_rows(limit) + 1)
-    )
-    if cursor:
-        query = query.where(CASES.c.id < _uncursor(cursor, _Id)[0])
+    """Cases the viewer may see: the "newest" first; or by "due" day, and then those alone that have one.
+
+    `holder` matches any body with an open leg. A cursor goes on in the order it was given for. Raises Malformed.
+    """
+    query = select(CASES.c.id, CASES.c.due_on, _FACTS).where(_visible(viewer), *_conditions(filters))
+    by_due = tuple_(CASES.c.due_on, CASES.c.id)
+    if sort == "due":
+        query = query.where(CASES.c.due_on.is_not(None)).order_by(CASES.c.due_on, CASES.c.id)
+        if cursor:
+            day, case_id = _uncursor(cursor, _Day, _Id)
+            after = literal(date.fromisoformat(day), CASES.c.due_on.type), literal(case_id, CASES.c.id.type)
+            query = query.where(by_due > tuple_(*after))
+    else:
+        query = query.order_by(CASES.c.id.desc())
+        if cursor:
+            query = query.where(CASES.c.id < _uncursor(cursor, _Id)[0])
     async with _reading(engine, viewer) as connection:
-        rows = (await connection.execute(query)).all()
-    return _page([(row.id, Listed(load(row.facts), row.name or "")) for row in rows], limit)
+        rows = (await connection.execute(query.limit(_rows(limit) + 1))).all()
+        cases = [load(row.facts) for row in rows]
+        orgs = await _conducting(connection, cases)
+    keys = [(row.due_on.isoformat(), row.id) if sort == "due" else row.id for row in rows]
+    return _page([(key, Listed(case, orgs)) for key, case in zip(keys, cases, strict=True)], limit)
 
 
 async def tray(
@@ -148,15 +180,17 @@ async def tray(
     column = live if state is None or state in _ALWAYS_LIVE else CASES.c.orgs
     start = _uncursor(cursor, _Id, int) if cursor else None
     query = select(CASES.c.id, _FACTS).where(column.contains([org]), _visible(viewer)).order_by(CASES.c.id.desc())
-    found: list[tuple[tuple[str, int], Trayed]] = []
+    found: list[tuple[tuple[str, int], tuple[Case, Handoff]]] = []
     if start:
         query = query.where(CASES.c.id <= start[0])
-    async with _reading(engine, viewer) as connection, connection.stream(query) as rows:
-        async for row in rows:
-            found += _trayed(row, org, state, start, incoming=incoming)
-            if len(found) > _rows(limit):
-                break
-    return _page(found, limit)
+    async with _reading(engine, viewer) as connection:
+        async with connection.stream(query) as rows:
+            async for row in rows:
+                found += _trayed(row, org, state, start, incoming=incoming)
+                if len(found) > _rows(limit):
+                    break
+        orgs = await _conducting(connection, [case for _, (case, _) in found])
+    return _page([(key, Trayed(*item, orgs)) for key, item in found], limit)
 
 
 async def history(
@@ -257,6 +291,15 @@ async def _reading(engine: AsyncEngine, viewer: Viewer) -> AsyncIterator[AsyncCo
         yield connection
 
 
+async def _conducting(connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Organisation]:
+    """The bodies that conduct these cases, or sent a hand-off in them: under whose rules their clocks run."""
+    ids = {case.holder for case in cases}
+    for case in cases:
+        ids |= {leg.org for leg in case.legs} | {handoff.from_org for handoff in case.handoffs}
+    rows = await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id.in_(ids))) if ids else ()
+    return {row.id: _organisation(row) for row in rows}
+
+
 def _visible(viewer: Viewer) -> ColumnElement[bool]:
     """The case names the viewer's body or one below it; or one where the viewer audits, or it lies there."""
     seen_through = [ORGANISATIONS.c.id == viewer.org.id, ORGANISATIONS.c.path.contains([viewer.org.id])]
@@ -273,10 +316,14 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.holder is not None:
         wanted.append(CASES.c.open_orgs.contains([filters.holder]))
     if filters.overdue is not None:
-        late = func.coalesce(CASES.c.due_on < filters.today, false())
+        today, due_on, facts = day_of(filters.at), CASES.c.due_on, cast(CASES.c.facts, JSONB)
+        ran_out = func.jsonb_path_exists(facts, cast(_RAN_OUT, JSONPATH), literal({"at": filters.at}, JSONB))
+        late = and_(due_on.is_not(None), due_on <= today, or_(due_on < today, ran_out))  # facts are read last
         wanted.append(late if filters.overdue else ~late)
     if filters.due_before is not None:
         wanted.append(CASES.c.due_on < filters.due_before)
+    if filters.due_after is not None:
+        wanted.append(CASES.c.due_on > filters.due_after)
     if filters.division is not None:
         wanted.append(CASES.c.division.startswith(filters.division, autoescape=True))
     if filters.q is not None:
@@ -286,11 +333,11 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
 
 def _trayed(
     row: Row[Any], org: str, state: HandoffState | None, start: list[Any] | None, *, incoming: bool
-) -> list[tuple[tuple[str, int], Trayed]]:
+) -> list[tuple[tuple[str, int], tuple[Case, Handoff]]]:
     """The hand-offs of one case that belong in the tray, after the one where the last page ended."""
     facts = load(row.facts)
     return [
-        ((row.id, handoff.id), Trayed(facts, handoff))
+        ((row.id, handoff.id), (facts, handoff))
         for handoff in facts.handoffs
         if (handoff.to_org if incoming else handoff.from_org) == org
         and (handoff.live if state is None else handoff.state is state)
@@ -323,7 +370,7 @@ def _cursor(key: Any) -> str:  # noqa: ANN401  # a key, or a tuple of them
     return base64.urlsafe_b64encode(said.encode()).rstrip(b"=").decode()
 
 
-def _uncursor(cursor: str, *kinds: type[_Id | str | int]) -> list[Any]:
+def _uncursor(cursor: str, *kinds: _Kind) -> list[Any]:
     """The key in a cursor that `_page` gave. Raises Malformed for anything else, whatever it holds."""
     try:
         said = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -334,7 +381,15 @@ def _uncursor(cursor: str, *kinds: type[_Id | str | int]) -> list[Any]:
     return said
 
 
-def _is(part: object, kind: type[_Id | str | int]) -> bool:
+def _is(part: object, kind: _Kind) -> bool:
     if kind is int:
         return type(part) is int and 0 <= part < 2**31
-    return isinstance(part, str) and "\x00" not in part and (kind is str or _UUID.fullmatch(part) is not None)
+    if not isinstance(part, str) or "\x00" in part:
+        return False
+    return kind is str or (_is_day(part) if kind is _Day else _UUID.fullmatch(part) is not None)
+
+
+def _is_day(part: str) -> bool:
+    with suppress(ValueError):
+        return date.fromisoformat(part).isoformat() == part
+    return False

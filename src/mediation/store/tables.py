@@ -110,6 +110,7 @@ CASES = Table(
     _column("refs", ARRAY(Text), "'{}'"),
     _column("facts", JSON, "'{}'"),
     Index("cases_orgs", "orgs", postgresql_using="gin"),
+    Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
     Index("cases_refs", "refs", postgresql_using="gin"),
     Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
 )
