@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import date
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Path, Request
 from fastapi import Query as InQuery
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from starlette.responses import Response
 
 from mediation.domain.deadlines import Rule
@@ -28,7 +29,17 @@ routes = APIRouter(tags=["reference"])
 
 _AS_NOW = {"Cache-Control": "private, no-cache", "Vary": VARY}
 _Code = Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")]
-_Day = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date"})]
+
+
+def _is_day(said: str) -> str:
+    with suppress(ValueError):
+        if date.fromisoformat(said).isoformat() == said:
+            return said
+    raise ValueError("须为日期 it is a day, YYYY-MM-DD")
+
+
+# Not `date` itself, for which pydantic takes a number too.
+_Day = Annotated[str, AfterValidator(_is_day), Field(json_schema_extra={"format": "date"})]
 _Moment = Annotated[
     str, StringConstraints(max_length=40), Field(description="YYYY-MM-DD · RFC 3339（按小时 hour rules）")
 ]
@@ -87,14 +98,13 @@ async def list_rules(request: Request, wanted: Annotated[Rules, InQuery()]) -> R
     if wanted.set:
         files = await _kept(here, wanted.set)
         laws = await asyncio.to_thread(_past, tuple(files.items()))
-    on = day(wanted.on).isoformat() if wanted.on else ""
     tag = f'"{wanted.set or here.house.laws.digest}-{version("mediation")}"'
     if unchanged(visit(request), tag):
         return Response(status_code=304, headers=_AS_NOW | {"ETag": tag})
     if laws is None:  # of a version whose packs this one cannot read: the texts themselves are what there is
         found: dict[str, Any] = {"digest": wanted.set, "sources": digests(files)}
     else:
-        found = listed(laws, on=on, division=wanted.division or "", named=wanted.id or "")
+        found = listed(laws, on=wanted.on or "", division=wanted.division or "", named=wanted.id or "")
     for source in found["sources"] if files else ():
         source["text"] = files[source["name"]]
     return Response(msgspec.json.encode(found), headers=_AS_NOW | {"ETag": tag}, media_type="application/json")
@@ -190,7 +200,10 @@ def _version(name: str, more: Schema) -> Schema:
 _NAMES = ("unit", "label", "roll", "on_expiry", "limit")
 _RULE = _version("Rule", {f"{name}_{lang}": _TEXT for name in _NAMES for lang in ("zh", "en")})
 _LINE = _object({"on": _TEXT, "zh": _TEXT, "en": _TEXT})
+_ASKED = DueOf.model_json_schema(ref_template="#/components/schemas/{model}")
 SCHEMAS: dict[str, Schema] = {
+    **_ASKED.pop("$defs"),
+    "DueOf": _ASKED,
     "Rule": _RULE,
     "Procedure": _version("Procedure", {}),
     **{name: _whole(name) for name in ("Extension", "Condition", "Ground")},
@@ -213,7 +226,6 @@ SCHEMAS: dict[str, Schema] = {
         },
         optional=("rules", "procedures", "calendar"),
     ),
-    "DueOf": DueOf.model_json_schema(ref_template="#/components/schemas/{model}"),
     "Due": _object(
         {
             "rule": _TEXT | {"description": "`<id>@<valid_from>`"},
