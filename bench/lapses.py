@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -54,6 +55,7 @@ FILE = {
     "text": "诊疗后争执",
 }
 VERIFIED = 1000
+AT_ONCE = 5000
 COLUMNS = ("id", "number", "version", "filed_at", "facts", *CaseColumns._fields)
 
 
@@ -107,21 +109,27 @@ def histories(patterns: list[tuple[Event, Event]], count: int) -> Iterator[tuple
 
 def fill(urls: Urls, patterns: list[tuple[Event, Event]], count: int) -> None:
     """Put the cases down as the corridor would have left them, their events integrated later as any others."""
-    made = list(histories(patterns, count))
+    made = histories(patterns, count)
     with psycopg.connect(urls.owner) as owner:
-        cursor = owner.cursor()
-        with cursor.copy(f"COPY cases ({', '.join(COLUMNS)}) FROM STDIN") as cases:
-            for events, case in made:
-                columns = [append._array(c) if isinstance(c, list) else c for c in columns_of(case)]  # noqa: SLF001  as `write_step` writes them
-                cases.write_row((case.id, case.number, case.version, events[0].at, dump(case).decode(), *columns))
-        with cursor.copy("COPY events (id, case_id, seq, bytes) FROM STDIN") as rows:
-            for event in (event for events, _ in made for event in events):
-                rows.write_row((event.event, event.case, event.seq, event.canonical))
-        with cursor.copy("COPY outbox (event) FROM STDIN") as rows:
-            for event in (event for events, _ in made for event in events):
-                rows.write_row((event.event,))
+        while some := list(islice(made, AT_ONCE)):
+            _put(owner, some)
     with psycopg.connect(urls.owner, autocommit=True) as owner:
         owner.execute("VACUUM ANALYZE")
+
+
+def _put(owner: psycopg.Connection, some: list[tuple[tuple[Event, ...], Case]]) -> None:
+    events = [event for those, _ in some for event in those]
+    cursor = owner.cursor()
+    with cursor.copy(f"COPY cases ({', '.join(COLUMNS)}) FROM STDIN") as rows:
+        for those, case in some:
+            columns = [append._array(c) if isinstance(c, list) else c for c in columns_of(case)]  # noqa: SLF001  as `write_step` writes them
+            rows.write_row((case.id, case.number, case.version, those[0].at, dump(case).decode(), *columns))
+    with cursor.copy("COPY events (id, case_id, seq, bytes) FROM STDIN") as rows:
+        for event in events:
+            rows.write_row((event.event, event.case, event.seq, event.canonical))
+    with cursor.copy("COPY outbox (event) FROM STDIN") as rows:
+        for event in events:
+            rows.write_row((event.event,))
 
 
 async def verified(urls: Urls, count: int) -> int:
