@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
 import psycopg
 import pytest
+from procrastinate.schema import SchemaManager
 from tests.service.town import FILE, PARTIES, opened, populate
 
 from mediation.commandline.timekeeping import _queue, timekeeper
@@ -152,6 +154,12 @@ async def test_what_a_killed_worker_left_behind_keeps_no_later_tick_from_its_tim
     with psycopg.connect(database_urls.owner) as owner:
         assert owner.execute("SELECT count(*) FROM jobs.procrastinate_jobs WHERE status <> 'todo'").fetchone() == (0,)
         assert owner.execute("SELECT count(*) FROM jobs.procrastinate_workers").fetchone() == (0,)
+
+
+def test_the_queue_in_the_database_is_the_one_that_the_installed_package_knows():
+    """A newer procrastinate that changes its tables needs a migration of ours, with the changes it comes with."""
+    changes = sorted(path.name for path in Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    assert changes[-1] == "03.04.00_50_post_add_retry_failed_job_procedure.sql"
 
 
 @pytest.mark.parametrize(
