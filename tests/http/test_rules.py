@@ -10,6 +10,8 @@ from tests.http.county import County, running, settings_for
 
 from mediation.service import lawbook
 from mediation.service.lawbook import load_laws
+from mediation.store.database import engine
+from mediation.store.shelf import note_set
 
 RULE = """
 [[rule]]
@@ -180,6 +182,28 @@ def test_the_laws_follow_their_directory_and_every_set_that_was_used_is_kept(
         for source in kept["sources"]:
             assert hashlib.sha256(source["text"].encode()).hexdigest() == source["sha256"]
         assert wang.get(f"/v1/rules?set={'0' * 64}").status_code == 404
+
+
+async def test_of_a_set_that_no_version_can_read_any_more_the_texts_are_given(
+    county: County, module_database_urls, wang: httpx2.Client
+):
+    made = engine(module_database_urls.app)
+    await note_set(made, "f" * 64, {"old.toml": "[[law]]"})
+    await made.dispose()
+    found = wang.get(f"/v1/rules?set={'f' * 64}").json()
+    assert set(found) == {"digest", "sources"}
+    assert found["sources"] == [
+        {"name": "old.toml", "sha256": hashlib.sha256(b"[[law]]").hexdigest(), "text": "[[law]]"}
+    ]
+
+
+def test_what_is_open_to_doubt_or_not_in_the_rule_is_said(wang: httpx2.Client):
+    said = due(wang, "PM-MED", from_="2026-01-31").json()["explanation"][-1]
+    assert said["zh"].startswith("存疑：")
+    assert not any("\u4e00" <= sign <= "\u9fff" for sign in said["en"])
+    stood = due(wang, "SFQR-APP", suspend=[{"from": "2026-03-05", "to": "2026-03-06"}]).json()
+    assert stood["due_on"] == "2026-04-03"
+    assert any("未规定中止" in line["zh"] for line in stood["explanation"])
 
 
 def _changed(client: httpx2.Client, before: str) -> str:

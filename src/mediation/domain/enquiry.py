@@ -78,8 +78,15 @@ def counted(
     lines = explain(rule, start, laws.calendar, stood=stood, extended=extended)
     applied = {"on": applies, "zh": f"适用 {_said(rule, 'zh')}", "en": f"The rule: {_said(rule, 'en')}"}
     explanation = [applied, *(line._asdict() for line in lines)]
+    if stood and not rule.suspends:
+        zh, en = (
+            "该规则未规定中止事由：仅按所给区间推算",
+            "The rule names no cause for standing still: counted as asked",
+        )
+        explanation.insert(1, {"on": applies, "zh": zh, "en": en})
     if rule.doubt:
-        explanation.append({"on": due.on, "zh": f"存疑：{rule.doubt}", "en": f"Open to doubt: {rule.doubt}"})
+        zh, _, en = rule.doubt.partition("。 ")
+        explanation.append({"on": due.on, "zh": f"存疑：{zh}", "en": f"Open to doubt: {en or zh}"})
     return {"rule": rule.version, "due_on": due.on, "provisional": due.provisional, "explanation": explanation}
 
 
