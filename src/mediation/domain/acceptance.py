@@ -16,6 +16,7 @@ from mediation.domain.vocabulary import (
     ClaimKind,
     ClaimState,
     ClaimWhat,
+    Expiry,
     HandoffState,
     LegState,
     LinkUp,
@@ -41,9 +42,10 @@ def articles_of(procedure: Procedure) -> tuple[str, ...]:
 
 def competent(step: Step) -> Reasons:
     """G1: kind, tier, speciality, category and place fit the procedure (若干规定 20–21)."""
-    procedure, org = step.procedure, step.org
+    procedure = step.procedure
     if procedure is None:
         return
+    org = step.orgs[step.here.org]
     basis = articles_of(procedure)
     if org.kind not in procedure.kinds:
         yield why(
@@ -328,14 +330,16 @@ def take_over(draft: Draft) -> None:
     named = step.command.claims
     if named:
         draft.put("legs", leg.id, claims=tuple(n for n in leg.claims if n in named))
-    draft.put("legs", leg.id, accepted_on=draft.day)
+    ran_out = [k.due_on for k in draft.case.clocks if k.leg == leg.id and k.expiry == Expiry.ACCEPT and k.going]
+    day = max(ran_out) if step.role is Role.CLOCK and ran_out else draft.day  # deemed taken that day (复议法30)
+    draft.put("legs", leg.id, accepted_on=day)
     for rival in rivals(step):
         mine = set(draft.leg(leg.id).claims) & set(rival.claims)
         draft.release(rival.id, {n for n in mine if draft.case.claim(n).kind is ClaimKind.CIVIL}, Outcome.DISPLACED)
     if leg.via and draft.case.handoff(leg.via).unanswered:
         _take_handoff(draft, draft.case.handoff(leg.via), leg)
     if procedure:
-        draft.happens(Moment.ACCEPTED, leg=leg.id)
+        draft.happens(Moment.ACCEPTED, leg=leg.id, on=day)
 
 
 def _take_handoff(draft: Draft, handoff: Handoff, leg: Leg) -> None:

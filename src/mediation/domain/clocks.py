@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from mediation.domain.calendar import SHANGHAI
-from mediation.domain.deadlines import Due, Interval, Line, Rule, explain, reckon
+from mediation.domain.deadlines import Due, Extension, Interval, Line, Rule, explain, reckon
 from mediation.domain.facts import Case, Clock, Day, Instant, Organisation
 from mediation.domain.laws import Laws
-from mediation.domain.vocabulary import ClockState, Label, Unit
+from mediation.domain.vocabulary import ClockState, ExtendBy, Label, Unit
 
 SOON_DAYS = 3
 """So many days before its last day a clock is due soon [Q], earlier where its rule has the body reminded earlier."""
@@ -36,9 +36,11 @@ def terms(laws: Laws, clock: Clock, division: str) -> Rule:
         label=Label.G,
         valid_from=valid_from,
     )
-    if (rule.value, rule.unit, rule.roll) == (clock.value, clock.unit, clock.roll):
-        return rule
-    return msgspec.structs.replace(rule, value=clock.value, unit=clock.unit, roll=clock.roll)
+    own: dict[str, Any] = {"value": clock.value, "unit": clock.unit, "roll": clock.roll}
+    if clock.extended and (rule.extension is None or rule.extension.unit is not clock.extended_in):
+        own["extension"] = Extension(by=ExtendBy.HEAD, unit=clock.extended_in)
+    same = all(getattr(rule, name) == value for name, value in own.items())
+    return rule if same else msgspec.structs.replace(rule, **own)
 
 
 def division_of(case: Case, clock: Clock, orgs: Mapping[str, Organisation]) -> str:

@@ -208,7 +208,7 @@ class Clock(Fact, frozen=True):
 
     `owed`: what a day was set for (answer, report, performance, or tracking, which has no last day). Of an hour rule
     `from_at` and `due_at` are the instants. `stood` holds the days it stood still in pairs, first and last; `extended`
-    is in the unit of the rule's extension. `warn_on` is the next day to remind the body. `alarmed`: it ran out, and
+    is in the unit `extended_in`. `warn_on` is the next day to remind the body. `alarmed`: it ran out, and
     the superior was told.
     """
 
@@ -231,6 +231,7 @@ class Clock(Fact, frozen=True):
     due_at: Instant = ""
     provisional: bool = False
     extended: int = 0
+    extended_in: v.Unit = v.Unit.CALENDAR_DAY
     extensions: int = 0
     standing_on: Day = ""
     stood: tuple[Day, ...] = ()

@@ -164,7 +164,8 @@ def one_tier(step: Step) -> Iterator[Reason]:
     if to_org.id not in sender.path:
         yield why("not_superior", "只能上报本单位的上级", "Escalate to a superior of this body", "PMR-21")
     climb = TIERS.index(to_org.tier) - TIERS.index(sender.tier)
-    if climb != 1 and not (command.urgent and climb > 1):
+    beside = climb == 0 and sender.path[:1] == (to_org.id,)  # as a township's centre is above its committee
+    if climb != 1 and not beside and not (command.urgent and climb > 1):
         yield why(
             "one_tier",
             f"应逐级上报：{sender.tier.zh}不能直接上报{to_org.tier.zh}，紧急情形除外",
@@ -265,13 +266,17 @@ def offer(draft: Draft) -> None:
         expiry = Expiry.RECALL if row.mode is Mode.WAITS else Expiry.URGE
         draft.set_day("report", report_by.isoformat(), expiry, handoff=number)
         draft.put("handoffs", number, report_by=report_by.isoformat())
-    asked = {LinkUp.CONFIRMATION: Moment.CONFIRMATION_ASKED, LinkUp.ENFORCEMENT: Moment.ENFORCEMENT_ASKED}.get(link_up)
-    if asked and step.agreement:
-        draft.happens(asked, agreement=step.agreement.id)
+    if link_up in _ASKS and step.agreement:
+        draft.happens(_ASKS[link_up], agreement=step.agreement.id)
     if step.role is Role.CLOCK:
         draft.lapse(leg.id, Expiry.ESCALATE)
 
 
+_ASKS = {
+    LinkUp.CONFIRMATION: Moment.CONFIRMATION_ASKED,
+    LinkUp.AWARD_REVIEW: Moment.CONFIRMATION_ASKED,
+    LinkUp.ENFORCEMENT: Moment.ENFORCEMENT_ASKED,
+}
 _SILENCE = {Silence.BACK: Expiry.RETURN, Silence.ALARM: Expiry.URGE, Silence.DEEMED: Expiry.ACCEPT}
 
 

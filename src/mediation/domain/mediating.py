@@ -286,7 +286,10 @@ def extend(draft: Draft) -> None:
     """延长: a later due day."""
     command = cast("c.Extend", draft.step.command)
     clock = draft.case.clocks[command.clock - 1]
-    draft.put("clocks", clock.id, extended=clock.extended + command.by, extensions=clock.extensions + 1)
+    rule = draft.step.laws.version(clock.rule, draft.place_of(clock))
+    more = {"extended": clock.extended + command.by, "extensions": clock.extensions + 1}
+    if rule and rule.extension:
+        draft.put("clocks", clock.id, extended_in=rule.extension.unit, **more)
     draft.recount(clock.id)
 
 
