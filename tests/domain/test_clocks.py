@@ -31,7 +31,6 @@ from mediation.domain.vocabulary import (
     Unit,
 )
 
-
 SETTLED = {
     "form": "oral",
     "obligations": [{"obligor": 2, "what": "money", "amount_fen": 1, "due_on": "2026-09-01"}],

@@ -9,7 +9,7 @@ from tests.domain.desk import laws
 from tests.stories import cast
 from tests.stories.telling import SHA256
 
-from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg
+from mediation.domain.facts import Actor, Case, Handoff, Leg
 from mediation.domain.lapsing import lapses
 from mediation.domain.process import LINK_UPS, ROWS
 from mediation.domain.vocabulary import (
@@ -158,11 +158,9 @@ def _new_leg(case: Case, chance: Random, days: int) -> Move:
 
 
 def _clock(case: Case, chance: Random, on: date, days: int) -> Move:
-    at = f"{(on + timedelta(days=days + 30)).isoformat()}T02:00:00.000000Z"
-    due = lapses(case, at, cast.ORGANISATIONS)
+    due = lapses(case, f"{on + timedelta(days=days + 30)}T02:00:00.000000Z", cast.ORGANISATIONS)
     if due and chance.random() < 0.8:
-        lapse = due[0]
-        command = lapse.command if chance.random() < 0.8 else lapse.alarm
+        command = due[0].command if chance.random() < 0.8 else due[0].alarm
         return Move(cast.CLOCK, command.model_dump(mode="json", exclude_none=True), days + 30)
     leg = chance.choice(case.legs)
     choices: list[dict[str, Any]] = [{"action": "fail", "leg": leg.id, "ground": "period_over"}]
@@ -238,9 +236,8 @@ def _decision(now: Around) -> dict[str, Any]:
 
 
 def _withdrawal(now: Around) -> dict[str, Any]:
-    sure = now.sure
-    reason = now.one("solved", "unwilling", "suit")
-    return {"reason": reason, "permitted": sure, "routes_told": sure, "on_behalf_of": [1], **now.some_claim}
+    about = {"reason": now.one("solved", "unwilling", "suit"), "on_behalf_of": [1], **now.some_claim}
+    return about | dict.fromkeys(("permitted", "routes_told"), now.sure)
 
 
 def _escalation(now: Around) -> dict[str, Any]:
@@ -249,9 +246,9 @@ def _escalation(now: Around) -> dict[str, Any]:
 
 
 def _delegation(now: Around) -> dict[str, Any]:
-    below = now.one("village", "township", "police", "land_bureau")
-    kinds = ("transfer_letter", "decision_document")
-    return {"to_org": cast.ident(below), "designate": now.chance.random() < 0.3, "documents": papers(*kinds)}
+    below = cast.ident(now.one("village", "township", "police", "land_bureau"))
+    held = papers("transfer_letter", "decision_document")
+    return {"to_org": below, "designate": now.chance.random() < 0.3, "documents": held}
 
 
 def _report(now: Around) -> dict[str, Any]:
@@ -260,9 +257,8 @@ def _report(now: Around) -> dict[str, Any]:
 
 
 def _change(now: Around) -> dict[str, Any]:
-    if now.chance.random() < 0.7:
-        return {"change": "join", "join": [{"name": "某某", "side": "third"}]}
-    return {"change": "leave", "parties": [now.some_party]}
+    joining = {"change": "join", "join": [{"name": "某某", "side": "third"}]}
+    return joining if now.chance.random() < 0.7 else {"change": "leave", "parties": [now.some_party]}
 
 
 def _closing(now: Around) -> dict[str, Any]:
@@ -361,23 +357,21 @@ FIELDS: dict[str, Callable[[Around], dict[str, Any]]] = {
 
 def homeward(case: Case, on: date) -> Iterator[Move]:
     """Steps by which the bodies alone might bring a case nearer to its close, the best first; no party takes part."""
-    for handoff in case.handoffs:
-        if handoff.live:
-            yield from _clear(handoff)
-    for leg in case.legs:
-        if leg.open:
-            yield from _wind_up(case, leg, on)
+    for handoff in (handoff for handoff in case.handoffs if handoff.live):
+        yield from _clear(handoff)
+    for leg in (leg for leg in case.legs if leg.open):
+        yield from _wind_up(case, leg, on)
 
 
 def _clear(handoff: Handoff) -> Iterator[Move]:
-    receiver, sender = KEYS.get(handoff.to_org, "village"), KEYS.get(handoff.from_org, "village")
+    receiver, sender = (everybody(KEYS.get(org, "village")) for org in (handoff.to_org, handoff.from_org))
+    about = {"handoff": handoff.id}
     if handoff.unanswered:
-        yield Move(everybody(receiver), {"action": "return", "handoff": handoff.id, "reason": "no_capacity"})
+        yield Move(receiver, about | {"action": "return", "reason": "no_capacity"})
     for code in ("failed", "performed", "settled", "opinion", "receipt", "deed", "order", "declined"):
-        body = {"action": "report", "handoff": handoff.id, "code": code, "documents": papers(*REPORTED)}
-        yield Move(everybody(receiver), body)
-    yield Move(everybody(sender), {"action": "recall", "handoff": handoff.id})
-    yield Move(everybody(receiver), {"action": "receive", "handoff": handoff.id})
+        yield Move(receiver, about | {"action": "report", "code": code, "documents": papers(*REPORTED)})
+    yield Move(sender, about | {"action": "recall"})
+    yield Move(receiver, about | {"action": "receive"})
 
 
 def _wind_up(case: Case, leg: Leg, on: date) -> Iterator[Move]:
@@ -401,8 +395,6 @@ def _wind_up(case: Case, leg: Leg, on: date) -> Iterator[Move]:
             yield Move(actor, about | closing | {"action": "close"})
         case _:
             return
-    yield from (_fall(a, actor) for a in case.agreements if a.leg == leg.id and a.state is AgreementState.PENDING)
-
-
-def _fall(agreement: Agreement, actor: Actor) -> Move:
-    return Move(actor, {"action": "void", "agreement": agreement.id, "ground": "reneged", "leg": agreement.leg})
+    pending = [a.id for a in case.agreements if a.leg == leg.id and a.state is AgreementState.PENDING]
+    fall = {"action": "void", "ground": "reneged", "leg": leg.id}
+    yield from (Move(actor, fall | {"agreement": number}) for number in pending)

@@ -13,7 +13,7 @@ from mediation.domain.deadlines import Interval, Rule, explain, reckon
 from mediation.domain.errors import Malformed, NotFound, Reason, Refused
 from mediation.domain.facts import Fact
 from mediation.domain.laws import Laws, Procedure
-from mediation.domain.vocabulary import Unit, Word
+from mediation.domain.vocabulary import Label, Unit, Word
 
 Table = dict[str, Any]
 _V = TypeVar("_V", Rule, Procedure)
@@ -207,9 +207,10 @@ def _chosen(kinds: Mapping[str, Sequence[_V]], on: str, division: str, named: st
 
 def _said(rule: Rule, lang: str) -> str:
     zh, en = limit(rule)
+    unheld = rule.label is Label.P and not rule.text
     if lang == "zh":
-        return f"{rule.version} {rule.zh}：{zh}（{rule.basis}；{rule.label.zh}）"
-    return f"{rule.version} {rule.en}: {en} ({rule.basis}; {rule.label.en})"
+        return f"{rule.version} {rule.zh}：{zh}（{rule.basis}；{rule.label.zh}{'，本库未存原文' if unheld else ''}）"
+    return f"{rule.version} {rule.en}: {en} ({rule.basis}; {rule.label.en}{', not held here' if unheld else ''})"
 
 
 def _whole(version: Rule | Procedure) -> Table:

@@ -76,6 +76,8 @@ def _entries(
         days = (made.valid_from, *([made.valid_to] if made.valid_to else ()))
         if not all(_is_day(day) for day in days):
             wrong.append(_bad(name, called, "valid_from、valid_to 须为日期", "valid_from and valid_to are days"))
+        elif made.valid_to and made.valid_to < made.valid_from:
+            wrong.append(_bad(name, called, "valid_to 早于 valid_from", "valid_to is before valid_from"))
         elif not (made.id and made.basis.strip()):
             wrong.append(_bad(name, called, "缺 id 或依据", "id or basis is empty"))
         else:
