@@ -1,4 +1,4 @@
-"""The cast of the stories: the bodies of one banner, and whoever serves there by the name `<body>_<role>`."""
+"""The cast of the stories: bodies of one banner and of other places, and whoever serves there, `<body>_<role>`."""
 
 from functools import cache
 from typing import NamedTuple
@@ -81,8 +81,32 @@ BODIES = {
         Body("medical_association", "通辽市医学会", "expert_body", "city", "150500"),
         Body("notary_office", "奈曼旗公证处", "notary_office", "county", COUNTY),
         Body("audit_office", "奈曼旗审计局", "audit_office", "county", COUNTY, "government"),
+        Body("land_commission", "奈曼旗农村土地承包仲裁委员会", "land_commission", "county", COUNTY),
+        Body("ningbo_committee", "海曙区人民调解委员会", "people_committee", "county", "330203"),
+        Body("ningbo_enterprise", "甬城港务调解委员会", "enterprise_committee", "county", "330203", "", "labour_other"),
+        Body("ningbo_arbitration", "海曙区劳动人事争议仲裁委员会", "arbitration_commission", "county", "330203"),
+        Body("ningbo_medical", "海曙区医疗纠纷调解委员会", "industry_committee", "county", "330203", "", "medical"),
+        Body("shenzhen_agency", "南山区住房和建设局", "agency", "county", "440305"),
+        Body("liaoning_agency", "和平区住房和城乡建设局", "agency", "county", "210102"),
+        Body("guangdong_government", "始兴县人民政府", "government", "county", "440222"),
+        Body("yushui_committee", "渝水区人民调解委员会", "people_committee", "county", "360502"),
+        Body("gaotai_county", "高台县综治中心", "county_centre", "county", "620724"),
+        Body("gaotai_centre", "城关镇综治中心", "county_centre", "township", "620724100", "gaotai_county"),
+        Body("gaotai_township", "城关镇人民调解委员会", "people_committee", "township", "620724100", "gaotai_centre"),
+        Body(
+            "gaotai_village", "国庆村人民调解委员会", "people_committee", "village", "620724100201", "gaotai_township"
+        ),
+        Body("ningbo_audit", "海曙区审计局", "audit_office", "county", "330203"),
+        Body("shenzhen_audit", "南山区审计局", "audit_office", "county", "440305"),
+        Body("liaoning_audit", "和平区审计局", "audit_office", "county", "210102"),
+        Body("guangdong_audit", "始兴县审计局", "audit_office", "county", "440222"),
+        Body("yushui_audit", "渝水区审计局", "audit_office", "county", "360502"),
+        Body("gaotai_audit", "高台县审计局", "audit_office", "county", "620724"),
     )
 }
+
+AUDITORS = {body.division: f"{key}_auditor" for key, body in BODIES.items() if body.kind == "audit_office"}
+"""Who may read every case of a county."""
 
 ROLES: dict[str, tuple[Role, ...]] = {
     "clerk": (Role.CLERK,),

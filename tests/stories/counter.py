@@ -11,17 +11,19 @@ from uuid import uuid4
 import httpx2
 import psycopg
 from tests.stories import cast
+from tests.stories.telling import SWEEP, Scene, Step, Walk, command, differences, refusal_differences, sweep_differences
 
 from mediation.domain.commands import STEP
-from mediation.domain.events import evolve, load, parse
+from mediation.domain.errors import MediationError
+from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
 from mediation.http.app import create_app
 from mediation.http.dependencies import Desk, issuer
 from mediation.service import registry
+from mediation.service.clockwork import sweep
 from mediation.service.perform import Context, Request, perform
 from mediation.settings import Settings, Urls
 
-AUDITOR = "audit_office_auditor"
 DIVISIONS = """\
 code,level,name,parent_code
 150000,province,内蒙古自治区,
@@ -30,6 +32,25 @@ code,level,name,parent_code
 150525100,township,大沁他拉镇,150525
 150525101,township,八仙筒镇,150525
 150525100201,village,光明村,150525100
+210000,province,辽宁省,
+210100,city,沈阳市,210000
+210102,county,和平区,210100
+330000,province,浙江省,
+330200,city,宁波市,330000
+330203,county,海曙区,330200
+360000,province,江西省,
+360500,city,新余市,360000
+360502,county,渝水区,360500
+440000,province,广东省,
+440200,city,韶关市,440000
+440222,county,始兴县,440200
+440300,city,深圳市,440000
+440305,county,南山区,440300
+620000,province,甘肃省,
+620700,city,张掖市,620000
+620724,county,高台县,620700
+620724100,township,城关镇,620724
+620724100201,village,国庆村,620724100
 """
 
 
@@ -84,20 +105,16 @@ class Counter:
         request = Request(Context("clock", case.holder, str(uuid4())), at)
         await perform(self.desk.house, request, case.id, STEP.validate_python(body))
 
-    async def history(self, case_id: str) -> Case:
-        """The case as its published bytes tell it; `evolve` verifies the chain on the way."""
-        headers = self.headers(AUDITOR, Accept="application/x-ndjson")
+    async def events(self, case_id: str, reader: str) -> list[Event]:
+        """The events of a case, parsed from their published bytes."""
+        headers = self.headers(reader, Accept="application/x-ndjson")
         answer = await self.client.get(f"/v1/cases/{case_id}/events", headers=headers)
         assert answer.status_code == 200, answer.text
-        case = None
-        for line in answer.content.splitlines():
-            case = evolve(case, parse(line))
-        assert case is not None
-        return case
+        return [parse(line) for line in answer.content.splitlines()]
 
-    async def shown(self, case_id: str) -> dict[str, Any]:
+    async def shown(self, case_id: str, reader: str) -> dict[str, Any]:
         """The case as the API shows it."""
-        answer = await self.client.get(f"/v1/cases/{case_id}", headers=self.headers(AUDITOR))
+        answer = await self.client.get(f"/v1/cases/{case_id}", headers=self.headers(reader))
         assert answer.status_code == 200, answer.text
         shown: dict[str, Any] = json.loads(answer.content)
         return shown
@@ -132,7 +149,60 @@ async def open_counter(urls: Urls, folder: Path, keys: Iterable[str]) -> AsyncIt
         desk = app.state.desk
         await registry.import_divisions(desk.engine, DIVISIONS)
         await registry.import_organisations(desk.engine, organisations())
-        await registry.import_people(desk.engine, people({*keys, AUDITOR}))
+        await registry.import_people(desk.engine, people({*keys, *cast.AUDITORS.values()}))
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield Counter(client, desk, urls)
+
+
+async def take(counter: Counter, walk: Walk, step: Step, scene: Scene) -> tuple[list[str], str]:
+    """Send a step: what was not as the table says, and the id of its case ("" if it was rightly refused)."""
+    case = scene.cases.get(step.case)
+    if step.action == SWEEP:
+        assert case is not None
+        await sweep(counter.desk.house, walk.instant(step))
+        return [], case.id
+    body = command(walk, step, scene)
+    if step.who == "clock":
+        assert case is not None
+        try:
+            await counter.lapse(case, body, walk.instant(step))
+        except MediationError as refusal:
+            return [f"{step}: expected it to be taken, got {refusal}"], ""
+        return [], case.id
+    answer = await counter.step(step.who, case, body, walk.instant(step))
+    said = answer.json()
+    if answer.status_code != 201:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        if answer.status_code != 409:
+            return [f"{step}: expected {step.refused or 201}, got {answer.status_code} {said}"], ""
+        reasons = [(reason["code"], reason.get("basis", "")) for reason in said.get("reasons", ())]
+        return refusal_differences(step, reasons), ""
+    if step.refused:
+        return [f"{step}: expected a refusal by {step.refused}, was taken"], ""
+    return [], said["case"]
+
+
+async def tell(counter: Counter, walk: Walk) -> list[str]:
+    """Tell a story over HTTP, and verify its trail: where it came out other than the table says."""
+    cases: dict[str, Case] = {}
+    scene, reader = Scene(ident, cases, counter.code), cast.AUDITORS[walk.division[:6]]
+    for step in walk.steps:
+        found, case_id = await take(counter, walk, step, scene)
+        if found:
+            return found
+        if case_id:
+            before, after = cases.get(step.case), None
+            events = await counter.events(case_id, reader)
+            for event in events:
+                after = evolve(after, event)  # verifies the chain on the way
+            assert after is not None
+            cases[step.case] = after
+            new = events[before.version if before else 0 :]
+            if found := sweep_differences(step, new) + differences(step, before, after):
+                return found
+    for name, case in cases.items():
+        assert await counter.stored(case.id) == case
+        shown = await counter.shown(case.id, reader)
+        assert (shown["state"], shown["version"]) == (walk.ends[name], case.version)
+    return []

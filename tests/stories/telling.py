@@ -1,14 +1,18 @@
-"""The teller of the stories: reads the table of walks, makes each step's command, and compares what came of it."""
+"""The teller of the stories: reads a table of them, makes each step's command, and compares what came of it."""
 
 import hashlib
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.stories.cast import BODIES
+
+from mediation.domain.events import Event
 from mediation.domain.facts import Agreement, Case, Clock, Handoff, Leg
 from mediation.domain.vocabulary import ClockState
 
@@ -22,12 +26,18 @@ OF_THE_PAGE = {
     *("MED-PM", "MED-AD-ACC", "DL-MED", "XF-ACC", "XF-MED", "XS-REVIEW", "performance", "tracking"),
 }
 """The clocks that the page of walks names; those it does not (first contact, sessions in court) run beside."""
+SWEEP = "sweep"
+"""What the clock does in a story of the procedures: all that its rules ask for at that instant, by itself."""
 GOING = {ClockState.RUNNING, ClockState.STANDING}
 
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the table; `before` and `after` are states, empty where none is expected."""
+    """A line of a table; of states the one before and the one after, empty where none is expected.
+
+    `cites` must stand in the basis of the refusal. `due`: the day (of an hour rule the minute) by the rule version of a
+    running clock. `took`: the steps that a sweep of the clock takes. `whole`: no clock starts but those named.
+    """
 
     number: int
     case: str
@@ -38,9 +48,13 @@ class Step:
     leg_states: tuple[str, str]
     case_states: tuple[str, str]
     refused: str
+    cites: str
     clocks: tuple[str, ...]
+    due: Mapping[str, str]
+    took: tuple[str, ...]
     moves: tuple[str, ...]
     fields: Mapping[str, Any]
+    whole: bool
 
     def __str__(self) -> str:
         return f"step {self.number} ({self.who}: {self.action})"
@@ -48,10 +62,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Walk:
-    """A story: its steps in order, and the state each of its cases ends in."""
+    """A story: its steps in order, and the state each of its cases ends in.
+
+    One of the procedures names the version it is `about` (a regional one with its division) and what it `shows`.
+    """
 
     number: int
     title: str
+    about: str
+    shows: str
+    division: str
     category: str
     opened_on: date
     claims: tuple[Mapping[str, Any], ...]
@@ -59,7 +79,7 @@ class Walk:
     steps: tuple[Step, ...]
 
     def __str__(self) -> str:
-        return f"walk {self.number}"
+        return f"{self.about} {self.shows}" if self.about else f"walk {self.number}"
 
     def instant(self, step: Step) -> str:
         """When the step is taken: nine o'clock of its day in Shanghai and a minute for every step before."""
@@ -97,7 +117,7 @@ def _states(text: str) -> tuple[str, str]:
     return before, after or before
 
 
-def _step(number: int, line: Mapping[str, Any], day: int) -> Step:
+def _step(number: int, line: Mapping[str, Any], day: int, *, whole: bool) -> Step:
     leg, _, states = line.get("leg", "").partition(" ")
     return Step(
         number=number,
@@ -109,29 +129,50 @@ def _step(number: int, line: Mapping[str, Any], day: int) -> Step:
         leg_states=_states(states),
         case_states=_states(line["case"]),
         refused=line.get("refused", ""),
+        cites=line.get("cites", ""),
         clocks=tuple(line.get("clocks", "").split()),
+        due=line.get("due", {}),
+        took=tuple(line.get("took", "").split()),
         moves=tuple(move for move in line.get("moves", "").split(", ") if move),
         fields=line.get("with", {}),
+        whole=whole,
     )
 
 
-def load() -> tuple[Walk, ...]:
-    """Every walk of the table."""
-    table = tomllib.loads(Path(__file__).with_name("walks.toml").read_text(encoding="utf-8"))
-    walks = []
-    for told in table["walk"]:
-        steps, day = [], 0
-        for number, line in enumerate(told["steps"], 1):
-            day = line.get("day", day)
-            steps.append(_step(number, line, day))
-        ends = told["ends"] if isinstance(told["ends"], dict) else {"": told["ends"]}
-        opened_on = date.fromisoformat(told["opened_on"]) if "opened_on" in told else OPENED_ON
-        claims = tuple(told.get("claims", [{"what": "money", "amount_fen": 30_000}]))
-        walks.append(Walk(told["number"], told["title"], told["category"], opened_on, claims, ends, tuple(steps)))
-    return tuple(walks)
+def load(name: str) -> tuple[Walk, ...]:
+    """Every story of a table."""
+    (told,) = tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8")).values()
+    return tuple(_walk(number, one) for number, one in enumerate(told, 1))
 
 
-WALKS = load()
+def _walk(number: int, told: Mapping[str, Any]) -> Walk:
+    about, steps, day = told.get("about", ""), [], 0
+    for line_number, line in enumerate(told["steps"], 1):
+        day = line.get("day", day)
+        steps.append(_step(line_number, line, day, whole=bool(about)))
+    return Walk(
+        number=told.get("number", number),
+        title=told["title"],
+        about=about,
+        shows=told.get("shows", ""),
+        division=told.get("division", "150525100201"),
+        category=told["category"],
+        opened_on=date.fromisoformat(told["opened_on"]) if "opened_on" in told else OPENED_ON,
+        claims=tuple(told.get("claims", [{"what": "money", "amount_fen": 30_000}])),
+        ends=told["ends"] if isinstance(told["ends"], dict) else {"": told["ends"]},
+        steps=tuple(steps),
+    )
+
+
+WALKS = load("walks.toml")
+PROCEDURES = load("procedures.toml")
+
+
+def people_of(walks: Iterable[Walk]) -> set[str]:
+    """Everybody who acts in these stories or is named there, by the names of the cast."""
+    steps = [step for walk in walks for step in walk.steps]
+    named = {name for step in steps for name in re.findall(r"'@(\w+)'", str(step.fields))}
+    return ({step.who for step in steps} | named) - {"clock", "case", "code", "version"} - BODIES.keys()
 
 
 def command(walk: Walk, step: Step, scene: Scene) -> dict[str, Any]:
@@ -174,11 +215,28 @@ def _dispute(walk: Walk) -> dict[str, Any]:
     claims = [{"by": [1], "against": [2], "text": "要求赔偿"} | claim for claim in walk.claims]
     return {
         "category": walk.category,
-        "division": "150525100201",
+        "division": walk.division,
         "parties": parties,
         "claim": claims,
         "text": "双方因故发生纠纷，申请调解",
     }
+
+
+def refusal_differences(step: Step, reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """Where a refusal, for these codes with their bases, is other than the table says."""
+    found = [(code, basis) for code, basis in reasons]
+    if any(code == step.refused and step.cites in basis for code, basis in found):
+        return []
+    expected = f"a refusal by {step.refused} ({step.cites})" if step.refused else "it to be taken"
+    return [f"{step}: expected {expected}, got {found}"]
+
+
+def sweep_differences(step: Step, events: Iterable[Event]) -> list[str]:
+    """Where what a sweep of the clock took is other than the table says."""
+    if step.action != SWEEP:
+        return []
+    took = tuple(event.action if event.actor == "clock" else f"{event.action} by {event.actor}" for event in events)
+    return [] if took == step.took else [f"{step}: expected it to take {step.took}, got {took}"]
 
 
 def differences(step: Step, before: Case | None, after: Case) -> list[str]:
@@ -228,12 +286,28 @@ def _moved(move: str, case: Case) -> str:
 
 def _clock_differences(step: Step, before: Case | None, after: Case) -> list[str]:
     changes = clock_changes(before, after)
-    expected = {change for change in step.clocks if change[1:] in OF_THE_PAGE}
-    strange = [change for change in step.clocks if change[1:] not in OF_THE_PAGE]
-    assert not strange, f"{step}: no such clock {strange}"
+    told = {change for change in changes | set(step.clocks) if step.whole or change[1:] in OF_THE_PAGE}
+    expected = told & set(step.clocks)
+    assert step.whole or len(expected) == len(step.clocks), f"{step}: no such clock among {step.clocks}"
     missing = sorted(change for change in expected - changes if f"↻{change[1:]}" not in changes)
-    unasked = sorted(change for change in changes - expected if change[0] == "▶" and change[1:] in OF_THE_PAGE)
-    return [f"{step}: expected {change}" for change in missing] + [f"{step}: unexpected {change}" for change in unasked]
+    unasked = sorted(change for change in told - expected if change[0] == "▶")
+    found = [f"{step}: expected {change}" for change in missing] + [
+        f"{step}: unexpected {change}" for change in unasked
+    ]
+    running = due_days(after)
+    late = {version: due for version, due in step.due.items() if running.get(version) != due}
+    return found + [f"{step}: {version} is due {running.get(version)}, expected {due}" for version, due in late.items()]
+
+
+def due_days(case: Case) -> dict[str, str]:
+    """By rule version (or what is owed) when each running clock is due: the day, of an hour rule the minute."""
+    return {
+        clock.rule or clock.owed: f"{datetime.fromisoformat(clock.due_at).astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        if clock.due_at
+        else clock.due_on
+        for clock in case.clocks
+        if clock.state is ClockState.RUNNING
+    }
 
 
 def clock_name(clock: Clock) -> str:
