@@ -375,8 +375,7 @@ def _clear(handoff: Handoff) -> Iterator[Move]:
 
 
 def _wind_up(case: Case, leg: Leg, on: date) -> Iterator[Move]:
-    key = KEYS[leg.org]
-    actor = everybody(key, leg)
+    actor = everybody(KEYS[leg.org], leg)
     about = {"leg": leg.id, "text": TEXT}
     later = (on + timedelta(days=30)).isoformat()
     closing = {"routes_told": True, "follow_up_on": later, "documents": papers("closing_report")}
