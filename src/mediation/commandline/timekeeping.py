@@ -45,6 +45,7 @@ class Timekeeper:
     async def tick(self) -> None:
         """A sweep; and, once new laws are in use everywhere, the recount of provisional days."""
         try:
+            await self.house.memory.mend()
             swept = await sweep(self.house)
             if swept.cases:
                 taken = " ".join(f"{action}={count}" for action, count in sorted(swept.taken.items()))

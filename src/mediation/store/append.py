@@ -222,6 +222,10 @@ class Memory:
 
     # ── what the clock looks up ──
 
+    async def mend(self) -> None:
+        """Replace the connections that the server has dropped: for who asks so seldom that each would cost a turn."""
+        await self._pool.check()
+
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[bool]:
         """Whether nobody else, on whatever machine, is at this work; if so nobody else will be until the block ends."""
