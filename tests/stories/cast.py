@@ -87,6 +87,7 @@ BODIES = {
         Body("ningbo_arbitration", "海曙区劳动人事争议仲裁委员会", "arbitration_commission", "county", "330203"),
         Body("ningbo_medical", "海曙区医疗纠纷调解委员会", "industry_committee", "county", "330203", "", "medical"),
         Body("shenzhen_agency", "南山区住房和建设局", "agency", "county", "440305"),
+        Body("shenzhen_committee", "南山区人民调解委员会", "people_committee", "county", "440305"),
         Body("liaoning_agency", "和平区住房和城乡建设局", "agency", "county", "210102"),
         Body("guangdong_government", "始兴县人民政府", "government", "county", "440222"),
         Body("yushui_committee", "渝水区人民调解委员会", "people_committee", "county", "360502"),
