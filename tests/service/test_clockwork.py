@@ -200,6 +200,19 @@ async def test_progress_is_told_once_for_each_case(clinic: Clinic):
     assert len(told) == 3
 
 
+async def test_a_correction_of_a_published_notice_moves_the_days_still_to_come(clinic: Clinic, tmp_path: Path):
+    house = clinic.town.house
+    running = await clinic.accepted("2026-03-02")
+    before = (await clinic.case(running)).clocks[0]
+    (tmp_path / "correction.csv").write_text(
+        f"date,is_workday,kind,name\n{before.due_on},0,holiday,Added by a later notice\n", "utf-8"
+    )
+    corrected = Lawbook(tmp_path).laws
+    assert await recount(house._replace(laws=corrected)) == 1
+    after = (await clinic.case(running)).clocks[0]
+    assert (before.due_on, after.due_on) == ("2026-04-14", "2026-04-15")
+
+
 async def test_when_the_notice_of_a_year_is_published_the_days_that_waited_for_it_are_counted_anew(
     clinic: Clinic, tmp_path: Path
 ):

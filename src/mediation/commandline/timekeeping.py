@@ -43,7 +43,7 @@ class Timekeeper:
         self._since = time.monotonic()
 
     async def tick(self) -> None:
-        """A sweep; and, once new laws are in use everywhere, the recount of provisional days."""
+        """A sweep; and, once new laws are in use everywhere, the recount of days to come."""
         try:
             await self.house.memory.mend()
             swept = await sweep(self.house)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from mediation.domain.errors import Conflict, MediationError
 from mediation.domain.events import Event, evolve
 from mediation.domain.facts import Case, Instant, Organisation
 from mediation.domain.lapsing import lapses, wake_at
+from mediation.domain.laws import Laws
+from mediation.domain.vocabulary import ClockState
 from mediation.service.perform import House, Request, perform
 from mediation.store.append import CLOCK, Context
 from mediation.store.database import AWAY
@@ -55,7 +57,10 @@ async def sweep(house: House, at: Instant = "", *, told: Callable[[], None] | No
 
 
 async def recount(house: House, at: Instant = "") -> int | None:
-    """Count anew, once for each set of laws, every day that was provisional: how many cases this changed.
+    """Count anew, once for each set of laws, every last day still to come: how many cases this changed.
+
+    A notice makes the provisional days of its year final, and may give the last days of December, or by a later one
+    any day, another length.
 
     None where it was done for these laws already, or is being done. Whatever fails is tried again by the next.
     """
@@ -63,14 +68,17 @@ async def recount(house: House, at: Instant = "") -> int | None:
     async with memory.alone("mediation.recount") as ours:
         if not ours or await memory.recounted() == digest:
             return None
-        changed, after = 0, ""
+        changed, after, orgs = 0, "", dict[str, Organisation]()
         while True:
-            cases, after = await memory.provisional(after, _PAGE)
+            page = await memory.counting(after, _PAGE)
+            orgs |= await memory.organisations({body for case in page for body in case.named} - orgs.keys())
+            cases = [case for case in page if _miscounted(house.laws, case, orgs)]
             for start in range(0, len(cases), AT_ONCE):
                 batch = cases[start : start + AT_ONCE]
                 changed += sum(await asyncio.gather(*(_recount(house, case, at) for case in batch)))
-            if not after:
+            if len(page) < _PAGE:
                 break
+            after = page[-1].id
         await memory.note_recount(digest)
         return changed
 
@@ -185,17 +193,13 @@ class _Sweep:
 
 
 async def _recount(house: House, case: Case, at: Instant) -> bool:
-    """Count the provisional days of a case anew: whether one of them is another, or no longer provisional."""
+    """Count the days of a case anew: whether one of them is another, or no longer provisional."""
     while True:
         seen = await house.memory.read_case(_context(case, case.holder), case.id)
         if seen.case is None:
             return False
-        case, wrong = seen.case, []
-        for clock in seen.case.clocks:
-            if clock.going and clock.provisional and clock.rule:
-                due = due_of(house.laws, clock, terms(house.laws, clock, division_of(case, clock, seen.orgs)))
-                if (due.on, due.provisional) != (clock.due_at or clock.due_on, clock.provisional):
-                    wrong.append(clock.id)
+        case = seen.case
+        wrong = _miscounted(house.laws, case, seen.orgs)
         if not wrong:
             return False
         leg = case.leading or case.legs[-1]
@@ -204,6 +208,17 @@ async def _recount(house: House, case: Case, at: Instant) -> bool:
         except Conflict:
             continue
         return True
+
+
+def _miscounted(laws: Laws, case: Case, orgs: Mapping[str, Organisation]) -> list[int]:
+    """The running clocks of a case that have not run out and are counted otherwise under these laws."""
+    wrong = []
+    for clock in case.clocks:
+        if clock.state is ClockState.RUNNING and clock.rule and not clock.alarmed:
+            due = due_of(laws, clock, terms(laws, clock, division_of(case, clock, orgs)))
+            if due != (clock.due_at or clock.due_on, clock.provisional):
+                wrong.append(clock.id)
+    return wrong
 
 
 async def _perform(house: House, case: Case, command: Command, at: Instant) -> Event:

@@ -249,10 +249,9 @@ class Memory:
         ((count,),) = await self._all("SELECT count(*) FROM cases WHERE wake_at <= %s::timestamptz", (until,))
         return int(count)
 
-    async def provisional(self, after: str, limit: int) -> tuple[list[Case], str]:
-        """Of so many cases after that id (at first "") those with a provisional day, and the last id: "" at the end."""
-        rows = await self._all(_PROVISIONAL, (after or CLOCK_CALLER, limit))
-        return [load(facts) for _, facts in rows if facts], rows[-1][0] if len(rows) == limit else ""
+    async def counting(self, after: str, limit: int) -> list[Case]:
+        """So many of the cases after that id (at first "") in which a clock runs, by id."""
+        return [load(facts) for (facts,) in await self._all(_COUNTING, (after or CLOCK_CALLER, limit))]
 
     async def organisations(self, ids: Iterable[str]) -> dict[str, Organisation]:
         """These bodies by id."""
@@ -260,12 +259,12 @@ class Memory:
         return {body.id: body for (body,) in ((_ORGANISATION.decode(text),) for (text,) in rows)}
 
     async def recounted(self) -> str:
-        """The digest of the laws for which provisional days were last counted anew; "" for never."""
+        """The digest of the laws for which days were last counted anew; "" for never."""
         rows = await self._all("SELECT digest FROM recounts ORDER BY done_at DESC LIMIT 1", ())
         return rows[0][0] if rows else ""
 
     async def note_recount(self, digest: str) -> None:
-        """Every provisional day has been counted anew under these laws."""
+        """Every day to come has been counted anew under these laws."""
         await self._one(_RECOUNTED, (digest,))
 
     async def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -340,10 +339,7 @@ _WAKING = (
     "SELECT facts::text FROM cases WHERE wake_at <= %s::timestamptz AND (wake_at, id) > (%s::timestamptz, %s::uuid) "
     "ORDER BY wake_at, id LIMIT %s"
 )
-_PROVISIONAL = (
-    "SELECT id::text, CASE WHEN facts::text LIKE '%%\"provisional\":true%%' THEN facts::text END "
-    "FROM cases WHERE id > %s::uuid AND state <> 'archived' ORDER BY id LIMIT %s"
-)
+_COUNTING = "SELECT facts::text FROM cases WHERE id > %s::uuid AND wake_at IS NOT NULL ORDER BY id LIMIT %s"
 _RECOUNTED = (
     "INSERT INTO recounts (digest, done_at) VALUES (%s, clock_timestamp()) "
     "ON CONFLICT (digest) DO UPDATE SET done_at = excluded.done_at RETURNING digest"
