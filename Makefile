@@ -14,7 +14,7 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo serve test battery check fix migrate docs bench lock
+.PHONY: help setup demo serve test battery check fix migrate docs bench bench-lapses lock
 
 help: ## list the commands 列出命令
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ docs: $(READY) ## write the generated pages, the diagram and the API file 生成
 
 bench: $(READY) ## steps and reads a second beside pgbench 性能对照
 	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-lapses: $(READY) ## a night of 100,000 lapses 一夜十万个期限届满
+	@$(BIN)/python bench/lapses.py --cases 100000 $(ARGS)
 
 lock: $(READY) ## resolve the lock files anew 更新依赖锁
 	@$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt $(ARGS)
