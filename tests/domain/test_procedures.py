@@ -10,11 +10,11 @@ from tests.domain.desk import Desk, laws
 
 from mediation.domain import machine
 from mediation.domain.acceptance import allowed_next, articles_of
-from mediation.domain.draft import Step
 from mediation.domain.errors import GuardRefused, Reason
 from mediation.domain.facts import Actor, Case, Organisation
 from mediation.domain.laws import Ground, Laws, Procedure
 from mediation.domain.process import LINK_UPS, cite_zh
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     Action,
     Category,

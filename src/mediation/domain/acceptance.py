@@ -1,14 +1,15 @@
 """Taking a dispute 受理: who may take it, and what filing, accepting, declining and reopening change."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import cast
 
 from mediation.domain import commands as c
-from mediation.domain.draft import Draft, Step, procedure_of
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.facts import Handoff, Leg, Organisation
 from mediation.domain.laws import Procedure
 from mediation.domain.reasons import why
+from mediation.domain.steps import Step, procedure_of
 from mediation.domain.vocabulary import (
     RISKS,
     Action,
@@ -87,6 +88,13 @@ def mediable(step: Step) -> Reasons:
     if procedure is None:
         return
     yield from barred(step, procedure)
+    if isinstance(step.command, c.Accept) and step.command.variant is not Variant.ORDINARY and step.here.via:
+        yield why(
+            "variant_fixed",
+            "移交来的案件，其程序形式由移交单位确定",
+            "Its sender has fixed the form it is held in",
+            "INV-27",
+        )
     if step.here.beside:
         return
     offered = [step.case.claim(n) for n in (step.command.claims or step.here.claims)]
@@ -145,8 +153,7 @@ def chain(step: Step, leg: Leg) -> set[int]:
     while leg.via and leg.id not in found:
         found.add(leg.id)
         leg = step.case.leg(step.case.handoff(leg.via).from_leg)
-        found.add(leg.id)
-    return found
+    return found | {leg.id}
 
 
 def rivals(step: Step) -> list[Leg]:
@@ -270,7 +277,7 @@ def file(draft: Draft) -> None:
             draft.add("claims", kind=claim.kind, what=claim.what, by=by, against=against, amount_fen=claim.amount_fen)
         for reference in command.refs:
             draft.add("refs", system=reference.system, number=reference.number)
-    found(draft, command.circumstances)
+    draft.find(command.circumstances)
     procedure = chosen(step, step.org, command.procedure)
     claims = command.claims or [claim.id for claim in draft.case.claims if claim.state is ClaimState.OPEN]
     draft.notes["leg"] = draft.open_leg(step.org, procedure, claims)
@@ -307,20 +314,14 @@ def accept(draft: Draft) -> None:
     command, leg = cast("c.Accept", step.command), step.here
     if command.variant is not Variant.ORDINARY:
         draft.put("legs", leg.id, variant=command.variant)
-    found(draft, command.circumstances)
+    draft.find(command.circumstances)
     take_over(draft)
+    draft.rouse(leg=leg.id)
     draft.put("legs", leg.id, number=command.number or step.case.number)
     if command.prepare:
         plan(draft, command.prepare)
     if step.role is Role.MEDIATOR and not leg.mediators:
         draft.put("legs", leg.id, mediators=(step.actor.person,))
-
-
-def found(draft: Draft, circumstances: Iterable[Circumstance]) -> None:
-    """Circumstances found are on record from now on."""
-    known = {*draft.case.circumstances, *circumstances}
-    if known != set(draft.case.circumstances):
-        draft.header(circumstances=tuple(sorted(word.value for word in known)))
 
 
 def take_over(draft: Draft) -> None:
@@ -340,6 +341,7 @@ def take_over(draft: Draft) -> None:
         _take_handoff(draft, draft.case.handoff(leg.via), leg)
     if procedure:
         draft.happens(Moment.ACCEPTED, leg=leg.id, on=day)
+        draft.limit_report(leg.id)
 
 
 def _take_handoff(draft: Draft, handoff: Handoff, leg: Leg) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from mediation.domain import commands as c
-from mediation.domain.draft import Step
 from mediation.domain.errors import Reason
 from mediation.domain.reasons import why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     RISKS,
     AgreementState,

@@ -5,10 +5,10 @@ from datetime import date
 
 from mediation.domain import commands as c
 from mediation.domain.deadlines import reckon
-from mediation.domain.draft import Step
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Agreement
 from mediation.domain.reasons import numbers, why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import AgreementState, LinkUp, OrgKind
 
 Reasons = Iterator[Reason]
@@ -33,10 +33,12 @@ def confirmable(step: Step) -> Reasons:
             "PML-33",
         )
     effective = date.fromisoformat(agreement.effective_on)
+    own = [k for k in step.case.clocks if k.agreement == agreement.id and k.rule.startswith("SFQR-APP@")]
     host = step.orgs.get(step.case.leg(agreement.leg).org)
     rule = step.laws.rule("SFQR-APP", agreement.effective_on, host.division if host else "")
+    last = own[-1].due_on if own else reckon(rule, effective, step.laws.calendar).on if rule else ""
     asked = min(command.posted_on or step.on, step.on)  # time in the post does not count (民诉法 85)
-    if rule and asked.isoformat() > reckon(rule, effective, step.laws.calendar).on:
+    if last and asked.isoformat() > last:
         yield why(
             "out_of_time",
             "已超过协议生效之日起三十日；协议仍有约束力，可起诉、公证或申请支付令",

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from mediation.domain import access, guards, machine
 from mediation.domain import commands as c
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import ActionUnavailable, BrokenTrail, GuardRefused, Malformed, Reason
 from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
@@ -19,7 +19,8 @@ from mediation.domain.laws import Laws
 from mediation.domain.linking import link_up_of
 from mediation.domain.process import LINK_UPS, NONE, Row, cite
 from mediation.domain.reasons import TOO_LONG
-from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Outcome, Role
+from mediation.domain.steps import Step
+from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Moment, Outcome, Role
 
 OPENS_LEG = frozenset({Action.FILE, Action.REOPEN, Action.RECEIVE})
 BY_HANDOFF = frozenset({Action.RECEIVE, Action.RETURN, Action.RECALL, Action.REPORT})
@@ -253,6 +254,9 @@ def _move(draft: Draft, step: Step, row: Row) -> None:
                 draft.end(leg.id, outcome)
         else:
             draft.put("legs", leg.id, state=LegState(row.target))
+            if row.target == LegState.SETTLED.value:
+                draft.happens(Moment.CONCLUDED, leg=leg.id)
+                draft.report_due(leg.id)
     draft.notes["leg_to"] = row.target
 
 

@@ -235,6 +235,7 @@ class Clock(Fact, frozen=True):
     extensions: int = 0
     standing_on: Day = ""
     stood: tuple[Day, ...] = ()
+    stopped_on: Day = ""
     warn_on: Day = ""
     alarmed: bool = False
 

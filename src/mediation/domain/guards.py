@@ -6,7 +6,7 @@ from mediation.domain import acceptance, linking, mediating, merging, recording,
 from mediation.domain.acceptance import case_closed, competent, mediable, no_rival, not_final, reasoned
 from mediation.domain.closing import all_answered, file_complete, finished, report_meets, risk_low, routes_told
 from mediation.domain.confirming import confirmable
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Reason
 from mediation.domain.linking import fits, not_by_handoff, not_held, one_tier, returnable, still_live
 from mediation.domain.mediating import (
@@ -31,6 +31,7 @@ from mediation.domain.settling import (
     performance_proved,
     withdrawal_permitted,
 )
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import Action, LegState
 
 Reasons = Iterator[Reason]

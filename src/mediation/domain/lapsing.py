@@ -15,7 +15,8 @@ from mediation.domain.vocabulary import (
     ReturnReason,
 )
 
-_MEDIATION = frozenset({LegState.ACCEPTED, LegState.MEDIATING, LegState.SUSPENDED})
+_MEDIATION = frozenset({LegState.ACCEPTED, LegState.MEDIATING})  # what is suspended is not ended behind its back
+_CONCLUDED = frozenset({LegState.SETTLED, LegState.UNSETTLED})
 _ESCALATES = frozenset({LegState.FILED, LegState.ACCEPTED, LegState.MEDIATING, LegState.UNSETTLED})
 
 
@@ -68,6 +69,9 @@ def _action(case: Case, clock: Clock, orgs: Mapping[str, Organisation]) -> c.Com
         case Expiry.RETURN if clock.handoff and case.handoff(clock.handoff).unanswered:
             return c.Return(action="return", handoff=clock.handoff, reason=ReturnReason.OVERDUE)
         case Expiry.RECALL if clock.handoff and case.handoff(clock.handoff).live:
+            receiver = case.handoff(clock.handoff).to_leg
+            if receiver and case.leg(receiver).state in _CONCLUDED:
+                return None  # there is a result: its report is asked for, and the result not destroyed
             return c.Recall(action="recall", handoff=clock.handoff)
         case Expiry.ACCEPT:
             leg = clock.leg or (case.handoff(clock.handoff).to_leg if clock.handoff else 0)

@@ -163,8 +163,8 @@ class Laws:
         """The rules whose clocks a moment starts at this place: of each id the version in force."""
         found = []
         for rule_id in self._starts.get((moment, at.procedure or at.link_up), ()):
-            rule = _in_force((r for r in self.rules[rule_id] if moment in r.starts and at.fits(r)), on, at.division)
-            if rule and rule.value:
+            rule = _in_force(filter(at.fits, self.rules[rule_id]), on, at.division)
+            if rule and rule.value and moment in rule.starts:
                 found.append(rule)
         return found
 

@@ -6,12 +6,13 @@ from typing import cast
 from mediation.domain import commands as c
 from mediation.domain.acceptance import allowed_next, chosen
 from mediation.domain.clocks import is_over
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Organisation
 from mediation.domain.laws import Place
 from mediation.domain.process import LINK_UPS, WHILE_HELD, LinkUpRow
 from mediation.domain.reasons import numbers, why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     TIERS,
     Action,
@@ -324,9 +325,11 @@ def receive(draft: Draft) -> None:
     facts = {"via": handoff.id, "beside": beside, "agreement": handoff.agreement, "variant": handoff.variant}
     number = draft.open_leg(step.org, procedure, claims, **facts)
     draft.move_handoff(handoff.id, HandoffState.RECEIVED, received_at=step.at, to_leg=number)
-    limits = [clock.due_on for clock in draft.case.clocks if clock.leg == number and clock.expiry == Expiry.FAIL]
-    if limits and handoff.mode is Mode.WAITS and not handoff.report_by:
-        draft.put("handoffs", handoff.id, report_by=max(limits))
+    draft.rouse(handoff=handoff.id)
+    own = {clock.rule for clock in draft.case.clocks if clock.leg == number}
+    if any(clock.handoff == handoff.id and clock.going and clock.rule in own for clock in draft.case.clocks):
+        draft.stop_clocks(handoff=handoff.id, owed="answer")  # one limit, counted at the receiver from now on
+    draft.limit_report(number)
     draft.notes["leg"] = number
 
 

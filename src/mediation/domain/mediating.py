@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import cast
 
 from mediation.domain import commands as c
-from mediation.domain.acceptance import found, plan
-from mediation.domain.clocks import division_of
+from mediation.domain.acceptance import plan
+from mediation.domain.clocks import division_of, is_over
 from mediation.domain.deadlines import Rule
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Leg
 from mediation.domain.reasons import numbers, why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     Action,
     ClockState,
@@ -18,10 +19,8 @@ from mediation.domain.vocabulary import (
     Expiry,
     ExtendBy,
     FailGround,
-    HandoffState,
     LegState,
     LinkUp,
-    Mode,
     Moment,
     Role,
     SuspendCause,
@@ -115,8 +114,9 @@ def ground_listed(step: Step) -> Reasons:
             "PML-26",
         )
     if command.ground is FailGround.PERIOD_OVER:
-        clocks = [k for k in step.case.clocks if k.leg == step.here.id and k.state is ClockState.RUNNING]
-        if not any(k.expiry == Expiry.FAIL and k.due_on < step.on.isoformat() for k in clocks):
+        mine = [k for k in step.case.clocks if k.leg == step.here.id and not k.complaint]
+        over = [k for k in mine if k.state is ClockState.RUNNING and is_over(k, step.at)]
+        if not any(k.expiry == Expiry.FAIL or step.role is not Role.CLOCK for k in over):
             yield why("not_lapsed", "期限尚未届满", "The period has not run out", "INV-26")
     elif step.role is Role.CLOCK:
         yield why("clock_only_lapses", "时钟只能因期限届满终止", "The clock only acts on a lapsed period", "INV-26")
@@ -171,7 +171,7 @@ def extendable(step: Step) -> Reasons:
     if not isinstance(command, c.Extend):
         return
     clock = next((k for k in step.case.clocks if k.id == command.clock and k.leg == step.here.id), None)
-    if clock is None or clock.state is not ClockState.RUNNING:
+    if clock is None or not clock.going:
         yield why("no_such_clock", "该期限不在计时中", "This clock is not running in this leg", "INV-27")
         return
     rule = step.laws.version(clock.rule, division_of(step.case, clock, step.orgs)) if clock.rule else None
@@ -179,7 +179,7 @@ def extendable(step: Step) -> Reasons:
         yield _of_rule(rule, "not_extendable", "该期限依规不得延长", "The rule allows no extension")
         return
     allowed = rule.extension
-    if clock.due_on < step.on.isoformat():
+    if is_over(clock, step.at) and clock.state is ClockState.RUNNING:
         yield _of_rule(rule, "already_lapsed", "期限已届满", "The clock has already lapsed")
     if allowed.value and command.by > allowed.value:
         zh, en = (
@@ -249,7 +249,7 @@ def start(draft: Draft) -> None:
     if command.consents:
         agree(draft, leg, set(command.consents), set(command.consents))
     draft.put("legs", leg.id, started=True, sessions=0)
-    found(draft, command.circumstances)
+    draft.find(command.circumstances)
     if step.role is Role.MEDIATOR and not leg.mediators:
         draft.put("legs", leg.id, mediators=(step.actor.person,))
     draft.happens(Moment.CONTACTED, leg=leg.id)
@@ -278,6 +278,7 @@ def resume(draft: Draft) -> None:
     leg = draft.step.here
     draft.put("legs", leg.id, cause="", cause_removed=False)
     draft.resume_clocks(leg.id)
+    draft.rouse(leg=leg.id)
     if leg.started:
         draft.stand_clocks(leg.id, SuspendCause.MEDIATION)
 
@@ -291,6 +292,9 @@ def extend(draft: Draft) -> None:
     if rule and rule.extension:
         draft.put("clocks", clock.id, extended_in=rule.extension.unit, **more)
     draft.recount(clock.id)
+    for handoff in draft.case.handoffs:
+        if handoff.to_leg == clock.leg and handoff.report_by == clock.due_on:
+            draft.put("handoffs", handoff.id, report_by=draft.case.clocks[clock.id - 1].due_on)
 
 
 def fail(draft: Draft) -> None:
@@ -304,16 +308,7 @@ def fail(draft: Draft) -> None:
     draft.happens(Moment.FAILED, leg=leg.id)
     if procedure and not procedure.decides:
         draft.happens(Moment.CONCLUDED, leg=leg.id)
-        _report_due(draft, leg)
-
-
-def _report_due(draft: Draft, leg: Leg) -> None:
-    """What was entrusted and failed is to be reported by the day its period ends, and at once where that is past."""
-    handoff = draft.case.handoff(leg.via) if leg.via else None
-    if handoff and handoff.state is HandoffState.TAKEN and handoff.mode is Mode.WAITS:
-        limits = [clock.due_on for clock in draft.step.case.clocks if clock.leg == leg.id and clock.rule]
-        draft.stop_clocks(handoff=handoff.id, owed="report")
-        draft.set_day("report", max([draft.day, *limits]), Expiry.URGE, handoff=handoff.id)
+        draft.report_due(leg.id)
 
 
 EFFECTS = {

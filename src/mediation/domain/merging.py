@@ -6,10 +6,11 @@ from typing import NamedTuple, cast
 from msgspec import structs
 
 from mediation.domain import commands as c
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.facts import Case, Claim
 from mediation.domain.reasons import TOO_LONG, why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     Action,
     AgreementState,

@@ -14,7 +14,7 @@ from mediation.domain.deadlines import Rule
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.laws import Laws, Procedure
 from mediation.domain.process import TEXTS
-from mediation.domain.vocabulary import Action, Expiry, LinkUp
+from mediation.domain.vocabulary import Action, Expiry, LinkUp, Moment, Unit
 
 _V = TypeVar("_V", Rule, Procedure)
 _NEXT = frozenset({*(action.value for action in Action), *(link_up.value for link_up in LinkUp)})
@@ -48,9 +48,11 @@ def parse_laws(packs: Mapping[str, str], notices: Mapping[str, str]) -> Laws:
     except Malformed as found:
         wrong += found.reasons
     dated_rules, dated_procedures = _dated(rules, wrong), _dated(procedures, wrong)
+    wrong += (*_superseding(rules), *_superseding(procedures))
     known = {procedure.id for _, procedure in procedures}
     for name, rule in rules:
-        wrong += (_bad(name, rule.version, zh, en) for zh, en in _faults_of_rule(rule, known))
+        faults = (*_faults_of_rule(rule, known), *_faults_of_extension(rule))
+        wrong += (_bad(name, rule.version, zh, en) for zh, en in faults)
     for name, procedure in procedures:
         wrong += (_bad(name, procedure.version, zh, en) for zh, en in _faults_of_procedure(procedure, known))
     if wrong:
@@ -84,6 +86,19 @@ def _entries(
             yield name, made
 
 
+def _superseding(entries: Iterable[tuple[str, _V]]) -> Iterator[Reason]:
+    """What is superseded is in the set."""
+    entries = list(entries)
+    known = {name for _, version in entries for name in (version.id, version.version)}
+    for name, version in entries:
+        if version.supersedes and version.supersedes not in known:
+            zh, en = (
+                f"所取代的 {version.supersedes} 不存在",
+                f"it supersedes {version.supersedes!r}, which is not there",
+            )
+            yield _bad(name, version.version, zh, en)
+
+
 def _dated(entries: Iterable[tuple[str, _V]], wrong: list[Reason]) -> dict[str, tuple[_V, ...]]:
     """Versions by id, oldest first; what is superseded ends the day before. Two in force at once are a fault."""
     entries = list(entries)
@@ -114,6 +129,8 @@ def _faults_of_rule(rule: Rule, known: set[str]) -> Iterator[tuple[str, str]]:
             yield f"未知程序 {procedure}", f"unknown procedure {procedure!r}"
     if rule.value < 0:
         yield "期限不能为负", "a limit is not negative"
+    if rule.on_expiry is Expiry.ACCEPT and rule.procedures and Moment.ACCEPTED not in rule.until:
+        yield "视为受理的期限须以受理为止", "what is deemed accepted runs until it is accepted"
     if rule.starts and not (rule.procedures or rule.link_ups):
         yield "有起算事由而无程序或对接", "it has a start but neither procedure nor link-up"
     if rule.starts and rule.value and (rule.on_expiry is None or not rule.until):
@@ -136,6 +153,16 @@ def _faults_of_procedure(procedure: Procedure, known: set[str]) -> Iterator[tupl
     for article in (*cited, *procedure.texts):
         if article.partition("-")[0] not in TEXTS:
             yield f"未知法律文本 {article}", f"unknown text {article!r}"
+
+
+def _faults_of_extension(rule: Rule) -> Iterator[tuple[str, str]]:
+    extension = rule.extension
+    if extension and (extension.value < 0 or extension.times < 0):
+        yield "延长期限和次数不能为负", "an extension and its times are not negative"
+    if extension and extension.unit is Unit.HOUR and rule.unit is not Unit.HOUR:
+        yield "以日计的期限不能按小时延长", "a limit in days is not extended by hours"
+    if any(days < 1 for days in rule.warn):
+        yield "提醒须在届满日之前", "a reminder comes before the last day"
 
 
 def _is_day(text: str) -> bool:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import date
 
 from mediation.domain import commands as c
-from mediation.domain.draft import Step
 from mediation.domain.errors import Reason
 from mediation.domain.reasons import why
+from mediation.domain.steps import Step
 
 PAST = ("request_on", "occurred_on", "effective_on", "held_on", "on")
 FUTURE = ("follow_up_on", "report_by", "answer_by")

@@ -206,7 +206,7 @@ _STEPS: dict[Action, tuple[str, str, str, list[tuple[str, str, str]]]] = {
         ],
     ),
     Action.CHANGE_PARTIES: ("C M P", "G35", "CPL-56 CPL-153 CPL-154", _same(_OPEN)),
-    Action.NOTE: ("*", "", "PML-27", _same((*_ALL, NONE))),
+    Action.NOTE: ("*", "G40", "PML-27", _same((*_ALL, NONE))),
     Action.CORRECT: ("* T", "G40", "PML-27", _same(_ALL)),
     Action.GRADE_RISK: ("M U C H J", "", "PET-18 OUR-2", _same(_OPEN)),
     Action.TAKE_CHARGE: ("U", "", "PET-39 SCQ-54", _same(_OPEN)),
@@ -452,7 +452,7 @@ GUARDS: dict[str, tuple[str, str]] = {
     "G37": ("可以摘牌", "listed by this body, and performed or decided"),
     "G38": ("有待答复投诉", "the complaint is unanswered"),
     "G39": ("期限在计时中", "the clock named goes on, and has run out or soon will where the clock itself speaks"),
-    "G40": ("可以重新计算", "the clocks counted anew go on"),
+    "G40": ("可以记录和更正", "who records what bars a procedure handles the case; clocks counted anew go on"),
 }
 
 

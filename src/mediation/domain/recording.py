@@ -4,16 +4,18 @@ from collections.abc import Iterator
 from typing import cast
 
 from mediation.domain import commands as c
-from mediation.domain.acceptance import found
 from mediation.domain.clocks import is_over, is_warning, terms, warning_after
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.reasons import why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     Action,
     AgreementState,
     ClaimState,
     ClockState,
+    LegState,
+    Letter,
     Moment,
     NoteKind,
     PartyChange,
@@ -109,10 +111,26 @@ def urge(draft: Draft) -> None:
 
 
 def countable(step: Step) -> Reasons:
-    """G40: what is counted anew is a clock of the case that goes on; the clock itself corrects nothing else."""
+    """G40: its handlers say what bars a procedure; what is counted anew goes on; the clock corrects nothing else."""
     command = step.command
+    holds = any(leg.open and leg.org == step.actor.org for leg in step.case.legs)
+    found_here = holds or step.letter is Letter.SUPERIOR
+    if getattr(command, "circumstances", None) and not found_here:
+        yield why(
+            "not_handling",
+            "只有正在办理的单位可记录查明的情形",
+            "Only a body that handles it records what bars it",
+            "OUR-4",
+        )
     if not isinstance(command, c.Correct):
         return
+    if command.circumstances is not None and not found_here:
+        yield why(
+            "not_handling",
+            "只有正在办理的单位可更正查明的情形",
+            "Only a body that handles it corrects what bars it",
+            "OUR-4",
+        )
     going = {clock.id for clock in step.case.clocks if clock.going and clock.rule}
     if set(command.clocks) - going:
         yield why("no_such_clock", "该期限不在计时中", "This clock is not running", "OUR-3", needs="clocks")
@@ -156,11 +174,13 @@ def note(draft: Draft) -> None:
             raise Malformed(why("same_signer", "情况说明须由另一人会签", "Another person must countersign", "FRM"))
         draft.header(statement=True)
     if command.circumstances:
-        found(draft, command.circumstances)
+        draft.find(command.circumstances)
     moment = _STARTS.get(command.kind)
-    if moment and step.leg and step.leg.open:
+    if moment and step.leg and step.leg.org == step.actor.org and step.leg.state in _WHERE.get(moment, _OPEN):
+        if moment is Moment.INJURY_APPRAISED and step.leg.sessions:
+            return  # its session has been held
         on = command.on.isoformat() if command.on else draft.day
-        since = step.leg.accepted_on or draft.day
+        since = step.leg.accepted_on or step.leg.filed_on
         draft.happens(moment, leg=step.leg.id, on=max(on, since))
 
 
@@ -172,7 +192,18 @@ _STARTS = {
     NoteKind.DISABILITY_RATED: Moment.DISABILITY_RATED,
     NoteKind.INJURY_APPRAISED: Moment.INJURY_APPRAISED,
     NoteKind.REPLIED: Moment.REPLIED,
+    NoteKind.CORRECTION_ASKED: Moment.CORRECTION_ASKED,
+    NoteKind.CORRECTED: Moment.CORRECTED,
 }
+_OPEN = frozenset({LegState.ACCEPTED, LegState.MEDIATING, LegState.SUSPENDED, LegState.DECIDING})
+_FILED = frozenset({LegState.FILED})
+_WHERE = {
+    Moment.CONTACTED: _FILED | _OPEN,
+    Moment.CORRECTION_ASKED: _FILED,
+    Moment.CORRECTED: _FILED,
+    Moment.INJURY_APPRAISED: frozenset({LegState.MEDIATING}),
+}
+"""Where a fact moves a clock: before acceptance, while the matter is being dealt with, or as the rule says."""
 
 
 def correct(draft: Draft) -> None:

@@ -5,11 +5,12 @@ from typing import cast
 
 from mediation.domain import commands as c
 from mediation.domain.acceptance import take_over
-from mediation.domain.draft import Draft, Step
+from mediation.domain.draft import Draft
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Agreement
 from mediation.domain.mediating import agree, notice_given
 from mediation.domain.reasons import numbers, why
+from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
     Action,
     AgreementForm,
@@ -273,6 +274,9 @@ def decide(draft: Draft) -> None:
     if command.decision is DecisionKind.CONFIRMED and leg.agreement:
         draft.put("agreements", leg.agreement, enforceable_by="confirmation")
         draft.happens(Moment.CONFIRMATION_ASKED, agreement=leg.agreement)
+        agreement = draft.case.agreement(leg.agreement)
+        if agreement.state is AgreementState.BREACHED:
+            draft.happens(Moment.PERFORMANCE_DUE, agreement=agreement.id, on=agreement.due_on)
     if command.decision is DecisionKind.AWARD_DOCUMENT and leg.agreement:
         draft.put("agreements", leg.agreement, enforceable_by="award")
     if leg.via and draft.case.handoff(leg.via).mode is Mode.BESIDE:
@@ -355,6 +359,8 @@ def _decision_clock_anew(draft: Draft, agreement: Agreement) -> None:
     host = draft.leg(agreement.leg)
     if host.state is LegState.SETTLED:
         draft.happens(Moment.UNPERFORMED, leg=host.id)
+        if host.decides:
+            draft.run_on(host.id)
 
 
 EFFECTS = {

@@ -207,6 +207,9 @@ async def _recount(house: House, case: Case, at: Instant) -> bool:
             await _perform(house, case, Correct(action="correct", leg=leg.id, clocks=wrong), at)
         except Conflict:
             continue
+        except MediationError as refused:  # one case must not keep the others from their count
+            _log.warning("case %s: not counted anew: %s", case.id, refused.code)
+            return False
         return True
 
 
