@@ -148,3 +148,47 @@ def test_a_region_that_counts_from_another_moment_goes_before_the_nation_there_t
     dispute = Dispute().filed("2026-03-02")
     dispute.take("2026-03-02", "village_clerk", "accept")
     assert [clock.rule for clock in dispute.case.clocks if clock.going] == ["PM-MED@2020-01-01"]
+
+
+def test_a_clock_whose_text_leaves_out_an_appraisal_stands_while_one_is_asked_for() -> None:
+    dispute = Dispute().filed("2026-03-02", "court_clerk", channel="court")
+    dispute.take("2026-03-02", "court_judge", "accept", number="2026-MC-1")
+    before = dispute.clock("CT-TRIAL").due_on
+    asked = {"link_up": "appraisal", "to_org": cast.ident("medical_association"), "consents": [1, 2]}
+    dispute.take(
+        "2026-03-10", "court_judge", "refer", **asked, on_behalf_of=[1, 2], documents=papers("application", "evidence")
+    )
+    assert dispute.clock("CT-TRIAL").state is ClockState.STANDING
+    dispute.take("2026-03-11", "medical_association_officer", "receive", handoff=1)
+    opinion = {"handoff": 1, "code": "opinion", "documents": papers("opinion")}
+    dispute.take("2026-03-20", "medical_association_officer", "report", **opinion)
+    assert dispute.clock("CT-TRIAL").stood == ("2026-03-10", "2026-03-19")
+    assert (before, dispute.clock("CT-TRIAL").due_on) == ("2026-09-02", "2026-09-14")  # the 12th is a Saturday
+
+
+def test_on_a_provisional_day_the_clock_does_nothing_that_cannot_be_undone() -> None:
+    dispute = Dispute(category="labour_other")
+    dispute.filed("2026-12-18", "enterprise_committee_clerk", procedure="labour_mediation")
+    dispute.take("2026-12-18", "enterprise_committee_clerk", "accept")
+    assert dispute.clock("LD-MED").provisional
+    assert set(sweep(dispute, "2027-01-20")) == {"urge"}
+    assert dispute.case.state == "accepted"
+
+
+def test_a_clock_stands_still_and_stops_as_its_rule_said_when_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    laws = desks.laws()
+    dispute = Dispute().filed("2026-03-02")
+    dispute.take("2026-03-02", "village_clerk", "accept")
+    monkeypatch.setattr(desks, "laws", lambda: Laws({}, laws.procedures, laws.calendar, {}, "e" * 64))
+    dispute.take("2026-03-03", "village_chair", "suspend", cause="recusal")
+    assert dispute.clock("PM-MED").state is ClockState.STANDING
+    dispute.take("2026-03-05", "village_mediator", "fail", ground="no_agreement")
+    assert dispute.clock("PM-MED").state is ClockState.STOPPED
+
+
+def test_a_step_cites_the_rule_of_the_clock_it_moves_and_no_text_of_another_procedure() -> None:
+    dispute = Dispute().filed("2026-03-02")
+    dispute.take("2026-03-02", "village_clerk", "accept")
+    dispute.take("2026-03-03", "village_chair", "suspend", cause="recusal")
+    cited = msgspec.json.decode(dispute.desk.histories["x"][-1])["basis"]
+    assert cited == ["OUR-5@2026-11-22", "PM-MED@2002-11-01"]

@@ -43,17 +43,17 @@ class Timekeeper:
         self._since = time.monotonic()
 
     async def tick(self) -> None:
-        """A sweep; and, once new laws are in use everywhere, the recount of days to come."""
+        """Once new laws are in use everywhere, the recount of days to come; then a sweep."""
         try:
             await self.house.memory.mend()
-            swept = await sweep(self.house)
-            if swept.cases:
-                taken = " ".join(f"{action}={count}" for action, count in sorted(swept.taken.items()))
-                _log.info("swept: cases=%d refused=%d left=%d %s", swept.cases, swept.refused, swept.left, taken)
             if time.monotonic() - self._since > 2 * LOOK_S:  # who answers requests looks for new laws as often
                 changed = await recount(self.house)
                 if changed is not None:
                     _log.info("recounted: cases=%d laws=%s", changed, self.house.laws.digest)
+            swept = await sweep(self.house)
+            if swept.cases:
+                taken = " ".join(f"{action}={count}" for action, count in sorted(swept.taken.items()))
+                _log.info("swept: cases=%d refused=%d left=%d %s", swept.cases, swept.refused, swept.left, taken)
         except AWAY as error:
             _log.warning("the sweep waits for the database: %s", type(error).__name__)
 

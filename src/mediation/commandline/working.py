@@ -87,7 +87,8 @@ def _once(settings: "Settings", url: str, at: str, *, as_json: bool) -> None:
                 if sys.stderr.isatty():
                     until = at or datetime.now(UTC).isoformat()
                     told = _bar(stack, await memory.awake(until))
-                return await sweep(keeper.house, at, told=told), await recount(keeper.house, at)
+                counted = await recount(keeper.house, at)  # first: a day that moves has not run out
+                return await sweep(keeper.house, at, told=told), counted
 
     swept, recounted = asyncio.run(run())
     if as_json:

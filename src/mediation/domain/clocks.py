@@ -36,7 +36,7 @@ def terms(laws: Laws, clock: Clock, division: str) -> Rule:
         label=Label.G,
         valid_from=valid_from,
     )
-    own: dict[str, Any] = {"value": clock.value, "unit": clock.unit, "roll": clock.roll}
+    own: dict[str, Any] = {name: getattr(clock, name) for name in ("value", "unit", "roll", "exclude_start")}
     if clock.extended and (rule.extension is None or rule.extension.unit is not clock.extended_in):
         own["extension"] = Extension(by=ExtendBy.HEAD, unit=clock.extended_in)
     same = all(getattr(rule, name) == value for name, value in own.items())

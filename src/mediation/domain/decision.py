@@ -19,7 +19,7 @@ from mediation.domain.laws import Laws
 from mediation.domain.linking import link_up_of
 from mediation.domain.process import LINK_UPS, NONE, Row, cite
 from mediation.domain.reasons import TOO_LONG
-from mediation.domain.steps import Step
+from mediation.domain.steps import Step, fitting
 from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Moment, Outcome, Role
 
 OPENS_LEG = frozenset({Action.FILE, Action.REOPEN, Action.RECEIVE})
@@ -220,8 +220,7 @@ def _articles(step: Step, draft: Draft, row: Row) -> tuple[str, ...]:
     procedure = draft.procedure(draft.leg(number)) if number else None
     if procedure and row.action.value in procedure.articles:
         return tuple(procedure.articles[row.action.value].split())
-    own = [article for article in row.basis if procedure and article.partition("-")[0] in procedure.texts]
-    return tuple(own) or row.basis
+    return fitting(procedure, *row.basis) if procedure else row.basis
 
 
 def _situation(draft: Draft, step: Step) -> dict[str, bool]:

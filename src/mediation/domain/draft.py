@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mediation.domain.facts import Agreement, Leg, Organisation
+from mediation.domain.facts import Agreement, Handoff, Leg, Organisation
 from mediation.domain.laws import Procedure
 from mediation.domain.steps import procedure_of
 from mediation.domain.timing import Timing
@@ -14,6 +14,7 @@ from mediation.domain.vocabulary import (
     Expiry,
     HandoffState,
     LegState,
+    LinkUp,
     Mode,
     Moment,
     Outcome,
@@ -116,6 +117,14 @@ class Draft(Timing):
             self._right_again(handoff)
         if not handoff.live:
             self.rouse(leg=handoff.from_leg)
+            self._appraised(handoff)
+
+    def _appraised(self, handoff: Handoff) -> None:
+        """The last appraisal is in, or is not to come: the clocks that stood for it run on."""
+        asked = [h for h in self.case.handoffs if h.link_up is LinkUp.APPRAISAL and h.from_leg == handoff.from_leg]
+        suspended = self.leg(handoff.from_leg).state is LegState.SUSPENDED
+        if handoff in asked and not suspended and not any(h.live for h in asked):
+            self.resume_clocks(handoff.from_leg)
 
     def follow_duty(self, sender: int, receiver: int) -> None:
         """Whoever takes over an entrusted leg by a transfer owes its report (process.md §5)."""

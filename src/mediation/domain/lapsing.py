@@ -57,7 +57,8 @@ def _lapse(case: Case, clock: Clock, at: Instant, orgs: Mapping[str, Organisatio
     sender = case.handoff(clock.handoff).from_leg if clock.handoff else 0
     leg = clock.leg or sender or case.agreement(clock.agreement).leg
     urge = c.Urge(action="urge", clock=clock.id, leg=leg)
-    action = _action(case, clock, orgs) if is_over(clock, at) else None
+    # On a provisional day nothing is done that cannot be undone: the notice that is missing may give it another.
+    action = _action(case, clock, orgs) if is_over(clock, at) and not clock.provisional else None
     return Lapse(action or urge, urge)
 
 

@@ -12,7 +12,7 @@ from mediation.domain.facts import Organisation
 from mediation.domain.laws import Place
 from mediation.domain.process import LINK_UPS, WHILE_HELD, LinkUpRow
 from mediation.domain.reasons import numbers, why
-from mediation.domain.steps import Step
+from mediation.domain.steps import OF_THE_PROCESS, Step
 from mediation.domain.vocabulary import (
     TIERS,
     Action,
@@ -27,6 +27,7 @@ from mediation.domain.vocabulary import (
     ReportCode,
     Role,
     Silence,
+    SuspendCause,
     Variant,
 )
 
@@ -189,7 +190,7 @@ def not_held(step: Step, action: Action) -> Iterator[Reason]:
         "leg_held",
         f"本程序段已由第{handoff.id}号移交（{handoff.link_up.zh}，{handoff.state.zh}）占用：请撤回移交或等待反馈",
         f"Held by hand-off {handoff.id} ({handoff.link_up}, {handoff.state}): recall it or wait for the answer",
-        "ONL-12",
+        OF_THE_PROCESS,
     )
 
 
@@ -261,6 +262,8 @@ def offer(draft: Draft) -> None:
         owes=row.owes,
     )
     draft.notes["handoff"] = number
+    if link_up is LinkUp.APPRAISAL:  # the clocks whose text leaves out the time of an appraisal
+        draft.stand_clocks(leg.id, SuspendCause.APPRAISAL)
     _await_answer(draft, number, row)
     report_by = getattr(command, "report_by", None)
     if report_by:

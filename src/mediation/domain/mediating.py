@@ -11,7 +11,7 @@ from mediation.domain.draft import Draft
 from mediation.domain.errors import Reason
 from mediation.domain.facts import Leg
 from mediation.domain.reasons import numbers, why
-from mediation.domain.steps import Step
+from mediation.domain.steps import Step, fitting
 from mediation.domain.vocabulary import (
     Action,
     ClockState,
@@ -27,6 +27,7 @@ from mediation.domain.vocabulary import (
 )
 
 Reasons = Iterator[Reason]
+_FAIL = ("PML-26", "INV-26", "ONL-25", "CON-21")
 
 
 def consent(step: Step) -> Reasons:
@@ -54,8 +55,7 @@ def consent(step: Step) -> Reasons:
             "consent_missing",
             f"当事人{numbers(missing)}尚未表示同意",
             f"Parties {numbers(missing)} have not consented",
-            "PML-17",
-            "INV-11",
+            *fitting(procedure, "PML-17", "INV-11", "MED-31", "CON-15", "PET-33"),
             needs="consents",
         )
 
@@ -68,8 +68,7 @@ def notice_given(step: Step) -> Reasons:
             "notice_missing",
             "尚未告知当事人权利义务",
             "The parties have not been told their rights and duties",
-            "PMR-30",
-            "INV-14",
+            *fitting(procedure, "PMR-30", "INV-14"),
         )
 
 
@@ -117,9 +116,9 @@ def ground_listed(step: Step) -> Reasons:
         mine = [k for k in step.case.clocks if k.leg == step.here.id and not k.complaint]
         over = [k for k in mine if k.state is ClockState.RUNNING and is_over(k, step.at)]
         if not any(k.expiry == Expiry.FAIL or step.role is not Role.CLOCK for k in over):
-            yield why("not_lapsed", "期限尚未届满", "The period has not run out", "INV-26")
+            yield why("not_lapsed", "期限尚未届满", "The period has not run out", *fitting(procedure, *_FAIL))
     elif step.role is Role.CLOCK:
-        yield why("clock_only_lapses", "时钟只能因期限届满终止", "The clock only acts on a lapsed period", "INV-26")
+        yield why("clock_only_lapses", "时钟只能因期限届满终止", "The clock only acts on a lapsed period", "OUR-3")
 
 
 def undisputed_signed(step: Step) -> Reasons:
@@ -148,7 +147,7 @@ def cause_removed(step: Step) -> Reasons:
                 "recusal_open",
                 "回避申请尚未处理：未更换、未驳回、双方亦未同意不回避",
                 "Recusal is open: neither replaced, rejected nor waived by both",
-                "INV-15",
+                *fitting(step.procedure, "INV-15", "PMR-25"),
                 needs="recusal",
             )
         return
@@ -160,7 +159,7 @@ def cause_removed(step: Step) -> Reasons:
             "cause_remains",
             "中止原因尚未消除",
             "The cause of suspension has not been removed",
-            "MED-38",
+            *fitting(step.procedure, "MED-38", "INV-18", "CON-19"),
             needs="cause_removed",
         )
 
@@ -172,7 +171,7 @@ def extendable(step: Step) -> Reasons:
         return
     clock = next((k for k in step.case.clocks if k.id == command.clock and k.leg == step.here.id), None)
     if clock is None or not clock.going:
-        yield why("no_such_clock", "该期限不在计时中", "This clock is not running in this leg", "INV-27")
+        yield why("no_such_clock", "该期限不在计时中", "This clock is not running in this leg", "OUR-3")
         return
     rule = step.laws.version(clock.rule, division_of(step.case, clock, step.orgs)) if clock.rule else None
     if rule is None or rule.extension is None:
@@ -292,6 +291,7 @@ def extend(draft: Draft) -> None:
     if rule and rule.extension:
         draft.put("clocks", clock.id, extended_in=rule.extension.unit, **more)
     draft.recount(clock.id)
+    draft.basis.append(clock.rule)
     for handoff in draft.case.handoffs:
         if handoff.to_leg == clock.leg and handoff.report_by == clock.due_on:
             draft.put("handoffs", handoff.id, report_by=draft.case.clocks[clock.id - 1].due_on)

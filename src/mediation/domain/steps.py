@@ -12,6 +12,9 @@ from mediation.domain.facts import Actor, Agreement, Case, Day, Handoff, Leg, Or
 from mediation.domain.laws import Laws, Procedure
 from mediation.domain.vocabulary import Letter, Role
 
+OF_THE_PROCESS = "OUR-5"
+"""What the process asks of every procedure, and no text of it says (docs/decisions/0007)."""
+
 
 class Step(NamedTuple):
     """One asked-for step with all that guards and effects may look at."""
@@ -70,6 +73,12 @@ def procedure_of(step: Step, leg: Leg) -> Procedure | None:
 
 
 _DEFAULTS = {part: {field.name: field.default for field in structs.fields(kind)} for part, kind in PARTS.items()}
+
+
+def fitting(procedure: Procedure | None, *articles: str) -> tuple[str, ...]:
+    """Of these articles those of a text that speaks of the procedure; none does: the policy of this service."""
+    own = tuple(article for article in articles if procedure and article.partition("-")[0] in procedure.texts)
+    return own or (OF_THE_PROCESS,)
 
 
 class Changes:

@@ -23,10 +23,9 @@ class Timing(Changes):
         if body:
             place = place._replace(kind=body.kind, tier=body.tier, speciality=body.speciality, division=body.division)
         for clock in self.case.clocks:
-            if clock.going and (clock.leg, clock.agreement, clock.complaint) == (leg, agreement, complaint):
-                rule = self.step.laws.version(clock.rule, place.division)
-                if rule and moment in rule.until:
-                    self.stop(clock, moment)
+            mine = (clock.leg, clock.agreement, clock.complaint) == (leg, agreement, complaint)
+            if mine and clock.going and moment in clock.until:
+                self.stop(clock, moment)
         since = (on or self.case.agreement(agreement).effective_on) if agreement else host.filed_on
         for rule in self.step.laws.starting(moment, since, place):
             # Where facts begin a period, acceptance alone may be too early: its clock reminds, and ends nothing.
@@ -64,10 +63,9 @@ class Timing(Changes):
         """What was asked for and came back may be asked for again, within the time that was running."""
         asked = {Moment.CONFIRMATION_ASKED, Moment.ENFORCEMENT_ASKED}
         for clock in self.case.clocks if handoff.agreement else ():
-            rule = self.step.laws.version(clock.rule, self.place_of(clock))
             mine = clock.agreement == handoff.agreement and clock.state is ClockState.STOPPED
             unfinished = mine and self.case.agreement(clock.agreement).unfinished
-            if unfinished and rule and asked & set(rule.until) and clock.due_on >= self.day:
+            if unfinished and asked & set(clock.until) and clock.due_on >= self.day:
                 self.put("clocks", clock.id, state=ClockState.RUNNING)
 
     def start_clock(self, rule: Rule, *, on: Day = "", expiry: Expiry | None = None, **of: Any) -> None:  # noqa: ANN401 - what it is a clock of
@@ -82,6 +80,9 @@ class Timing(Changes):
             value=rule.value,
             unit=rule.unit,
             roll=rule.roll,
+            exclude_start=rule.exclude_start,
+            until=rule.until,
+            suspends=rule.suspends,
             expiry=(expiry or rule.on_expiry or Expiry.URGE).value,
             from_on=on or self.day,
             from_at=self.step.at if rule.unit is Unit.HOUR else "",
@@ -136,15 +137,14 @@ class Timing(Changes):
         """The clocks of a leg that ask for this action and have run out are done with."""
         for clock in self.case.clocks:
             if clock.leg == leg and clock.expiry == expiry and clock.going and is_over(clock, self.step.at):
+                self.basis.append(clock.rule)
                 self.put("clocks", clock.id, state=ClockState.LAPSED)
 
     def stand_clocks(self, leg: int, cause: SuspendCause) -> None:
         """The clocks of a leg whose rule stands still for this cause do so from today."""
         for clock in self.case.clocks:
-            if clock.leg != leg or clock.state is not ClockState.RUNNING:
-                continue
-            rule = self.step.laws.version(clock.rule, self.place_of(clock))
-            if rule and cause in rule.suspends:
+            if clock.leg == leg and clock.state is ClockState.RUNNING and cause in clock.suspends:
+                self.basis.append(clock.rule)
                 self.put("clocks", clock.id, state=ClockState.STANDING, standing_on=self.day)
 
     def resume_clocks(self, leg: int) -> None:
@@ -155,6 +155,7 @@ class Timing(Changes):
                 stood = (*clock.stood, clock.standing_on, last) if clock.standing_on <= last else clock.stood
                 self.put("clocks", clock.id, state=ClockState.RUNNING, standing_on="", stood=stood)
                 self.recount(clock.id)
+                self.basis.append(clock.rule)
 
     def recount(self, number: int) -> None:
         """Compute the due day of a clock anew, under the terms it started with and the calendar of today."""
@@ -172,7 +173,7 @@ class Timing(Changes):
             provisional=due.provisional,
             warn_on=warning_after(rule, last, self.day),
         )
-        if clock.alarmed and not is_over(self.case.clocks[number - 1], self.step.at):
+        if clock.alarmed and not (due.on == (clock.due_at or clock.due_on) and due.provisional == clock.provisional):
             self.put("clocks", number, alarmed=False)
         self.notes["laws"] = self.step.laws.digest
 

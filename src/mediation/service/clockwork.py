@@ -214,10 +214,11 @@ async def _recount(house: House, case: Case, at: Instant) -> bool:
 
 
 def _miscounted(laws: Laws, case: Case, orgs: Mapping[str, Organisation]) -> list[int]:
-    """The running clocks of a case that have not run out and are counted otherwise under these laws."""
+    """The running clocks of a case that are counted otherwise under these laws, but for final days that have passed."""
     wrong = []
     for clock in case.clocks:
-        if clock.state is ClockState.RUNNING and clock.rule and not clock.alarmed:
+        open_still = clock.state is ClockState.RUNNING and (clock.provisional or not clock.alarmed)
+        if open_still and clock.rule:
             due = due_of(laws, clock, terms(laws, clock, division_of(case, clock, orgs)))
             if due != (clock.due_at or clock.due_on, clock.provisional):
                 wrong.append(clock.id)

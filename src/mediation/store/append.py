@@ -339,7 +339,10 @@ _WAKING = (
     "SELECT facts::text FROM cases WHERE wake_at <= %s::timestamptz AND (wake_at, id) > (%s::timestamptz, %s::uuid) "
     "ORDER BY wake_at, id LIMIT %s"
 )
-_COUNTING = "SELECT facts::text FROM cases WHERE id > %s::uuid AND wake_at IS NOT NULL ORDER BY id LIMIT %s"
+_COUNTING = (
+    "SELECT facts::text FROM cases WHERE id > %s::uuid "
+    "AND (wake_at IS NOT NULL OR facts::text LIKE '%%\"provisional\":true%%') ORDER BY id LIMIT %s"
+)
 _RECOUNTED = (
     "INSERT INTO recounts (digest, done_at) VALUES (%s, clock_timestamp()) "
     "ON CONFLICT (digest) DO UPDATE SET done_at = excluded.done_at RETURNING digest"
