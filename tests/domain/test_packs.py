@@ -71,18 +71,59 @@ def test_a_good_pack_is_taken():
         ('["accepted"]', '["whenever"]', "whenever"),
         ('procedures = ["people"]\n', "", "neither procedure nor link-up"),
         ('starts = ["accepted"]\nuntil = ["concluded"]\non_expiry = "fail"\n', "", "what expiry means"),
+        ('id = "X-MED"', 'id = "X-MED@2020-/"', "its id is to match"),
+        ("value = 3", "value = 36501", "36500 working days at most"),
+        ('value = 3\nunit = "working_day"', 'value = 101\nunit = "year"', "100 years at most"),
+        ('value = 3\nunit = "working_day"', 'value = 1201\nunit = "month"', "1200 months at most"),
+        ('value = 3\nunit = "working_day"', 'value = 87601\nunit = "hour"', "87600 hours at most"),
+        ("value = 3", 'value = 3\nextension = { by = "parties", value = 999999 }', "36500 calendar days at most together"),
+        ("value = 3", 'value = 3\nextension = { by = "parties", value = 1, unit = "hour" }', "not extended by hours"),
+        ("value = 3", 'value = 3\ndivision = "../.."', "2 to 12 digits"),
+        ("value = 3", 'value = 3\ndivision = "\uff12\uff11"', "2 to 12 digits"),
+        ("value = 3", "value = 3\nwarn = [0]", "a reminder comes before the last day"),
+        ("value = 3", "value = 3\nwarn = [3]", "within the limit"),
+        ('procedures = ["people"]', 'procedures = ["people", "court"]', "for procedures that mediate only"),
+        ('procedures = ["people"]', 'link_ups = ["escalate"]', "for procedures that mediate only"),
         ('valid_from = "2020-01-01"', 'valid_from = "2020-1-1"', "are days"),
         ('valid_from = "2020-01-01"', 'valid_from = "2020-01-01"\nvalid_to = "2021-02-29"', "are days"),
     ],
 )
 def test_a_wrong_field_is_refused_with_file_rule_and_reason(was: str, now: str, said: str):
     assert was in RULE
-    reasons = refused(RULE.replace(was, now))
+    court = PROCEDURE.replace('"people"', '"court"', 1) + "mediates = false\n"
+    reasons = refused(RULE.replace(was, now), procedures=PROCEDURE + court)
     matching = [reason for reason in reasons if said in reason.en]
     assert len(matching) == 1, reasons
     for sentence in (matching[0].zh, matching[0].en):
         assert "x.toml" in sentence
         assert "X-MED@2020-" in sentence
+
+
+def test_a_limit_in_hours_is_extended_by_hours_or_days_only():
+    hours = RULE.replace("working_day", "hour")
+    for unit in ("hour", "calendar_day"):
+        assert parsed(f'{hours}extension = {{ by = "parties", value = 1, unit = "{unit}" }}\n')
+    (reason,) = refused(f'{hours}extension = {{ by = "parties", value = 1, unit = "month" }}\n')
+    assert "extended by hours or days only" in reason.en
+
+
+@pytest.mark.parametrize("typed", ["[rule]\nid = 'A'", "rule = 3", "rule = [3]", "rule = [[]]", "rule = 'x'"])
+def test_rules_that_are_no_list_of_tables_are_refused(typed: str):
+    for said, key in ((typed, "rule"), (typed.replace("rule", "procedure"), "procedure")):
+        (reason,) = refused(z=said + "\n")
+        assert f"z.toml, -: {key} is written [[{key}]]" in reason.en
+
+
+def test_a_division_or_region_of_a_whole_pack_is_a_text():
+    reasons = refused(z=f"division = 21\nregion = ['x']\n{RULE}")
+    assert [reason.en.rpartition(": ")[2] for reason in reasons] == ["division is a text", "region is a text"]
+    assert "2 to 12 digits" in refused(z=f'division = "2101x"\n{RULE}')[0].en
+
+
+@pytest.mark.parametrize("named", ["", "People", "人民", "people mediation", "a@2020"])
+def test_the_id_of_a_procedure_is_a_word(named: str):
+    reasons = refused(procedures=PROCEDURE + PROCEDURE.replace('"people"', f'"{named}"', 1))
+    assert any("its id is to match" in reason.en for reason in reasons), reasons
 
 
 def test_every_fault_of_every_file_is_told_at_once():
