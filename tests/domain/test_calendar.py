@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediation.domain.calendar import SHANGHAI, WorkCalendar, add_months, day_of, parse_notices
+from mediation.domain.calendar import SHANGHAI, WorkCalendar, add_months, day_of, lacking, parse_notices
 from mediation.domain.errors import Malformed
 from mediation.domain.vocabulary import RollOver
 
@@ -64,14 +64,25 @@ def test_a_later_file_goes_before_an_earlier_one() -> None:
     assert again == parse_notices({"a.csv": first})
 
 
-def test_a_single_extra_day_of_rest_is_no_notice_of_its_year() -> None:
-    extra = notice("2027-02-12,0,holiday,a local day", "2027-10-08,0,holiday,another")
-    calendar = parse_notices({"workdays.csv": PACKAGED, "extra.csv": extra})
-    assert not calendar.is_working(date(2027, 2, 12))
-    assert not calendar.published(2027)
-    whole = parse_notices({"workdays.csv": PACKAGED, "2027.csv": notice("2027-10-01,0,holiday,National Day")})
-    assert whole.published(2027)
-    assert not parse_notices({"a.csv": notice("2027-10-01,0,in_lieu,National Day")}).published(2027)
+NEW_YEAR, NATIONAL_DAY = "2027-01-01,0,holiday,New Year's Day", "2027-10-01,0,holiday,National Day"
+SPRING = tuple(f"2027-02-{day:02},0,holiday,Spring Festival" for day in (8, 9, 10))
+
+
+def test_a_notice_is_of_its_year_only_with_new_year_spring_festival_and_national_day() -> None:
+    whole = [NEW_YEAR, *SPRING, NATIONAL_DAY]
+    published = parse_notices({"workdays.csv": PACKAGED, "2027.csv": notice(*whole)})
+    assert published.years == PUBLISHED.years | {2027}
+    for left_out in whole:
+        calendar = parse_notices({"2027.csv": notice(*(row for row in whole if row != left_out))})
+        assert not calendar.published(2027), left_out
+        ((_, named),) = lacking(2027, calendar.rest)
+        assert named.partition(" (")[0] in left_out
+    extra = parse_notices({"extra.csv": notice("2027-02-12,0,holiday,a local day", "2027-10-01,0,holiday,another")})
+    assert not extra.is_working(date(2027, 2, 12))
+    assert not extra.published(2027)
+    assert len(lacking(2027, extra.rest)) == 2
+    in_parts = {"a.csv": notice(NEW_YEAR, *SPRING), "b.csv": notice(NATIONAL_DAY)}
+    assert parse_notices(in_parts).published(2027)
 
 
 def test_a_table_saved_by_a_spreadsheet_is_read() -> None:

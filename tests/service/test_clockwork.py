@@ -34,6 +34,9 @@ NOTICE = """\
 date,is_workday,kind,name
 2027-01-01,0,holiday,元旦
 2027-01-04,0,in_lieu,元旦
+2027-02-08,0,holiday,春节
+2027-02-09,0,holiday,春节
+2027-02-10,0,holiday,春节
 2027-10-01,0,holiday,国庆节
 """
 LATER = "2026-12-01T00:00:00.000000Z"

@@ -5,7 +5,7 @@ A year without a published notice counts Monday to Friday as working days and sa
 
 import csv
 from calendar import monthrange
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -20,7 +20,17 @@ KINDS = {"holiday": "0", "in_lieu": "0", "weekend_workday": "1"}
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5
-_OCTOBER, _NATIONAL_DAYS = 10, 3
+_FESTIVALS = (
+    (("元旦（1月1日至3日）", "New Year (1–3 January)"), (1, 1), (1, 3), 1),
+    (
+        ("春节（1月20日至2月25日，三天以上）", "Spring Festival (three days of 20 January–25 February)"),
+        (1, 20),
+        (2, 25),
+        3,
+    ),
+    (("国庆节（10月1日至3日）", "National Day (1–3 October)"), (10, 1), (10, 3), 1),
+)
+"""What every notice has: the name of a festival, its first and last day, and of these the weekdays of rest at least."""
 
 
 class WorkCalendar(NamedTuple):
@@ -94,9 +104,8 @@ def parse_notices(files: Mapping[str, str]) -> WorkCalendar:
 
     A row is an exception: a weekday of rest (`0`; `holiday` or `in_lieu`) or a working day of a weekend (`1`;
     `weekend_workday`). A later file goes before an earlier one: there a row may also say what the weekday alone would
-    say, and takes the earlier exception back. A year is published once a day of 1–3 October of it is a `holiday`: a
-    file with a single extra day of rest is no notice of its year. Raises Malformed with file, line and reason of every
-    bad row.
+    say, and takes the earlier exception back. A year is published once its days of rest lack no festival (`lacking`): a
+    file with a few of them is no notice of its year. Raises Malformed with file, line and reason of every bad row.
     """
     wrong: list[Reason] = []
     kinds: dict[date, str] = {}
@@ -108,11 +117,16 @@ def parse_notices(files: Mapping[str, str]) -> WorkCalendar:
     return WorkCalendar(
         rest=frozenset(rest),
         work=frozenset(day for day, kind in kinds.items() if KINDS[kind] == "1" and day.weekday() >= _SATURDAY),
-        years=frozenset(
-            day.year
-            for day, kind in rest.items()
-            if kind == "holiday" and day.month == _OCTOBER and day.day <= _NATIONAL_DAYS
-        ),
+        years=frozenset(year for year in {day.year for day in rest} if not lacking(year, rest)),
+    )
+
+
+def lacking(year: int, rest: Collection[date]) -> tuple[tuple[str, str], ...]:
+    """The festivals `(Chinese, English)` of which days of rest are missing for a whole notice of the year."""
+    return tuple(
+        name
+        for name, first, last, least in _FESTIVALS
+        if sum(date(year, *first) <= day <= date(year, *last) for day in rest) < least
     )
 
 
