@@ -23,7 +23,14 @@ valid_from = "2026-01-01"
 expiry_zh = "催办"
 expiry_en = "somebody is urged"
 """
-NOTICE = "date,is_workday,kind,name\n2027-01-01,0,holiday,New Year's Day\n2027-10-01,0,holiday,National Day\n"
+PART = "date,is_workday,kind,name\n2027-02-11,0,holiday,rumoured\n2027-10-01,0,holiday,National Day\n"
+NOTICE = """date,is_workday,kind,name
+2027-01-01,0,holiday,New Year's Day
+2027-02-08,0,holiday,Spring Festival
+2027-02-09,0,holiday,Spring Festival
+2027-02-10,0,holiday,Spring Festival
+2027-10-01,0,holiday,National Day
+"""
 
 
 @pytest.fixture
@@ -76,6 +83,29 @@ def test_a_day_of_a_year_without_a_notice_is_provisional_until_the_notice_is_imp
     assert "counts the days again" in imported.stdout
     found = told(ask(*words))
     assert (found["provisional"], found["due_on"]) == (False, "2027-10-04")
+
+
+def test_part_of_a_notice_is_told_as_such_and_gives_way_to_the_whole_one(ask, tmp_path):
+    notice = tmp_path / "notice.csv"
+    notice.write_text(PART, "utf-8")
+    said = ask("calendar", "import", str(notice)).stdout
+    assert "not the whole notice of 2027: New Year (1–3 January), Spring Festival" in said
+    assert "kept as a correction" in said
+    assert "2027 stays provisional" in said
+    assert "Published now" not in said
+    assert "缺元旦" in ask("--lang", "zh", "calendar", "import", str(notice)).stdout
+    notice.write_text(NOTICE, "utf-8")
+    said = ask("calendar", "import", str(notice)).stdout
+    assert "calendar-2027-02-11.csv.superseded" in said
+    assert "Published now: 2027" in said
+    assert "2027-02-11" not in ask("calendar", "show", "2027").stdout
+
+
+def test_a_file_for_the_directory_of_laws_is_told_plainly(ask, tmp_path):
+    (tmp_path / "laws").write_text("", "utf-8")
+    said = ask("rules")
+    assert said.returncode == 1
+    assert "MEDIATION_LAWS is a directory" in said.stderr
 
 
 def test_an_hour_rule_takes_and_gives_instants(ask, tmp_path):
@@ -187,7 +217,7 @@ def test_a_bad_notice_is_refused_by_its_lines_and_nothing_is_written(ask, tmp_pa
     bad.write_text(NOTICE + "2027-02-30,0,holiday,x\n2027-03-01,2,holiday,x\n", "utf-8")
     said = ask("calendar", "import", str(bad))
     assert (said.returncode, said.stdout) == (1, "")
-    assert re.findall(r"line (\d)", said.stderr) == ["4", "5"]
+    assert re.findall(r"line (\d)", said.stderr) == ["7", "8"]
     assert not (tmp_path / "laws").exists()
     bad.write_bytes("日期".encode("gb18030"))
     assert "UTF-8" in ask("calendar", "import", str(bad)).stderr

@@ -32,6 +32,9 @@ expiry_en = "somebody is urged"
 """
 NOTICE = """date,is_workday,kind,name
 2027-01-01,0,holiday,New Year's Day
+2027-02-08,0,holiday,Spring Festival
+2027-02-09,0,holiday,Spring Festival
+2027-02-10,0,holiday,Spring Festival
 2027-02-20,1,weekend_workday,Spring Festival
 2027-10-01,0,holiday,National Day
 """
@@ -147,9 +150,10 @@ def test_what_begins_with_a_dot_or_is_something_else_is_not_read(tmp_path: Path)
 def test_a_notice_is_put_in_whole_under_the_name_of_its_year_and_readable_to_all(tmp_path: Path):
     before = os.umask(0o077)
     try:
-        path, found = Lawbook(tmp_path / "laws").add_notice(NOTICE)
+        path, found, year, lacks, aside = Lawbook(tmp_path / "laws").add_notice(NOTICE)
     finally:
         os.umask(before)
+    assert (year, lacks, aside) == (2027, (), ())
     assert path == tmp_path / "laws" / "calendar-2027.csv"
     assert path.read_text("utf-8") == NOTICE
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -160,7 +164,7 @@ def test_a_notice_is_put_in_whole_under_the_name_of_its_year_and_readable_to_all
 
 @pytest.mark.parametrize("bad", ["2027-02-30,0,holiday,x\n", "2027-03-01,2,holiday,x\n", "2027-03-01,0\n"])
 def test_a_bad_row_is_named_by_its_line_and_nothing_is_written(tmp_path: Path, bad: str):
-    with pytest.raises(BadLaws, match="line 5"):
+    with pytest.raises(BadLaws, match="line 8"):
         Lawbook(tmp_path).add_notice(NOTICE + bad)
     with pytest.raises(BadLaws):
         Lawbook(tmp_path).add_notice("date,is_workday,kind,name\n")
@@ -170,11 +174,47 @@ def test_a_bad_row_is_named_by_its_line_and_nothing_is_written(tmp_path: Path, b
 def test_a_correction_of_a_published_year_goes_before_its_notice(tmp_path: Path):
     book = Lawbook(tmp_path)
     book.add_notice(NOTICE)
-    path, found = book.add_notice("date,is_workday,kind,name\n2027-09-03,0,holiday,Victory Day\n")
+    path, found, year, lacks, _ = book.add_notice("date,is_workday,kind,name\n2027-09-03,0,holiday,Victory Day\n")
     assert path.name == "calendar-2027-09-03.csv"
+    assert (year, len(lacks)) == (2027, 3)
     assert found.exceptions["2027-09-03"] == (False, "Victory Day")
-    _, found = book.add_notice("date,is_workday,kind,name\n2027-02-20,0,holiday,taken back\n")
+    found = book.add_notice("date,is_workday,kind,name\n2027-02-20,0,holiday,taken back\n").found
     assert not any(day.isoformat() == "2027-02-20" for day in found.laws.calendar.work)
+    assert 2027 in Lawbook(tmp_path).laws.calendar.years
+
+
+def test_part_of_a_notice_does_not_outlive_the_whole_one(tmp_path: Path):
+    book = Lawbook(tmp_path)
+    wrong = "date,is_workday,kind,name\n2027-02-11,0,holiday,rumoured\n2027-10-01,0,holiday,National Day\n"
+    part = book.add_notice(wrong)
+    assert [en.partition(" (")[0] for _, en in part.lacks] == ["New Year", "Spring Festival"]
+    assert 2027 not in part.found.laws.calendar.years
+    book.add_notice("date,is_workday,kind,name\n2026-09-03,0,holiday,of another year\n")
+    whole = book.add_notice(NOTICE)
+    assert 2027 in whole.found.laws.calendar.years
+    assert [path.name for path in whole.aside] == ["calendar-2027-02-11.csv.superseded"]
+    assert whole.aside[0].read_text("utf-8") == wrong
+    again = Lawbook(tmp_path)
+    assert again.laws.digest == whole.found.laws.digest
+    assert "2027-02-11" not in again.current.exceptions
+    assert "2026-09-03" in again.current.exceptions
+
+
+def test_a_whole_notice_that_is_refused_leaves_the_corrections_where_they_are(tmp_path: Path):
+    book = Lawbook(tmp_path)
+    part = book.add_notice("date,is_workday,kind,name\n2027-02-11,0,holiday,rumoured\n")
+    with pytest.raises(BadLaws, match="line 8"):
+        book.add_notice(NOTICE + "2027-03-01,2,holiday,x\n")
+    two = NOTICE + "".join(line.replace("2027", "2029", 1) + "\n" for line in NOTICE.splitlines()[1:])
+    with pytest.raises(BadLaws, match="several years"):
+        book.add_notice(two)
+    assert list(tmp_path.iterdir()) == [part.path]
+
+
+def test_a_file_in_place_of_the_directory_is_refused_in_words(tmp_path: Path):
+    put(tmp_path, "laws", "not a directory")
+    with pytest.raises(BadLaws, match="MEDIATION_LAWS is a directory"):
+        Lawbook(tmp_path / "laws")
 
 
 async def test_a_new_set_is_kept_before_it_is_in_use_and_waits_for_a_database_that_is_away(

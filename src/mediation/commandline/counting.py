@@ -9,7 +9,7 @@ import typer
 from mediation.commandline.speech import AsJson, answer, pick, read_settings, say
 
 if TYPE_CHECKING:  # `--help` needs none of them
-    from mediation.service.lawbook import Lawbook
+    from mediation.service.lawbook import Added, Lawbook
 
 app = typer.Typer()
 calendar = typer.Typer(no_args_is_help=True, help="Working days: notices and provisional years. 工作日历")
@@ -120,7 +120,7 @@ def import_notice(
     book = _lawbook()
     before = book.laws.calendar.years
     try:
-        path, found = book.add_notice(file.read_bytes().decode())
+        added = book.add_notice(file.read_bytes().decode())
     except UnicodeDecodeError as wrong:
         say(f"{file} 不是 UTF-8 文本。", f"{file} is not UTF-8 text.", to_stderr=True)
         raise typer.Exit(1) from wrong
@@ -129,18 +129,37 @@ def import_notice(
             say(f"{file}：{reason.zh}", f"{file}: {reason.en}", to_stderr=True)
         say("未写入任何内容。", "Nothing was written.", to_stderr=True)
         raise typer.Exit(1) from wrong
-    new = "、".join(map(str, sorted(found.laws.calendar.years - before)))
-    say(f"已写入 {path}。", f"Written to {path}.")
-    if new:
-        say(f"新公布的年份：{new}。", f"Published now: {new}.")
-    else:
-        say("没有新的年份；已公布年份的安排可能有变。", "No further year; those there are may have changed.")
-    following = provisional_from(found.laws)
+    say(f"已写入 {added.path}。", f"Written to {added.path}.")
+    _tell_added(added, before)
+    following = provisional_from(added.found.laws)
     say(
         f"{following}年起仍为暂定。服务在一分钟内读入，依赖新年份的暂定日期由时钟重新计算，每个案件各记一个事件。",
         f"From {following} on days stay provisional. A service reads it within a minute; its clock then counts "
         "the days again that waited for it, an event in each case.",
     )
+
+
+def _tell_added(added: "Added", before: frozenset[int]) -> None:
+    years, year = added.found.laws.calendar.years, added.year
+    if added.lacks:
+        zh, en = "、".join(name for name, _ in added.lacks), ", ".join(name for _, name in added.lacks)
+        say(
+            f"这不是{year}年的完整安排：缺{zh}。作为更正存放，优先于已有安排。",
+            f"This is not the whole notice of {year}: {en} missing; kept as a correction, which goes before the rest.",
+        )
+        if year not in years:
+            say(f"{year}年仍为暂定。", f"{year} stays provisional.")
+    if added.aside:
+        names = [path.name for path in added.aside]
+        say(
+            f"此前的更正不再采用，已改名：{'、'.join(names)}。如仍须更正，请另行导入。",
+            f"Earlier corrections are out of use, and renamed: {', '.join(names)}. Import again what still holds.",
+        )
+    new = ", ".join(map(str, sorted(years - before)))
+    if new:
+        say(f"新公布的年份：{new.replace(', ', '、')}。", f"Published now: {new}.")
+    elif year in years:
+        say("没有新的年份；已公布年份的安排可能有变。", "No further year; those there are may have changed.")
 
 
 @calendar.command()

@@ -6,12 +6,16 @@ import hashlib
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from mediation.domain.calendar import lacking
 from mediation.domain.errors import Malformed, MediationError, Reason
 from mediation.domain.laws import Laws
 from mediation.domain.packs import parse_laws
@@ -21,8 +25,7 @@ NOTICES = "workday_exceptions_2004_2026.csv"
 LOOK_S = 60
 """Seconds between two looks at the directory."""
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_NATIONAL_DAY = re.compile(r"\d{4}-10-0[123]")
+_CORRECTION = re.compile(r"calendar-([0-9]{4})-[0-9]{2}-[0-9]{2}\.csv")
 _log = logging.getLogger(__name__)
 _Sign = tuple[tuple[str, int, int, int], ...]
 
@@ -54,6 +57,20 @@ class LawSet(NamedTuple):
             for row in csv.DictReader(text.removeprefix("\ufeff").splitlines()):
                 named[row["date"]] = row["is_workday"] == "1", row["name"]
         return dict(sorted(named.items()))
+
+
+class Added(NamedTuple):
+    """A notice put into the directory: its file, the set with it, and the year it is of.
+
+    `lacks`: the festivals (Chinese, English) that a whole notice of the year would have; with any missing it is a
+    correction. `aside`: the corrections of the year that a whole notice put out of use, by their new names.
+    """
+
+    path: Path
+    found: LawSet
+    year: int
+    lacks: tuple[tuple[str, str], ...]
+    aside: tuple[Path, ...]
 
 
 class Lawbook:
@@ -119,15 +136,21 @@ class Lawbook:
                 _log.warning("a set of laws is not in use yet: %s", type(error).__name__)
             await asyncio.sleep(LOOK_S)
 
-    def add_notice(self, text: str) -> tuple[Path, LawSet]:
-        """Put a notice of working days, as CSV, into the directory: its file there, and the set with it.
+    def add_notice(self, text: str) -> Added:
+        """Put a notice of working days, as CSV, into the directory.
 
-        It is checked together with all the rest, and replaces one of the same year; a correction without the days of
-        1–3 October is a file of its own. Raises BadLaws with the line of every bad row, and writes nothing; OSError.
+        It is checked together with all the rest. The whole notice of a year replaces the one there is, and sets aside
+        the corrections of that year that were there before it (`….csv.superseded`): it says all they said, or took it
+        back. Any other is a correction, which goes on top of the notice. Raises BadLaws with the line of every bad row,
+        and writes nothing; OSError.
         """
         assert self.directory is not None  # noqa: S101  # whoever adds has a directory to add to
-        name = _notice_name(text)
-        found = _parsed(_read(self.directory) | {name: text})
+        name, year, lacks = _placed(text)
+        there = _read(self.directory)
+        old = () if lacks else tuple(sorted(each for each in there if _corrects(each, year)))
+        found = _parsed({each: said for each, said in there.items() if each not in old} | {name: text})
+        if not year:
+            raise BadLaws(Reason("bad_notice", "其中没有日期", "it has no days"))
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / name
         coming = path.with_name(f".{name}.{os.getpid()}")
@@ -140,7 +163,11 @@ class Lawbook:
             coming.replace(path)
         finally:
             coming.unlink(missing_ok=True)
-        return path, found
+        aside = []
+        for each in old:  # only once the notice is there: until then they are what is known of the year
+            kept = self.directory / f"{each}.superseded"
+            aside.append((self.directory / each).replace(kept))
+        return Added(path, found, year, lacks, tuple(aside))
 
     def _sign(self) -> _Sign:
         """Names, times, sizes and places of the directory's files: a change of theirs is worth reading."""
@@ -180,6 +207,12 @@ def _read(directory: Path | None) -> dict[str, str]:
     package = files("mediation")
     found = {pack.name: pack.read_bytes() for pack in package.joinpath("domain/rules").iterdir()}
     found[NOTICES] = package.joinpath("data", NOTICES).read_bytes()
+    if directory is not None and directory.exists() and not directory.is_dir():
+        zh, en = (
+            f"MEDIATION_LAWS 须为目录，{directory} 不是",
+            f"MEDIATION_LAWS is a directory, which {directory} is not",
+        )
+        raise BadLaws(Reason("unreadable_laws", zh, en))
     try:
         found |= {path.name: path.read_bytes() for path in _present(directory)}
     except OSError as error:
@@ -224,11 +257,33 @@ def _notices(texts: Mapping[str, str]) -> dict[str, str]:
     return {f"{name}.csv": texts[f"{name}.csv"] for name in ranked}
 
 
-def _notice_name(text: str) -> str:
-    """`calendar-2027.csv` for the notice of that year, `calendar-2027-09-03.csv` for a correction from that day on."""
-    rows = [line.split(",") for line in text.splitlines()[1:] if line.strip()]
-    if not rows:
-        raise BadLaws(Reason("bad_notice", "其中没有日期", "it has no days"))
-    days = sorted(row[0] for row in rows if _DAY.fullmatch(row[0]))
-    years = [row[0][:4] for row in rows if _NATIONAL_DAY.fullmatch(row[0]) and "holiday" in row]
-    return f"calendar-{(years or days or ['x'])[0]}.csv"
+def _corrects(name: str, year: int) -> bool:
+    found = _CORRECTION.fullmatch(name)
+    return found is not None and int(found[1]) == year
+
+
+def _placed(text: str) -> tuple[str, int, tuple[tuple[str, str], ...]]:
+    """The name of a notice, the year it is of, and what it lacks to be the whole notice of that year.
+
+    `calendar-2027.csv` is the notice of that year, `calendar-2027-09-03.csv` a correction from that day on. Of rows
+    that cannot be read nothing is said here. Raises BadLaws, where it is the whole notice of more years than one.
+    """
+    days: dict[date, str] = {}
+    with suppress(csv.Error):
+        for row in csv.reader(text.removeprefix("\ufeff").splitlines()[1:]):
+            with suppress(ValueError, IndexError):
+                days[date.fromisoformat(row[0])] = row[1]
+    if not days:
+        return "calendar-x.csv", 0, (("", ""),)
+    rest = {day for day, flag in days.items() if flag == "0"}
+    years = Counter(day.year for day in days)
+    whole = [year for year in years if not lacking(year, rest)]
+    if len(whole) > 1:
+        raise BadLaws(
+            Reason("bad_notice", "含多个年份的安排：请每年一个文件", "it is of several years: a file for each")
+        )
+    year = whole[0] if whole else years.most_common(1)[0][0]
+    if whole:
+        return f"calendar-{year}.csv", year, ()
+    first = min(day for day in days if day.year == year)
+    return f"calendar-{first}.csv", year, lacking(year, rest)
