@@ -117,6 +117,11 @@ class Counter:
         answer = await self.client.get(f"/v1/cases/{case_id}", headers=self.headers(reader))
         assert answer.status_code == 200, answer.text
         shown: dict[str, Any] = json.loads(answer.content)
+        deadlines = await self.client.get(f"/v1/cases/{case_id}/deadlines", headers=self.headers(reader))
+        assert deadlines.status_code == 200, deadlines.text
+        told = {item["clock"]: item["explanation"] for item in json.loads(deadlines.content)["items"]}
+        assert told.keys() == {clock["id"] for clock in shown["clocks"]}
+        assert all(told.values()), told
         return shown
 
     async def stored(self, case_id: str) -> Case:

@@ -26,10 +26,16 @@ OWED = {
     "answer": ("答复移交", "answer to the hand-off"),
     "report": ("反馈结果", "report on the hand-off"),
     "performance": ("履行协议", "performance of the agreement"),
+    "tracking": ("挂牌跟踪", "tracking of a listed case"),
 }
 """What a person sets a day for."""
 
 _SET = "办理时设定的日期，设定人见历史", "A day set in a step of the case; its history says by whom"
+_OPEN_ENDED = "自该日起跟踪，无届满日", "Tracked from this day; it has no last day"
+_STANDS = (
+    "自{}起中止计时，恢复后届满日相应顺延",
+    "It stands still since {}; its last day moves on accordingly once it runs again",
+)
 _NOW_OTHERWISE = (
     "届满日按当时的放假安排计算；按现行安排计算有所不同",
     "Its day was counted by the notices of its time; by those of today the count is another",
@@ -84,7 +90,8 @@ def _deadline(case: Case, clock: Clock, laws: Laws, orgs: Mapping[str, Organisat
         today = day_of(at)
         out["days_left"] = (date.fromisoformat(clock.due_on) - today).days
         out["reminders_on"] = _reminders(known, clock.due_on, today)
-    out |= {"on_expiry": clock.expiry, **_words("on_expiry", Expiry(clock.expiry))}
+    if clock.expiry:
+        out |= {"on_expiry": clock.expiry, **_words("on_expiry", Expiry(clock.expiry))}
     if known:
         out |= _extension(known.extension, clock, at)
         out |= {"basis": known.basis, "label": known.label, **_words("label", known.label)}
@@ -106,12 +113,14 @@ def _explanation(laws: Laws, clock: Clock, rule: Rule | None) -> tuple[list[Tabl
     """How the day was counted, a line a step; and whether the calendar of today says otherwise."""
     stored = clock.due_at or clock.due_on
     if rule is None:
-        return [_line(stored, *_SET)], False
+        return [_line(stored, *_SET) if stored else _line(clock.from_on, *_OPEN_ENDED)], False
     try:
         due = due_of(laws, clock, rule)
         lines = [line._asdict() for line in counted(laws, clock, rule)]
     except Refused:  # its pack has gone, or allows no more what was once extended
         return [_line(stored, *_LOST)], False
+    if clock.standing_on:
+        lines.append(_line(stored, *(said.format(clock.standing_on) for said in _STANDS)))
     if due.on != stored and not clock.going:
         lines.append(_line(stored, *_NOW_OTHERWISE))
     return lines, clock.going and due != (stored, clock.provisional)
@@ -220,7 +229,7 @@ _PROPERTIES: Schema = {
 }
 _ALWAYS = {
     *("clock", "zh", "en", "state", "state_zh", "state_en", "overdue", "due_soon", "provisional", "recount_pending"),
-    *("stood", "on_expiry", "on_expiry_zh", "on_expiry_en", "explanation"),
+    *("stood", "explanation"),
 }
 SCHEMAS: dict[str, Schema] = {
     "Deadline": _object(_PROPERTIES, *(name for name in _PROPERTIES if name not in _ALWAYS)),
