@@ -17,8 +17,8 @@ from mediation.domain.vocabulary import Label, Unit, Word
 
 Table = dict[str, Any]
 _V = TypeVar("_V", Rule, Procedure)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EARLIEST, _LATEST = 1949, 2100
 
 
@@ -155,9 +155,7 @@ def _in_force(laws: Laws, rule_id: str, day: str, division: str) -> Rule:
     reasons = []
     for version in laws.rules[rule_id]:
         zh, en = in_force(version)
-        reasons.append(
-            Reason("rule_not_in_force", f"{version.version} {zh}", f"{version.version} {en}", version.version)
-        )
+        reasons.append(Reason("rule_not_in_force", f"{version.version} {zh}", f"{version.version} {en}", version.basis))
     where_zh, where_en = (f"在区划{division}", f" in division {division}") if division else ("", "")
     raise Refused(
         *reasons,
@@ -185,7 +183,7 @@ def _allow(rule: Rule, extended: int) -> None:
         unit, each = extension.unit, f"{extension.value}×{extension.times}"
         zh = f"{rule.version} 最多可延长{most}{unit.zh}（{each}），不能延长{extended}{unit.zh}"
         en = f"{rule.version} may be extended by {most} {unit.en}s at most ({each}), not by {extended}"
-        raise Refused(Reason("extension_too_long", zh, en, rule.version))
+        raise Refused(Reason("extension_too_long", zh, en, rule.basis))
 
 
 def _chosen(kinds: Mapping[str, Sequence[_V]], on: str, division: str, named: str) -> list[_V]:

@@ -111,7 +111,7 @@ class Worklist(Paged):
     overdue: bool | None = None
     due_before: Annotated[date | None, Field(description="最早到期日早于该日 due before this day")] = None
     due_after: Annotated[date | None, Field(description="最早到期日晚于该日 due after this day")] = None
-    division: Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")] | None = None
+    division: Annotated[str, StringConstraints(pattern=r"^[0-9]{2,12}$")] | None = None
     q: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     sort: Annotated[
         Literal["newest", "due"],

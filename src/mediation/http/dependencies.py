@@ -40,7 +40,7 @@ _TAG = re.compile(r'"([1-9][0-9]{0,8})"')
 _TAGS = re.compile(r'(?:W/)?"([^"]*)"')
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 CaseId = Annotated[str, Path(description="案件 id of the case", json_schema_extra={"format": "uuid"})]
 EventId = Annotated[str, Path(description="事件 id of the event", json_schema_extra={"format": "uuid"})]

@@ -20,7 +20,7 @@ from mediation.store import queries
 routes = APIRouter(tags=["reference"])
 
 _OURS = {"Cache-Control": "private, max-age=300"}
-_Code = Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")]
+_Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,12}$")]
 
 
 class Divisions(Paged):

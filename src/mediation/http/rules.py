@@ -28,7 +28,7 @@ from mediation.store.shelf import files_of
 routes = APIRouter(tags=["reference"])
 
 _AS_NOW = {"Cache-Control": "private, no-cache", "Vary": VARY}
-_Code = Annotated[str, StringConstraints(pattern=r"^\d{2,12}$")]
+_Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,12}$")]
 
 
 def _is_day(said: str) -> str:
