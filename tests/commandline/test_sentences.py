@@ -76,6 +76,21 @@ def test_who_is_not_there_and_where_codes_come_from(run):
     assert "150525103201-mediator-1" in said
 
 
+def test_an_empty_demo_county_says_how_it_is_filled(run, place, surroundings):
+    folder = {"MEDIATION_DATA_DIR": str(place / "empty")}
+    assert run("migrate", "--demo", **folder).returncode == 0
+    said = one_sentence(run("token", "--demo", "150525103201-mediator-1", **folder))
+    assert "make demo" in said
+    assert "make demo" in one_sentence(run("--lang", "zh", "token", "--demo", "nobody", **folder))
+    serving = [sys.executable, "-m", "mediation", "serve", "--demo", "--port", "0"]
+    with subprocess.Popen(serving, env=surroundings | folder, stderr=subprocess.PIPE, text=True) as served:
+        try:
+            assert "make demo" in next(iter(served.stderr))
+        finally:
+            served.terminate()
+            served.communicate(timeout=30)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "zh"), [("--port", "99999", "应不大于 65535"), ("--workers", "0", "应不小于 1")]
 )

@@ -26,6 +26,10 @@ app = typer.Typer()
 _WATCH_S = 0.5
 _AGAIN_S = 5.0  # a worker that cannot begin is not to keep the machine busy
 _SOMEONE = "150525103201-mediator-1"
+_EMPTY = (
+    "演示县还是空的：先运行 make demo（或 mediation seed --demo）填充。",
+    "The demo county is empty: run `make demo` (or `mediation seed --demo`) to fill it.",
+)
 _METRICS = "mediation-metrics-"
 
 
@@ -59,7 +63,7 @@ def serve(
         vault_of(settings, urls.app)
         issuer(settings)
         asyncio.run(port_free(settings.host, settings.port))
-        _welcome(settings)
+        _welcome(settings, urls)
         only_note()
         with _watched(settings), _measured(settings), _timed(settings):
             well = attend(settings, asked)
@@ -80,7 +84,9 @@ async def _safe(urls: "Urls") -> None:
         await assert_durable(connection)
 
 
-def _welcome(settings: "Settings") -> None:
+def _welcome(settings: "Settings", urls: "Urls") -> None:
+    if settings.database == "demo" and asyncio.run(_empty(urls)):
+        say(*_EMPTY, to_stderr=True)
     address, option = f"http://{settings.host}:{settings.port}", " --demo" if settings.database == "demo" else ""
     say(
         f"接口说明：{address}/docs；取得令牌：mediation token{option} 人员代码",
@@ -185,7 +191,10 @@ def token(
     settings = read_settings(database="demo" if demo else None)
     check(settings)
     issuing = issuer(settings)
-    found = _person(settings, person)
+    found, nobody = _person(settings, person)
+    if demo and nobody:
+        say(*_EMPTY, to_stderr=True)
+        raise typer.Exit(1)
     if found is None:
         say(
             f"没有人员 {person}：人员代码来自 mediation import people；演示县（--demo）中如 {_SOMEONE}。",
@@ -208,22 +217,36 @@ def token(
     typer.echo(made)
 
 
-def _person(settings: "Settings", said: str) -> "Person | None":
+def _person(settings: "Settings", said: str) -> "tuple[Person | None, bool]":
+    """The person meant, and whether the registry is empty."""
     from mediation.commandline.readiness import something_there
     from mediation.gateway.embedded import database_ready
     from mediation.service.registry import person_by
     from mediation.store.database import engine
 
-    async def find(url: str) -> "Person | None":
-        made = engine(url, 1)
+    async def find(urls: "Urls") -> "tuple[Person | None, bool]":
+        made = engine(urls.app, 1)
         try:
-            return await person_by(made, said)
+            found = await person_by(made, said)
         finally:
             await made.dispose()
+        return found, found is None and await _empty(urls)
 
     with database_ready(settings, "app") as urls:
         something_there(urls.app)
-        return asyncio.run(find(urls.app))
+        return asyncio.run(find(urls))
+
+
+async def _empty(urls: "Urls") -> bool:
+    """Whether no organisation was ever put in."""
+    from mediation.store.bodies import superiors
+    from mediation.store.database import engine
+
+    made = engine(urls.app, 1)
+    try:
+        return not await superiors(made)
+    finally:
+        await made.dispose()
 
 
 @app.command()
