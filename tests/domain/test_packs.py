@@ -76,7 +76,11 @@ def test_a_good_pack_is_taken():
         ('value = 3\nunit = "working_day"', 'value = 101\nunit = "year"', "100 years at most"),
         ('value = 3\nunit = "working_day"', 'value = 1201\nunit = "month"', "1200 months at most"),
         ('value = 3\nunit = "working_day"', 'value = 87601\nunit = "hour"', "87600 hours at most"),
-        ("value = 3", 'value = 3\nextension = { by = "parties", value = 999999 }', "36500 calendar days at most together"),
+        (
+            "value = 3",
+            'value = 3\nextension = { by = "parties", value = 999999 }',
+            "36500 calendar days at most together",
+        ),
         ("value = 3", 'value = 3\nextension = { by = "parties", value = 1, unit = "hour" }', "not extended by hours"),
         ("value = 3", 'value = 3\ndivision = "../.."', "2 to 12 digits"),
         ("value = 3", 'value = 3\ndivision = "\uff12\uff11"', "2 to 12 digits"),
