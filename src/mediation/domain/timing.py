@@ -102,21 +102,13 @@ class Timing(Changes):
             if clock.listing == listing and clock.going:
                 self.put("clocks", clock.id, state=ClockState.STOPPED)
 
-    def stop_clocks(
-        self,
-        leg: int = 0,
-        *,
-        agreement: int = 0,
-        handoff: int = 0,
-        owed: str = "",
-        state: ClockState = ClockState.STOPPED,
-    ) -> None:
+    def stop_clocks(self, leg: int = 0, *, agreement: int = 0, handoff: int = 0, owed: str = "") -> None:
         """End the clocks that still go of a leg, an agreement or a hand-off; with `owed`, those of that debt only."""
         for clock in self.case.clocks:
             other = clock.complaint or clock.listing
             mine = not other and (leg, agreement, handoff) == (clock.leg, clock.agreement, clock.handoff)
             if mine and clock.going and (not owed or clock.owed == owed):
-                self.put("clocks", clock.id, state=state)
+                self.put("clocks", clock.id, state=ClockState.STOPPED)
 
     def report_due(self, leg: int) -> None:
         """What was entrusted and is concluded is to be reported by the day set, at once where that is past."""
