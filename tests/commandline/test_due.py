@@ -89,15 +89,15 @@ def test_part_of_a_notice_is_told_as_such_and_gives_way_to_the_whole_one(ask, tm
     notice = tmp_path / "notice.csv"
     notice.write_text(PART, "utf-8")
     said = ask("calendar", "import", str(notice)).stdout
-    assert "not the whole notice of 2027: New Year (1–3 January), Spring Festival" in said
-    assert "kept as a correction" in said
-    assert "2027 stays provisional" in said
-    assert "Published now" not in said
-    assert "缺元旦" in ask("--lang", "zh", "calendar", "import", str(notice)).stdout
+    assert "Taken for the notice of 2027, though New Year (1–3 January), Spring Festival" in said
+    assert "check it" in said
+    assert "Published now: 2027" in said
+    said = ask("--lang", "zh", "calendar", "import", str(notice)).stdout
+    assert "缺元旦" in said
+    assert "作为更正存放" in said
     notice.write_text(NOTICE, "utf-8")
     said = ask("calendar", "import", str(notice)).stdout
     assert "calendar-2027-02-11.csv.superseded" in said
-    assert "Published now: 2027" in said
     assert "2027-02-11" not in ask("calendar", "show", "2027").stdout
 
 

@@ -219,7 +219,7 @@ def test_an_extension_in_working_days_is_provisional_too() -> None:
 
 def test_the_notice_of_a_year_moves_its_days_and_makes_them_certain() -> None:
     notice = "date,is_workday,kind,name\n2027-01-01,0,holiday,New Year's Day\n2027-10-01,0,holiday,National Day\n"
-    arrived = parse_notices({"workdays.csv": PACKAGED, "2027.csv": notice})
+    arrived = parse_notices({"workdays.csv": PACKAGED, "calendar-2027.csv": notice})
     rule, start = limit(4, WORKING_DAY), date(2026, 12, 28)
     assert reckon(rule, start, PUBLISHED) == ("2027-01-01", True)
     assert reckon(rule, start, arrived) == ("2027-01-04", False)

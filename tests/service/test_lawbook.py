@@ -188,12 +188,15 @@ def test_part_of_a_notice_does_not_outlive_the_whole_one(tmp_path: Path):
     wrong = "date,is_workday,kind,name\n2027-02-11,0,holiday,rumoured\n2027-10-01,0,holiday,National Day\n"
     part = book.add_notice(wrong)
     assert [en.partition(" (")[0] for _, en in part.lacks] == ["New Year", "Spring Festival"]
-    assert 2027 not in part.found.laws.calendar.years
+    assert part.path.name == "calendar-2027.csv"  # who imports the first of a year says that it is the notice
+    assert 2027 in part.found.laws.calendar.years
+    later = "date,is_workday,kind,name\n2027-03-11,0,holiday,rumoured again\n"
+    assert Lawbook(tmp_path).add_notice(later).path.name == "calendar-2027-03-11.csv"
     book.add_notice("date,is_workday,kind,name\n2026-09-03,0,holiday,of another year\n")
     whole = book.add_notice(NOTICE)
     assert 2027 in whole.found.laws.calendar.years
-    assert [path.name for path in whole.aside] == ["calendar-2027-02-11.csv.superseded"]
-    assert whole.aside[0].read_text("utf-8") == wrong
+    assert [path.name for path in whole.aside] == ["calendar-2027-03-11.csv.superseded"]
+    assert whole.aside[0].read_text("utf-8") == later
     again = Lawbook(tmp_path)
     assert again.laws.digest == whole.found.laws.digest
     assert "2027-02-11" not in again.current.exceptions

@@ -143,12 +143,16 @@ def _tell_added(added: "Added", before: frozenset[int]) -> None:
     years, year = added.found.laws.calendar.years, added.year
     if added.lacks:
         zh, en = "、".join(name for name, _ in added.lacks), ", ".join(name for _, name in added.lacks)
-        say(
-            f"这不是{year}年的完整安排：缺{zh}。作为更正存放，优先于已有安排。",
-            f"This is not the whole notice of {year}: {en} missing; kept as a correction, which goes before the rest.",
-        )
-        if year not in years:
-            say(f"{year}年仍为暂定。", f"{year} stays provisional.")
+        if year in before:
+            say(
+                f"这不是{year}年的完整安排：缺{zh}。作为更正存放，优先于已有安排。",
+                f"This is not the whole notice of {year}: {en} missing; kept as a correction, which goes first.",
+            )
+        else:
+            say(
+                f"已作为{year}年的安排导入，但缺{zh}：请核对，并再次导入完整的安排。",
+                f"Taken for the notice of {year}, though {en} missing: check it, and import the whole one again.",
+            )
     if added.aside:
         names = [path.name for path in added.aside]
         say(

@@ -103,9 +103,10 @@ def parse_notices(files: Mapping[str, str]) -> WorkCalendar:
     """A calendar from notices `{file name: CSV text}` with the columns `date,is_workday,kind,name`.
 
     A row is an exception: a weekday of rest (`0`; `holiday` or `in_lieu`) or a working day of a weekend (`1`;
-    `weekend_workday`). A later file goes before an earlier one: there a row may also say what the weekday alone would
-    say, and takes the earlier exception back. A year is published once its days of rest lack no festival (`lacking`): a
-    file with a few of them is no notice of its year. Raises Malformed with file, line and reason of every bad row.
+    `weekend_workday`); a weekend day of rest may be listed too. A later file goes before an earlier one: there a row
+    may also say what the weekday alone would say, and takes the earlier exception back. A year is published once its days
+    of rest lack no festival (`lacking`), or by a file named `calendar-<year>.csv`, which somebody has put there as the
+    notice of that year. Raises Malformed with file, line and reason of every bad row.
     """
     wrong: list[Reason] = []
     kinds: dict[date, str] = {}
@@ -117,7 +118,9 @@ def parse_notices(files: Mapping[str, str]) -> WorkCalendar:
     return WorkCalendar(
         rest=frozenset(rest),
         work=frozenset(day for day, kind in kinds.items() if KINDS[kind] == "1" and day.weekday() >= _SATURDAY),
-        years=frozenset(year for year in {day.year for day in rest} if not lacking(year, rest)),
+        years=frozenset(
+            year for year in {day.year for day in rest} if f"calendar-{year}.csv" in files or not lacking(year, rest)
+        ),
     )
 
 
@@ -169,11 +172,11 @@ def _faults(row: Sequence[str], earlier: Mapping[date, str]) -> Iterator[tuple[s
         yield f"未知类别“{kind}”，可用 {'、'.join(KINDS)}", f"kind {kind!r} is none of {', '.join(KINDS)}"
     elif flag in {"0", "1"} and flag != KINDS[kind]:
         yield f"{kind}的is_workday须为{KINDS[kind]}", f"is_workday of {kind} is {KINDS[kind]}"
-    elif day and KINDS.get(earlier.get(day, ""), flag) == flag:  # it takes no earlier exception back
-        if flag == "0" and day.weekday() >= _SATURDAY:
-            yield "周六、周日本为休息日，不必列出", "a Saturday or Sunday is a day of rest without being listed"
-        if flag == "1" and day.weekday() < _SATURDAY:
-            yield "周一至周五本为工作日，不必列出", "a weekday is a working day without being listed"
+    elif flag == "1" and day and day.weekday() < _SATURDAY and KINDS.get(earlier.get(day, ""), flag) == flag:
+        yield (
+            "周一至周五本为工作日，不必列出",
+            "a weekday is a working day without being listed",
+        )  # it takes nothing back
 
 
 def _day(written: str) -> date | None:

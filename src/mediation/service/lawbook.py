@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cache
@@ -139,14 +139,14 @@ class Lawbook:
     def add_notice(self, text: str) -> Added:
         """Put a notice of working days, as CSV, into the directory.
 
-        It is checked together with all the rest. The whole notice of a year replaces the one there is, and sets aside
-        the corrections of that year that were there before it (`….csv.superseded`): it says all they said, or took it
-        back. Any other is a correction, which goes on top of the notice. Raises BadLaws with the line of every bad row,
-        and writes nothing; OSError.
+        It is checked together with all the rest. The first notice of a year publishes it. The whole one replaces
+        that, and sets aside the corrections of that year that were there before it (`….csv.superseded`): it says
+        all they said, or took it back. Any other is a correction, which goes on top of it. Raises BadLaws with the line
+        of every bad row, and writes nothing; OSError.
         """
         assert self.directory is not None  # noqa: S101  # whoever adds has a directory to add to
-        name, year, lacks = _placed(text)
         there = _read(self.directory)
+        name, year, lacks = _placed(text, _parsed(there).laws.calendar.years)
         old = () if lacks else tuple(sorted(each for each in there if _corrects(each, year)))
         found = _parsed({each: said for each, said in there.items() if each not in old} | {name: text})
         if not year:
@@ -262,11 +262,12 @@ def _corrects(name: str, year: int) -> bool:
     return found is not None and int(found[1]) == year
 
 
-def _placed(text: str) -> tuple[str, int, tuple[tuple[str, str], ...]]:
+def _placed(text: str, published: Collection[int]) -> tuple[str, int, tuple[tuple[str, str], ...]]:
     """The name of a notice, the year it is of, and what it lacks to be the whole notice of that year.
 
-    `calendar-2027.csv` is the notice of that year, `calendar-2027-09-03.csv` a correction from that day on. Of rows
-    that cannot be read nothing is said here. Raises BadLaws, where it is the whole notice of more years than one.
+    `calendar-2027.csv` is the notice of that year, `calendar-2027-09-03.csv` a correction from that day on. The first
+    that comes of a year is taken for its notice, whatever it lacks: who imports it says so. Of rows that cannot be read
+    nothing is said here. Raises BadLaws, where it is the whole notice of more years than one.
     """
     days: dict[date, str] = {}
     with suppress(csv.Error):
@@ -283,7 +284,7 @@ def _placed(text: str) -> tuple[str, int, tuple[tuple[str, str], ...]]:
             Reason("bad_notice", "含多个年份的安排：请每年一个文件", "it is of several years: a file for each")
         )
     year = whole[0] if whole else years.most_common(1)[0][0]
-    if whole:
-        return f"calendar-{year}.csv", year, ()
+    if whole or year not in published:
+        return f"calendar-{year}.csv", year, lacking(year, rest)
     first = min(day for day in days if day.year == year)
     return f"calendar-{first}.csv", year, lacking(year, rest)
