@@ -103,10 +103,10 @@ def parse_notices(files: Mapping[str, str]) -> WorkCalendar:
     """A calendar from notices `{file name: CSV text}` with the columns `date,is_workday,kind,name`.
 
     A row is an exception: a weekday of rest (`0`; `holiday` or `in_lieu`) or a working day of a weekend (`1`;
-    `weekend_workday`); a weekend day of rest may be listed too. A later file goes before an earlier one: there a row
-    may also say what the weekday alone would say, and takes the earlier exception back. A year is published once its days
-    of rest lack no festival (`lacking`), or by a file named `calendar-<year>.csv`, which somebody has put there as the
-    notice of that year. Raises Malformed with file, line and reason of every bad row.
+    `weekend_workday`); a weekend day of rest may be listed too. A later file goes before an earlier one: there a
+    row may also say what the weekday alone would say, and takes the earlier exception back. A year is published once
+    its days of rest lack no festival (`lacking`), or by a file named `calendar-<year>.csv`, which somebody has put
+    there as the notice of that year. Raises Malformed with file, line and reason of every bad row.
     """
     wrong: list[Reason] = []
     kinds: dict[date, str] = {}
