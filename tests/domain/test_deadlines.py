@@ -34,7 +34,7 @@ from mediation.domain.errors import Malformed, MediationError, Refused
 from mediation.domain.vocabulary import RollOver, Unit
 
 CHINESE = re.compile("[一-鿿]")
-MANY = settings(max_examples=2000 if os.environ.get("MEDIATION_BATTERY") == "1" else 150, deadline=None)
+MANY = settings(max_examples=1000 if os.environ.get("MEDIATION_BATTERY") == "1" else 100, deadline=None)
 
 
 def due(rule: Rule, start: str, *stood: str, extended: int = 0) -> str:
