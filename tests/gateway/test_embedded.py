@@ -66,9 +66,11 @@ def ends(process: subprocess.Popen) -> int:
 
 
 def alive(pid: int) -> bool:
+    """Whether a process runs: a zombie does not, nor one that is just ending and has given up its memory already."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        running = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return running and bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
