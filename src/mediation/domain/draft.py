@@ -18,6 +18,7 @@ from mediation.domain.vocabulary import (
     Mode,
     Moment,
     Outcome,
+    SuspendCause,
 )
 
 
@@ -125,6 +126,8 @@ class Draft(Timing):
         suspended = self.leg(handoff.from_leg).state is LegState.SUSPENDED
         if handoff in asked and not suspended and not any(h.live for h in asked):
             self.resume_clocks(handoff.from_leg)
+            if self.leg(handoff.from_leg).state is LegState.MEDIATING:  # what stands for the mediation goes on standing
+                self.stand_clocks(handoff.from_leg, SuspendCause.MEDIATION)
 
     def follow_duty(self, sender: int, receiver: int) -> None:
         """Whoever takes over an entrusted leg by a transfer owes its report (process.md §5)."""
