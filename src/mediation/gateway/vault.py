@@ -1,4 +1,4 @@
-"""The vault: personal values and free text sealed under a key per party, answered masked, known outside by digests.
+"""The vault: personal values and free text sealed under a key per party, known outside by digests.
 
 Disclosures are those of RFC 9901 §4.2: base64url of the JSON `[salt, name, value]`, digest = base64url(SHA-256(that)).
 A party is one disclosure `party_<n>` whose value holds the digests of its own fields; the words of a step are one
@@ -32,8 +32,6 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 _CODE_LENGTH = 8
-# Values no longer than these would be told by the ends that a mask leaves.
-_SHORT_NUMBER, _SHORT_PHONE, _SHORT_ADDRESS = 11, 10, 9
 _FIELDS = ("name", "id_number", "phone", "address")
 
 
@@ -240,58 +238,6 @@ def split_code(code: str) -> str:
     """The case number in a case code; empty if it is none."""
     number, _, tag = code.rpartition("-")
     return number if len(tag) == _CODE_LENGTH else ""
-
-
-def masked(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """An opened value as an answer shows it: fields of a party masked, words told by their length alone."""
-    if name == "text":
-        return {part: _told(words) for part, words in value.items()}
-    legal = value.get("kind") == "legal"
-    shown = {
-        "name": mask_body if legal else mask_name,
-        "id_number": mask_number,
-        "phone": mask_phone,
-        "address": mask_address,
-    }
-    return {field: shown[field](text) if field in shown else text for field, text in value.items()}
-
-
-def mask_name(name: str) -> str:
-    """张三丰 → 张**, 买买提·吐尔逊 → 买**·***: the first character, and how it is built."""
-    return name[:1] + "".join(c if c in "·•・. " else "*" for c in name[1:])
-
-
-def mask_body(name: str) -> str:
-    """A body's name: its first two characters and its last four; shorter names keep less."""
-    tail = min(4, len(name) // 3)
-    return _middle(name, min(2, len(name) // 3), tail)
-
-
-def mask_number(number: str) -> str:
-    """330102199001011234 → 330***********1234."""
-    return _middle(number, 3, 4) if len(number) > _SHORT_NUMBER else _middle(number, 1, 1)
-
-
-def mask_phone(number: str) -> str:
-    """13812341234 → 138****1234."""
-    return _middle(number, 3, 4) if len(number) > _SHORT_PHONE else _middle(number, 0, 2)
-
-
-def mask_address(address: str) -> str:
-    """The first six characters, which tell the region, and no length."""
-    return address[: 6 if len(address) > _SHORT_ADDRESS else 2] + "***"
-
-
-def _middle(text: str, head: int, tail: int) -> str:
-    if len(text) <= head + tail:
-        return "*" * len(text)
-    return text[:head] + "*" * (len(text) - head - tail) + text[len(text) - tail :]
-
-
-def _told(words: object) -> object:
-    if isinstance(words, dict):
-        return {part: _told(text) for part, text in words.items()}
-    return "*" * min(len(str(words)), 8)
 
 
 def _parties(command: Command) -> Sequence[PartyIn]:

@@ -19,7 +19,8 @@ from mediation.domain.commands import STEP, Command, File
 from mediation.domain.errors import Malformed, NotPermitted, Reason
 from mediation.domain.events import Event
 from mediation.domain.facts import Case
-from mediation.gateway.vault import TEXT, Sealed, masked
+from mediation.domain.masks import masked
+from mediation.gateway.vault import TEXT, Sealed
 from mediation.http.contract import (
     ACTING,
     ACTING_FOR,
