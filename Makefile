@@ -30,6 +30,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@echo "Installing the locked packages into .venv/ (a minute or two the first time) 正在安装依赖，请稍候"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@requirements/pooler.sh || true
 	@touch $@
 
 demo: $(READY) ## a dispute of a real county, from village to court and back 演示：一起纠纷的全过程
