@@ -49,7 +49,7 @@ FILE = {
     "category": "neighbour",
     "division": "150525",
     "parties": [
-        {"name": "张三", "side": "applicant", "id_number": "150599199001011234", "phone": "13800001234"},
+        {"name": "张三", "side": "applicant", "id_number": "150599199001011231", "phone": "13800001234"},
         {"name": "李四", "side": "respondent", "address": "大沁他拉镇一村12号"},
     ],
     "claim": [{"what": "money", "by": [1], "against": [2], "amount_fen": 200000, "text": "赔偿院墙损失"}],

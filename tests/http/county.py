@@ -47,7 +47,7 @@ DISPUTE = {
     "category": "neighbour",
     "division": "150525100201",
     "parties": [
-        {"name": "张三丰", "side": "applicant", "phone": "13812345678", "id_number": "150599199001011234"},
+        {"name": "张三丰", "side": "applicant", "phone": "13812345678", "id_number": "150599199001011231"},
         {"name": "李四", "side": "respondent", "address": "大沁他拉镇一村12号"},
     ],
     "claim": [{"what": "money", "by": [1], "against": [2], "amount_fen": 200000, "text": "赔偿院墙损失"}],

@@ -63,7 +63,7 @@ async def test_the_vault_gives_back_what_was_said_and_no_other_table_holds_it(to
     assert values["party_2"]["address"] == "大沁他拉镇一村十二号院"
     assert values["text"] == {"text": "只有保险库知道的话", "claims": {"1": "赔偿院墙损失"}}
     assert filed.sd == tuple(sorted(row.digest for row in rows))
-    secrets = ["张三丰", "李四", "150599199001011234", "13800001234", "十二号院", "只有保险库知道", "赔偿院墙损失"]
+    secrets = ["张三丰", "李四", "150599199001011231", "13800001234", "十二号院", "只有保险库知道", "赔偿院墙损失"]
     async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
         tables = [
             name

@@ -47,7 +47,7 @@ both,双职,court,clerk
 nobody_yet,新人,audit,system_admin
 """
 PARTIES: list[dict[str, Any]] = [
-    {"name": "张三丰", "side": "applicant", "phone": "13800001234", "id_number": "150599199001011234"},
+    {"name": "张三丰", "side": "applicant", "phone": "13800001234", "id_number": "150599199001011231"},
     {"name": "李四", "side": "respondent", "address": "大沁他拉镇一村十二号院"},
 ]
 FILE: dict[str, Any] = {

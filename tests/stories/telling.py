@@ -209,8 +209,8 @@ def _obligation(obligor: object, due_on: str) -> dict[str, Any]:
 
 def _dispute(walk: Walk) -> dict[str, Any]:
     parties = [
-        {"name": "张巴图", "side": "applicant", "id_number": "150599198001010011", "phone": "13800000001"},
-        {"name": "李其其格", "side": "respondent", "id_number": "150599198202020022", "address": "光明村二组"},
+        {"name": "张巴图", "side": "applicant", "id_number": "150599198001010015", "phone": "13800000001"},
+        {"name": "李其其格", "side": "respondent", "id_number": "150599198202020025", "address": "光明村二组"},
     ]
     claims = [{"by": [1], "against": [2], "text": "要求赔偿"} | claim for claim in walk.claims]
     return {

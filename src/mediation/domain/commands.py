@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mediation.domain import vocabulary as v
+from mediation.domain.numbers import check_number, evened, worded
 
 
 def _printable(text: str) -> str:
@@ -39,6 +40,14 @@ def _written_day(value: object) -> object:
     raise ValueError(message)
 
 
+def _even_number(value: object) -> object:
+    return evened(value) if isinstance(value, str) else value
+
+
+def _even_phone(value: object) -> object:
+    return unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else value
+
+
 def _not_a_number(ref: str) -> str:
     if ref.isdigit():
         message = "存储位置不得只是数字 a reference is not a bare number, which might be somebody's"
@@ -52,6 +61,8 @@ Text = Annotated[
 Short = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
 ]
+IdNumber = Annotated[Short, BeforeValidator(_even_number)]
+Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+() 转-]{3,30}$"), BeforeValidator(_even_phone)]
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31)), BeforeValidator(_written_day)]
 Division = Annotated[str, StringConstraints(pattern=r"^[0-9]{6,12}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$")]
@@ -87,15 +98,37 @@ class DocumentIn(Asked):
 
 
 class PartyIn(Asked):
-    """A party; all but kind, side and minor is personal and kept in the vault."""
+    """A party; all but the kinds, side and minor is personal and kept in the vault.
+
+    `id_number` must be possible for its kind: GB 11643 for people, GB 32100 for bodies; passports and others are free.
+    """
 
     name: Short
     kind: v.PartyKind = v.PartyKind.NATURAL
     side: v.Side
-    id_number: Short | None = None
-    phone: Short | None = None
+    id_kind: v.IdKind | None = Field(
+        default=None,
+        description="证件种类 default: resident_id for a natural person, credit_code for a body",
+    )
+    id_number: IdNumber | None = None
+    phone: Phone | None = None
     address: Short | None = None
     minor: StrictBool = False
+
+    @property
+    def paper(self) -> v.IdKind:
+        """The kind of paper the number is from, as said or by default."""
+        if self.id_kind:
+            return self.id_kind
+        return v.IdKind.CREDIT_CODE if self.kind is v.PartyKind.LEGAL else v.IdKind.RESIDENT_ID
+
+    @model_validator(mode="after")
+    def _possible_number(self) -> "PartyIn":
+        if self.id_number is None:
+            return self
+        if reasons := check_number(self.paper, self.id_number):
+            raise ValueError(worded(reasons))
+        return self
 
 
 class ClaimIn(Asked):

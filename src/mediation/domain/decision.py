@@ -17,6 +17,7 @@ from mediation.domain.events import PARTS, Event, merge, project
 from mediation.domain.facts import Actor, Agreement, Case, Handoff, Leg, Organisation
 from mediation.domain.laws import Laws
 from mediation.domain.linking import link_up_of
+from mediation.domain.plausible import doubtful
 from mediation.domain.process import LINK_UPS, NONE, Row, cite
 from mediation.domain.reasons import TOO_LONG
 from mediation.domain.steps import Step, fitting
@@ -112,13 +113,14 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
         _known("claim", "诉求", number, len(facts.claims) if case else 10**4)
     for number in command.on_behalf_of:
         _known("party", "当事人", number, len(facts.parties) if case else 10**4)
-    stands = access.relation(case, leg, handoff, actor, world.orgs)
+    stands = access.step_standing(case, leg, handoff, actor, world.orgs)
     if action is Action.REOPEN and getattr(command, "org", None):
         org = world.orgs.get(str(getattr(command, "org", "")))
         if org is None:
             raise Malformed(Reason("no_such_body", "承办单位不存在", "There is no such body"))
-        stands = stands._replace(holder=org.id == actor.org, superior=actor.org in org.path)
-    found = access.capacity(action, actor, leg, stands, on_behalf_of=bool(command.on_behalf_of))
+        chosen = access.step_standing(case, Leg(0, org.id), handoff, actor, world.orgs)
+        stands = (stands - {Standing.HOLDER, Standing.SUBTREE}) | (chosen & {Standing.HOLDER, Standing.SUBTREE})
+    found = access.capacity(action, actor, stands, on_behalf_of=bool(command.on_behalf_of))
     if found is None:
         raise access.refusal(action, actor, leg)
     role, letter = found
@@ -163,6 +165,8 @@ def settle_on(step: Step, world: World) -> Decision:
     _move(draft, step, row)
     if world.similar:
         draft.notes["similar"] = list(world.similar)
+    if doubts := doubtful(step.command, len(step.case.parties)):
+        draft.notes["warnings"] = doubts
     attrs = msgspec.json.decode(msgspec.json.encode(draft.attrs()))
     basis = (*(cite(article) for article in _articles(step, draft, row)), *dict.fromkeys(draft.basis))
     after = project(merge(step.case, attrs))

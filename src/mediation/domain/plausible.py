@@ -5,17 +5,21 @@ from datetime import date
 
 from mediation.domain import commands as c
 from mediation.domain.errors import Reason
+from mediation.domain.numbers import born_on, warnings_of
 from mediation.domain.reasons import why
 from mediation.domain.steps import Step
+from mediation.domain.vocabulary import IdKind
 
 PAST = ("request_on", "occurred_on", "effective_on", "held_on", "on")
 FUTURE = ("follow_up_on", "report_by", "answer_by")
 _CITY_DIGITS = 4
+_TELL_BIRTH = {IdKind.RESIDENT_ID, IdKind.RESIDENCE_PERMIT, IdKind.PERMANENT_RESIDENCE}
 
 
 def plausible(step: Step) -> Iterator[Reason]:
     """What happened is not in the future, what is promised not in the past; who is named is there to do it."""
     yield from days(step)
+    yield from births(step)
     yield from people(step)
     yield from place(step)
 
@@ -44,6 +48,37 @@ def days(step: Step) -> Iterator[Reason]:
             )
         if command.effective_on and command.effective_on.isoformat() < step.here.filed_on:
             yield why("effect_before_filing", "生效日不得早于登记日", "It cannot take effect before it was filed here")
+
+
+def births(step: Step) -> Iterator[Reason]:
+    """Nobody named is born after the day of the step, as far as their identity number says."""
+    if any((born := birth_of(party)) and born > step.on for party in joining(step.command)):
+        yield why(
+            "born_in_future", "证件号码中的出生日期晚于今日", "The day of birth in a number lies in the future",
+            needs="id_number",
+        )  # fmt: skip
+
+
+def joining(command: c.Command) -> list[c.PartyIn]:
+    """The parties a command brings, in the order of their numbers."""
+    if isinstance(command, c.File):
+        return command.parties
+    return command.join if isinstance(command, c.ChangeParties) else []
+
+
+def birth_of(party: c.PartyIn) -> date | None:
+    """The day of birth in a party's number, where it is of a kind that tells it."""
+    return born_on(party.id_number) if party.id_number and party.paper in _TELL_BIRTH else None
+
+
+def doubtful(command: c.Command, already: int) -> list[dict[str, int | str]]:
+    """Parties of a command whose numbers are worth a second look: `party` (its number in the case) and `code`."""
+    return [
+        {"party": number, "code": warning.code}
+        for number, party in enumerate(joining(command), already + 1)
+        if party.id_number
+        for warning in warnings_of(party.paper, party.id_number)
+    ]
 
 
 def plan_of(command: c.Command) -> c.PlanIn | None:

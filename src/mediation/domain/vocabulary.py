@@ -390,6 +390,19 @@ class PartyKind(Word):
 
 
 @unique
+class IdKind(Word):
+    """What kind of paper an identity number is from."""
+
+    RESIDENT_ID = "resident_id", "居民身份证"
+    RESIDENCE_PERMIT = "residence_permit", "港澳台居民居住证", "residence permit of people of Hong Kong, Macao, Taiwan"
+    PERMANENT_RESIDENCE = "permanent_residence", "外国人永久居留身份证", "permanent residence card of a foreigner"
+    PASSPORT = "passport", "护照"
+    MAINLAND_TRAVEL_PERMIT = "mainland_travel_permit", "来往内地（大陆）通行证"
+    CREDIT_CODE = "credit_code", "统一社会信用代码"
+    OTHER = "other", "其他"
+
+
+@unique
 class Side(Word):
     """On which side a party stands."""
 
@@ -812,3 +825,57 @@ def glossary() -> list[dict[str, str]]:
     return [
         {"kind": kind.__name__, "code": word.value, "zh": word.zh, "en": word.en} for kind in kinds for word in kind
     ]
+
+
+@unique
+class Standing(Word):
+    """Where a body or person stands to a case: what they may do in it and see of it follows from this."""
+
+    HOLDER = "holder", "承办单位", "the body has an open leg in it, or opens one"
+    MEDIATES = "mediates", "主持调解单位", "the body has an open leg in it that mediates and does not decide"
+    ASSIGNED = "assigned", "承办人", "the person is its mediator there, or nobody has been assigned yet"
+    REFERRED = "referred", "受移送单位", "a hand-off to the body is live"
+    ASSISTING = "assisting", "协助单位", "the body has received a live hand-off that asks it to take part beside the holder"
+    SENDER = "sender", "移送单位", "a hand-off from the body is live"
+    SUPERVISING = "supervising", "督办单位", "the body has listed the case, or the person has taken charge of it"
+    KEEPER = "keeper", "保管单位", "the body answers for the case, or did when it was closed"
+    NAMED = "named", "参与过的单位", "a leg or hand-off names the body, a returned offer excepted"
+    SUBTREE = "subtree", "上级单位", "the body is above one of these"
+    AUDIT = "audit", "审计辖区", "the case arose, or is handled, where the audit office has jurisdiction"
+    SHOWN = "shown", "持案件码", "the case code was shown"
+
+
+@unique
+class Power(Word):
+    """What may be asked for besides a step."""
+
+    READ = "read", "查阅案件", "read the case: its state, history, deadlines and parties; find it in lists"
+    DISCLOSE = "disclose", "查看明文", "see plain values"
+    SEARCH = "search", "按证件号查人", "find the cases of a person by identity number"
+    ERASE = "erase", "删除个人信息", "destroy the key of what is personal"
+    PUT_ORGANISATION = "put_organisation", "登记单位", "register a body"
+    PUT_PERSON = "put_person", "登记人员", "register a person of the staff"
+    GRANT = "grant", "授权", "grant and revoke memberships"
+    READ_ADMINISTRATION = "read_administration", "查阅管理日志", "read the log of administration"
+    READ_ACCESS = "read_access", "查阅访问日志", "read who was shown what"
+    READ_ATTEMPTS = "read_attempts", "查阅被拒记录", "read what was refused"
+
+
+@unique
+class Sensitivity(Word):
+    """How much of what is personal is asked for."""
+
+    CODES = "codes", "代码", "codes, days and numbers; nothing personal"
+    MASKED = "masked", "遮蔽", "what is personal, masked"
+    PLAIN = "plain", "明文", "who the parties are, and what was said of the dispute"
+    UNDISPUTED = "undisputed", "无争议事实", "facts both sides have signed as undisputed"
+    COMPROMISE = "compromise", "调解陈述", "what was said in mediation for the sake of agreement"
+
+
+@unique
+class Sensitive(Word):
+    """Why fewer people see a case."""
+
+    MINOR = "minor", "涉未成年人", "a minor is a party"
+    MEDICAL = "medical", "涉医疗信息", "medical facts"
+    DOMESTIC_VIOLENCE = "domestic_violence", "涉家庭暴力", "domestic violence"

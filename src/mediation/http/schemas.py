@@ -24,6 +24,7 @@ from mediation.domain.facts import (
     Party,
 )
 from mediation.domain.laws import Laws
+from mediation.domain.numbers import WARNINGS
 
 REF = "#/components/schemas/{name}"
 Schema = dict[str, Any]
@@ -162,18 +163,23 @@ def event_shown(data: bytes, position: int | None = None) -> msgspec.Raw:
     named = _NAMED.decode(data)
     word = _ACTIONS[named.action]
     more: dict[str, Any] = {"hash": leaf_hash(data), "label_zh": word.zh, "label_en": word.en}
-    if similar := named.attrs.get("similar"):
-        more["warnings"] = [
-            {
-                "code": "likely_duplicate",
-                "zh": "30日内同一区划有相同当事人的纠纷",
-                "en": "A dispute of the same parties in this division within 30 days",
-                "cases": similar,
-            }
-        ]
+    if warnings := _warnings(named.attrs):
+        more["warnings"] = warnings
     if position is not None:
         more["position"] = position
     return msgspec.Raw(data[:-1] + b"," + msgspec.json.encode(more)[1:])
+
+
+def _warnings(attrs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if similar := attrs.get("similar"):
+        zh = "30日内同一区划有相同当事人的纠纷"
+        en = "A dispute of the same parties in this division within 30 days"
+        found.append({"code": "likely_duplicate", "zh": zh, "en": en, "cases": similar})
+    for doubt in attrs.get("warnings", ()):
+        said = WARNINGS[doubt["code"]]
+        found.append({"code": said.code, "zh": said.zh, "en": said.en, "party": doubt["party"]})
+    return found
 
 
 def page(items: Sequence[Any], following: str | None) -> bytes:
@@ -292,7 +298,14 @@ _EVENT = _object(
     description="事件 one step taken; the answer to a step, and an item of a history",
 )
 _WARNING = _object(
-    {"code": _string(), "zh": _string(), "en": _string(), "cases": {"type": "array", "items": _string(format="uuid")}},
+    {
+        "code": _string(),
+        "zh": _string(),
+        "en": _string(),
+        "cases": {"type": "array", "items": _string(format="uuid")},
+        "party": {"type": "integer", "description": "当事人编号 the party it is about"},
+    },
+    optional=("cases", "party"),
     description="提示 something to look at; the step was taken",
 )
 
