@@ -20,6 +20,21 @@ KNOWN_POSTGRES = range(15, 19)
 
 _ADDRESS = "^postgres(ql)?://"
 # Why pydantic refuses a value, in Chinese; filled with what it knows of the limit.
+ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+"""The signatures of tokens that can be allowed: each by a key pair, so that who can verify one cannot make one."""
+
+APP_LIMITS = {
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    "timezone": "UTC",
+    "jit": "off",
+}
+"""The limits of a session of the application: no request waits longer than this for the database, it is better told so.
+
+Each session asks for them; behind a pooler in transaction mode none can, and the role brings them.
+"""
+
 _REFUSALS = {
     "int_parsing": "应为整数",
     "int_from_float": "应为整数",
@@ -53,6 +68,7 @@ class Urls:
 
 def default_data_dir() -> Path:
     """`/var/lib/mediation` for root, else `$XDG_DATA_HOME/mediation`, else `~/.local/share/mediation`."""
+    pooled: bool = False  # the application's leads to a pooler in transaction mode
     if os.geteuid() == 0:
         return Path("/var/lib/mediation")
     named = Path(os.environ.get("XDG_DATA_HOME", ""))
@@ -103,6 +119,8 @@ class Settings(BaseSettings):
     """Origins of browsers that may call, separated by commas; none by default."""
     rate_per_minute: int = Field(default=0, ge=0, le=10**6)
     """Requests a person may send a minute, per worker; 0 is no limit."""
+    transaction_pooling: bool = False
+    """The application's door leads to a pooler in transaction mode, such as PgBouncer; no other door may."""
     idempotency_days: int = Field(default=30, ge=1, le=3650)
     """Days an idempotency key is kept."""
 
@@ -135,7 +153,7 @@ class Settings(BaseSettings):
         if missing:
             names = ", ".join(missing)
             raise BadSetting(zh=f"需要设置 {names}", en=f"This needs {names}")
-        return Urls(**{door: url or "" for door, url in given.items()})
+        return Urls(**{door: url or "" for door, url in given.items()}, pooled=self.transaction_pooling)
 
     @classmethod
     def load(cls, **changes: object) -> Self:

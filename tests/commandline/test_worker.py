@@ -145,7 +145,7 @@ async def test_what_a_killed_worker_left_behind_keeps_no_later_tick_from_its_tim
             "SELECT 'default', 'tick', 'tick', 'doing', id, '{\"timestamp\": 1}' FROM dead"
         )
     settings = Settings(data_dir=tmp_path)
-    async with timekeeper(settings, database_urls.app) as keeper:
+    async with timekeeper(settings, database_urls) as keeper:
         queue = _queue(database_urls.app, keeper)
         async with queue.open_async():
             await queue.tasks["tick"].defer_async(timestamp=2)

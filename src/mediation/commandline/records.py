@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
+
+if TYPE_CHECKING:  # `--help` does not need it
+    from mediation.settings import Urls
 
 app = typer.Typer()
 imports = typer.Typer(no_args_is_help=True, help="Load the registry from CSV files. 导入区划、单位、人员")
@@ -86,7 +89,7 @@ def _load(name: str, file: Path, *, demo: bool) -> None:
         if settings.embedded:
             migrate(urls.owner)
         try:
-            count = asyncio.run(_with_engine(load, urls.app, text))
+            count = asyncio.run(_with_engine(load, urls, text))
         except registry.ImportRefused as refused:
             for reason in refused.reasons:
                 say(reason.zh, reason.en, to_stderr=True)
@@ -95,10 +98,10 @@ def _load(name: str, file: Path, *, demo: bool) -> None:
     say(f"已导入{count}行。", f"{count} lines are loaded.")
 
 
-async def _with_engine(load: Callable[..., Any], url: str, text: str) -> int:
+async def _with_engine(load: Callable[..., Any], urls: "Urls", text: str) -> int:
     from mediation.store.database import engine
 
-    made = engine(url)
+    made = engine(urls.app, pooled=urls.pooled)
     try:
         return int(await load(made, text))
     finally:

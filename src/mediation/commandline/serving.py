@@ -225,7 +225,7 @@ def _person(settings: "Settings", said: str) -> "tuple[Person | None, bool]":
     from mediation.store.database import engine
 
     async def find(urls: "Urls") -> "tuple[Person | None, bool]":
-        made = engine(urls.app, 1)
+        made = engine(urls.app, 1, pooled=urls.pooled)
         try:
             found = await person_by(made, said)
         finally:
@@ -242,7 +242,7 @@ async def _empty(urls: "Urls") -> bool:
     from mediation.store.bodies import superiors
     from mediation.store.database import engine
 
-    made = engine(urls.app, 1)
+    made = engine(urls.app, 1, pooled=urls.pooled)
     try:
         return not await superiors(made)
     finally:

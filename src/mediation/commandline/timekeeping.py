@@ -18,9 +18,9 @@ from mediation.gateway.vault import Vault, key_from
 from mediation.service.clockwork import AT_ONCE, recount, sweep
 from mediation.service.lawbook import LOOK_S, Lawbook, LawSet
 from mediation.service.perform import House
-from mediation.settings import Settings
+from mediation.settings import Settings, Urls
 from mediation.store.append import Memory
-from mediation.store.database import AWAY, engine, hot_pool
+from mediation.store.database import AWAY, engine, hot_pool, session
 from mediation.store.shelf import note_set
 
 _LOOK_S = 0.2
@@ -63,11 +63,11 @@ class Timekeeper:
 
 
 @asynccontextmanager
-async def timekeeper(settings: Settings, url: str) -> AsyncIterator[Timekeeper]:
+async def timekeeper(settings: Settings, urls: Urls) -> AsyncIterator[Timekeeper]:
     """Open the corridor for the clock. Raises: DatabaseUnreachable, BadKeyFile, BadLaws."""
     lawbook = Lawbook(settings.laws)
-    pool = await hot_pool(url, AT_ONCE + 1)
-    shelf = engine(url, 1)
+    pool = await hot_pool(urls.app, AT_ONCE + 1, pooled=urls.pooled)
+    shelf = engine(urls.app, 1, pooled=urls.pooled)
     made = Timekeeper(House(Memory(pool), lawbook.laws, Vault(key_from(settings.key_file))), lawbook)
 
     async def adopt(found: LawSet) -> None:
@@ -88,12 +88,12 @@ async def timekeeper(settings: Settings, url: str) -> AsyncIterator[Timekeeper]:
         await pool.close()
 
 
-def work(settings: Settings, url: str, leaving: Sequence[int]) -> None:
+def work(settings: Settings, urls: Urls, leaving: Sequence[int]) -> None:
     """Keep the clock going until something is in `leaving`. Raises: as `timekeeper`."""
     logging.config.dictConfig(log_config(settings.log_level))
 
     async def until_asked() -> None:
-        working = asyncio.create_task(_forever(settings, url))
+        working = asyncio.create_task(_forever(settings, urls))
         while not (leaving or working.done()):
             await asyncio.wait({working}, timeout=_LOOK_S)
         working.cancel()
@@ -108,12 +108,12 @@ def work_beside(settings: Settings) -> None:
     belong()
     only_note()
     with database_ready(settings) as urls:
-        work(settings, urls.app, asked)
+        work(settings, urls, asked)
 
 
-async def _forever(settings: Settings, url: str) -> None:
-    async with timekeeper(settings, url) as keeper:
-        queue = _queue(url, keeper)
+async def _forever(settings: Settings, urls: Urls) -> None:
+    async with timekeeper(settings, urls) as keeper:
+        queue = _queue(urls, keeper)
         await keeper.tick()  # at once: the tick of this minute may have been another's, which was killed
         while True:
             try:
@@ -133,10 +133,13 @@ async def _forever(settings: Settings, url: str) -> None:
             await asyncio.sleep(_PAUSE_S)
 
 
-def _queue(url: str, keeper: Timekeeper) -> App:
+def _queue(urls: Urls, keeper: Timekeeper) -> App:
     """The queue that the migrations made in the schema `jobs`; of all workers one puts a tick there each minute."""
     connector = PsycopgConnector(
-        conninfo=url, min_size=1, max_size=2, kwargs={"options": _OPTIONS, "application_name": "mediation worker"}
+        conninfo=urls.app,
+        min_size=1,
+        max_size=2,
+        kwargs={**session(_OPTIONS, pooled=urls.pooled), "application_name": "mediation worker"},
     )
     queue = App(connector=connector)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # `--help` needs neither
     from collections.abc import Callable
 
     from mediation.service.clockwork import Swept
-    from mediation.settings import Settings
+    from mediation.settings import Settings, Urls
 
 app = typer.Typer()
 
@@ -46,13 +46,13 @@ def worker(
         something_there(urls.app)
         vault_of(settings, urls.app)
         if once:
-            _once(settings, urls.app, instant, as_json=as_json)
+            _once(settings, urls, instant, as_json=as_json)
             return
         from mediation.commandline.timekeeping import work
 
         say("时钟在走；按 Ctrl-C 停止。", "The clock is running; Ctrl-C stops it.", to_stderr=True)
         only_note()
-        work(settings, urls.app, asked)
+        work(settings, urls, asked)
 
 
 def _instant(settings: "Settings", said: str) -> str:
@@ -75,12 +75,12 @@ def _instant(settings: "Settings", said: str) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _once(settings: "Settings", url: str, at: str, *, as_json: bool) -> None:
+def _once(settings: "Settings", urls: "Urls", at: str, *, as_json: bool) -> None:
     from mediation.commandline.timekeeping import timekeeper
     from mediation.service.clockwork import recount, sweep
 
     async def run() -> tuple["Swept", int | None]:
-        async with timekeeper(settings, url) as keeper:
+        async with timekeeper(settings, urls) as keeper:
             memory = keeper.house.memory
             with ExitStack() as stack:
                 told = None

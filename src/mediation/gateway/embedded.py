@@ -23,7 +23,7 @@ from psycopg import sql
 from mediation.domain.errors import MediationError
 from mediation.gateway.cluster import PORT, Cluster
 from mediation.gateway.programs import Programs, clean_environment, copied, find_programs
-from mediation.settings import Door, Settings, Urls
+from mediation.settings import APP_LIMITS, Door, Settings, Urls
 
 SUPERUSER = "postgres"
 ROLES = {
@@ -145,7 +145,8 @@ class Server:
     def urls(self, database: str) -> Urls:
         """The four doors into `database`."""
         doors: tuple[Door, ...] = ("app", "owner", "reader", "log")
-        return Urls(**{door: self.url(f"mediation_{door}", database) for door in doors})
+        app, owner, reader, log = (self.url(f"mediation_{door}", database) for door in doors)
+        return Urls(app, owner, reader, log)
 
     def create_database(self, name: str, *, recreate: bool = False, template: str = "template1") -> None:
         """Make `name`, owned by `mediation_owner`, unless it is there; `recreate` drops it first.
@@ -343,6 +344,9 @@ def role_statements(role: str, password: str) -> list[str]:
     """The SQL that makes one of our roles, for a superuser; `password` is a hash or a placeholder."""
     plain = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
     made = f"CREATE ROLE {role} {plain} {ROLES[role]} PASSWORD '{password}'"
+    if role == "mediation_app":  # as every session asks for by itself, but where a pooler lets none do so
+        limits = [f"ALTER ROLE {role} SET {name} = '{value}'" for name, value in APP_LIMITS.items()]
+        return [made, *limits, f"ALTER ROLE {role} SET search_path = public, jobs"]
     if role != "mediation_reader":
         return [made]
     # pg_dump needs to read whatever a later migration makes, and must never write.

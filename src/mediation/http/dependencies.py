@@ -116,9 +116,9 @@ class Desk:
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
         self._urls = urls = stack.enter_context(database_ready(settings))
-        pool = await hot_pool(urls.app, settings.pool_size)
+        pool = await hot_pool(urls.app, settings.pool_size, pooled=urls.pooled)
         stack.push_async_callback(pool.close)
-        self.engine = engine(urls.app)
+        self.engine = engine(urls.app, pooled=urls.pooled)
         stack.push_async_callback(self.engine.dispose)
         self.lawbook = Lawbook(settings.laws)
         self.house = House(Memory(pool), self.lawbook.laws, Vault(key_from(settings.key_file)))

@@ -64,7 +64,7 @@ async def seed(
     last = until or datetime.now(SHANGHAI).date() - timedelta(days=1)
     lines = timeline(chosen(disputes), last)
     counts = await _registered(urls, force=force)
-    pool = await hot_pool(urls.app, AT_ONCE)
+    pool = await hot_pool(urls.app, AT_ONCE, pooled=urls.pooled)
     try:
         house = House(Memory(pool), load_laws(), vault)
         cases = await _Seeding(house, lines, progress).run()
@@ -102,7 +102,7 @@ def timeline(groups: Sequence[Sequence[Dispute]], until: date) -> list[list[Line
 
 
 async def _registered(urls: Urls, *, force: bool) -> tuple[int, int, int]:
-    made = engine(urls.app)
+    made = engine(urls.app, pooled=urls.pooled)
     try:
         there = len(await superiors(made))
         if there and not force:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from mediation.domain.errors import MediationError, Reason
-from mediation.settings import KNOWN_POSTGRES, Urls
+from mediation.settings import APP_LIMITS, KNOWN_POSTGRES, Urls
 
 __all__ = [
     "AWAY",
@@ -39,6 +39,7 @@ __all__ = [
     "migrate",
     "oldest_key",
     "role_powers",
+    "session",
     "transaction",
 ]
 
@@ -46,10 +47,7 @@ MIGRATIONS = Path(__file__).parents[3] / "migrations"
 """Beside `src/`, in a clone and in the image alike, both of which install this project from its folder."""
 
 _OPENING_SECONDS = 10
-# No request waits longer than this for the database: it is better told so. Migrations and reports set their own.
-_LIMITS = (
-    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC -c jit=off"
-)
+_LIMITS = " ".join(f"-c {name}={value}" for name, value in APP_LIMITS.items())
 
 
 class DatabaseUnreachable(MediationError):
@@ -136,18 +134,22 @@ async def connect(url: str) -> psycopg.AsyncConnection[Any]:
         raise _unreachable(error) from error
 
 
-async def hot_pool(url: str, size: int) -> psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+async def hot_pool(
+    url: str, size: int, *, pooled: bool = False
+) -> psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
     """The open pool of the hot path: `size` connections in autocommit that prepare each statement at its first use.
 
     A connection that the server has dropped fails once and is then replaced. The caller closes the pool.
-    Raises: DatabaseUnreachable, if not all connections stand within ten seconds.
+    `pooled`: a pooler in transaction mode is at `url`; nothing is prepared, as each statement may meet another session.
+    Raises: DatabaseUnreachable, if not all connections stand within ten seconds; UnsafeDatabase, if `pooled` and the
+    role does not bring the limits of a session.
     """
-    await (
-        await connect(url)
-    ).close()  # a wrong address is told at once and with its cause; the pool would only time out
+    async with await connect(url) as tried:  # a wrong address is told at once and why; the pool would only time out
+        if pooled:
+            await _assert_limited(tried)
     made: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]] = psycopg_pool.AsyncConnectionPool(
         url,
-        kwargs={"autocommit": True, "prepare_threshold": 0, "options": _LIMITS, "application_name": "mediation"},
+        kwargs={"autocommit": True, "prepare_threshold": 0, **session(pooled=pooled)},
         min_size=size,
         max_size=size,
         timeout=5.0,  # seconds a request waits for a connection
@@ -168,16 +170,43 @@ async def hot_pool(url: str, size: int) -> psycopg_pool.AsyncConnectionPool[psyc
     return made
 
 
-def engine(url: str, size: int = 5) -> AsyncEngine:
-    """SQLAlchemy's engine for all that is not the hot path; errors hide the values of their statement."""
+def engine(url: str, size: int = 5, *, pooled: bool = False) -> AsyncEngine:
+    """SQLAlchemy's engine for all that is not the hot path; errors hide the values of their statement.
+
+    `pooled`: as of `hot_pool`.
+    """
     return create_async_engine(
         _sqlalchemy(url),
         pool_size=size,
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"options": _LIMITS, "application_name": "mediation"},
+        connect_args=session(pooled=pooled),
     )
+
+
+def session(limits: str = _LIMITS, *, pooled: bool = False) -> dict[str, Any]:
+    """How psycopg begins a session of the application, whose limits are given as options of the server.
+
+    A pooler in transaction mode refuses the options, and knows nothing of what was prepared in another session.
+    """
+    own: dict[str, Any] = {"prepare_threshold": None} if pooled else {"options": limits}
+    return {"application_name": "mediation", **own}
+
+
+async def _assert_limited(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Refuse a role whose sessions are without limits or without the queue, where no session can ask for them."""
+    asked = "SELECT name FROM pg_settings WHERE name = ANY (%s) AND setting = '0'"
+    names = [name for name in APP_LIMITS if name.endswith("_timeout")]
+    missing = [name async for (name,) in await connection.execute(asked, (names,))]
+    path = await (await connection.execute("SELECT 'jobs' = ANY (current_schemas(false))")).fetchone()
+    if missing or path == (False,):
+        mended = "".join(f"\nALTER ROLE mediation_app SET {name} = '{value}';" for name, value in APP_LIMITS.items())
+        mended += "\nALTER ROLE mediation_app SET search_path = public, jobs;"
+        raise UnsafeDatabase(
+            zh=f"经事务池连接时，会话的限制须设在角色上。由数据库超级用户执行：{mended}",
+            en=f"Behind a pooler the role must bring the limits of a session. As a superuser of the database:{mended}",
+        )
 
 
 @asynccontextmanager
