@@ -127,6 +127,42 @@ def test_a_likely_duplicate_is_a_warning_and_the_dispute_is_filed(county):
     assert first.json()["case"] in second.json()["warnings"][0]["cases"]
 
 
+def test_a_number_from_an_unknown_place_is_taken_with_a_warning_of_the_party_and_no_number(county):
+    first, second = DISPUTE["parties"]
+    with county.client("zhao") as zhao:
+        filed = file_one(zhao, parties=[first, second | {"id_number": "250105199001010011"}])
+        assert filed.status_code == 201, filed.text
+        (warning,) = [found for found in filed.json()["warnings"] if found["code"] != "likely_duplicate"]
+        assert (warning["code"], warning["party"]) == ("unknown_place", 2)
+        assert warning["zh"]
+        assert warning["en"]
+        assert filed.json()["attrs"]["warnings"] == [{"code": "unknown_place", "party": 2}]
+        assert "250105" not in filed.text
+        history = zhao.get(f"{filed.headers['location']}/events").json()["items"]
+        assert history[0]["attrs"] == filed.json()["attrs"]
+
+
+@pytest.mark.parametrize(
+    ("party", "status", "code"),
+    [
+        ({"id_number": "150599199001011234"}, 422, "value_error"),
+        ({"id_number": "E12345678"}, 422, "value_error"),
+        ({"kind": "legal", "id_number": "350100100012345"}, 422, "value_error"),
+        ({"id_number": "15059920991231001X"}, 409, "born_in_future"),
+    ],
+)
+def test_an_impossible_number_is_refused_with_its_reason_and_never_repeated(county, party, status, code):
+    first, second = DISPUTE["parties"]
+    with county.client("zhao") as zhao:
+        refused = file_one(zhao, parties=[first, second | party])
+    assert refused.status_code == status, refused.text
+    (reason,) = refused.json()["reasons"]
+    assert reason["code"] == code
+    assert "号" in reason["zh"]
+    assert "号" not in reason["en"]
+    assert party["id_number"] not in refused.text
+
+
 def test_what_may_be_done_is_listed_with_the_fields_it_needs_and_why_not_the_rest(county, place):
     with county.client("wang") as wang:
         offers = {offer["action"]: offer for offer in wang.get(f"{place}/actions").json()["items"]}

@@ -94,7 +94,7 @@ async def test_words_of_later_steps_are_under_the_key_the_case_already_has(town:
 async def test_a_likely_duplicate_is_named_to_whoever_may_see_it(town: Town):
     parties = [PARTIES[0] | {"name": "重名甲"}, PARTIES[1] | {"name": "重名乙"}]
     first = await town.file("wang", parties=parties)
-    again = await town.file("li", parties=[parties[1] | {"side": "respondent"}, parties[0] | {"phone": "1"}])
+    again = await town.file("li", parties=[parties[1] | {"side": "respondent"}, parties[0] | {"phone": "13900001234"}])
     assert again.attrs["similar"] == [first.case]
     elsewhere = await town.file("judge", parties=parties)
     assert "similar" not in elsewhere.attrs  # the court does not see the village's cases

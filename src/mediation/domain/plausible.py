@@ -13,6 +13,7 @@ from mediation.domain.vocabulary import IdKind
 PAST = ("request_on", "occurred_on", "effective_on", "held_on", "on")
 FUTURE = ("follow_up_on", "report_by", "answer_by")
 _CITY_DIGITS = 4
+_MOST_DOUBTS = 10
 _TELL_BIRTH = {IdKind.RESIDENT_ID, IdKind.RESIDENCE_PERMIT, IdKind.PERMANENT_RESIDENCE}
 
 
@@ -72,13 +73,17 @@ def birth_of(party: c.PartyIn) -> date | None:
 
 
 def doubtful(command: c.Command, already: int) -> list[dict[str, int | str]]:
-    """Parties of a command whose numbers are worth a second look: `party` (its number in the case) and `code`."""
-    return [
+    """What is worth a second look in the numbers of a command's parties: `party`, its number in the case, and `code`.
+
+    At most ten, so that an event of many parties keeps its limit.
+    """
+    found: list[dict[str, int | str]] = [
         {"party": number, "code": warning.code}
         for number, party in enumerate(joining(command), already + 1)
         if party.id_number
         for warning in warnings_of(party.paper, party.id_number)
     ]
+    return found[:_MOST_DOUBTS]
 
 
 def plan_of(command: c.Command) -> c.PlanIn | None:
