@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError, Url
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediation.domain.errors import MediationError, Reason
@@ -18,8 +19,6 @@ PREFIX = "MEDIATION_"
 KNOWN_POSTGRES = range(15, 19)
 """The major versions of PostgreSQL that the service is known to work on."""
 
-_ADDRESS = "^postgres(ql)?://"
-# Why pydantic refuses a value, in Chinese; filled with what it knows of the limit.
 ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 """The signatures of tokens that can be allowed: each by a key pair, so that who can verify one cannot make one."""
 
@@ -35,6 +34,8 @@ APP_LIMITS = {
 Each session asks for them; behind a pooler in transaction mode none can, and the role brings them.
 """
 
+_ADDRESS = "^postgres(ql)?://"
+# Why pydantic refuses a value, in Chinese; filled with what it knows of the limit.
 _REFUSALS = {
     "int_parsing": "应为整数",
     "int_from_float": "应为整数",
@@ -43,6 +44,8 @@ _REFUSALS = {
     "less_than_equal": "应不大于 {le}",
     "literal_error": "应为其中之一：{expected}",
     "string_pattern_mismatch": "应符合 {pattern}",
+    "not_secure": "应为 https 地址（本机回环地址可用 http），且不含用户名、查询参数和片段",
+    "not_an_algorithm": "只能是 {allowed}",
 }
 
 Door = Literal["app", "owner", "reader", "log"]
@@ -64,11 +67,11 @@ class Urls:
     owner: str = field(default="", repr=False)
     reader: str = field(default="", repr=False)
     log: str = field(default="", repr=False)
+    pooled: bool = False  # the application's leads to a pooler in transaction mode
 
 
 def default_data_dir() -> Path:
     """`/var/lib/mediation` for root, else `$XDG_DATA_HOME/mediation`, else `~/.local/share/mediation`."""
-    pooled: bool = False  # the application's leads to a pooler in transaction mode
     if os.geteuid() == 0:
         return Path("/var/lib/mediation")
     named = Path(os.environ.get("XDG_DATA_HOME", ""))
@@ -79,6 +82,27 @@ def default_lang() -> Literal["zh", "en"]:
     """The language of the environment: `zh` where `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set, says so."""
     spoken = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
     return "zh" if spoken.lower().startswith("zh") else "en"
+
+
+def loopback(host: str) -> bool:
+    """Whether an address, or the name `localhost`, is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def secure(url: str) -> bool:
+    """Whether an address is https, or http on this machine, and names nobody's account."""
+    try:
+        read = Url(url)
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url and "#" not in url and read.username is None
+    host = (read.host or "").strip("[]")
+    return plain and bool(host) and (read.scheme == "https" or (read.scheme == "http" and loopback(host)))
 
 
 class Settings(BaseSettings):
@@ -94,6 +118,8 @@ class Settings(BaseSettings):
     """The door of verify and backup (role `mediation_reader`)."""
     log_url: str | None = Field(default=None, pattern=_ADDRESS, repr=False)
     """The door of the integrating task (role `mediation_log`)."""
+    transaction_pooling: bool = False
+    """The application's door leads to a pooler in transaction mode, such as PgBouncer; no other door may."""
 
     data_dir: Path = Field(default_factory=default_data_dir)
     """Where the embedded server and the vault's key live."""
@@ -105,7 +131,7 @@ class Settings(BaseSettings):
     """A directory of rule packs (`*.toml`) and notices (`*.csv`) beside the package's; it need not be there."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; the development issuer and the sandbox clock work on loopback only."""
+    """The address to listen on; without an issuer, and with the sandbox clock, it must be loopback."""
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer requests."""
@@ -117,10 +143,26 @@ class Settings(BaseSettings):
     """Let a request on loopback carry `X-Sandbox-At`."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of browsers that may call, separated by commas; none by default."""
-    rate_per_minute: int = Field(default=0, ge=0, le=10**6)
-    """Requests a person may send a minute, per worker; 0 is no limit."""
-    transaction_pooling: bool = False
-    """The application's door leads to a pooler in transaction mode, such as PgBouncer; no other door may."""
+    rate_per_minute: int = Field(default=1200, ge=0, le=10**6)
+    """Requests a caller may send a minute, per worker; 0 is no limit."""
+    failed_logins_per_minute: int = Field(default=60, ge=0, le=10**6)
+    """Requests without a good token that are answered a minute for an address, per worker; 0 is no limit."""
+
+    issuer: str | None = Field(default=None, max_length=255)
+    """The OpenID Connect provider whose tokens are accepted; with none the development issuer's are, on loopback."""
+    audience: str = Field(default="mediation", pattern=r"^[\x21-\x7e]{1,255}$")
+    """What a provider's token must name as its `aud`."""
+    jwks_url: str | None = Field(default=None, max_length=2000)
+    """Where the provider's keys are; by default where its configuration says."""
+    token_algorithms: Annotated[tuple[str, ...], NoDecode] = ("ES256", "EdDSA", "Ed25519", "PS256", "RS256")
+    """How a provider's token may be signed, separated by commas."""
+    token_lifetime: int = Field(default=3600, ge=60, le=86_400)
+    """Seconds for which a provider's token may be issued; a longer one is refused."""
+    client_cert_header: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    """The header in which the TLS proxy gives the client's certificate (RFC 9440); none: bound tokens are refused."""
+    second_factor_acr: Annotated[tuple[str, ...], NoDecode] = ()
+    """The `acr` of a provider that mean a second factor, separated by commas; `amr` is understood without."""
+
     idempotency_days: int = Field(default=30, ge=1, le=3650)
     """Days an idempotency key is kept."""
 
@@ -130,10 +172,26 @@ class Settings(BaseSettings):
     debug: bool = False
     """Let a command that fails show its traceback instead of a sentence."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "token_algorithms", "second_factor_acr", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def _at_a_secure_place(cls, value: str | None) -> str | None:
+        if value is not None and (not secure(value) or "?" in value):  # OpenID Connect Discovery 1.0 §3, of an issuer
+            raise PydanticCustomError(
+                "not_secure", "an https address (http on loopback), with no user name, query or fragment"
+            )
+        return value
+
+    @field_validator("token_algorithms")
+    @classmethod
+    def _by_key_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not set(value) <= set(ALGORITHMS):
+            raise PydanticCustomError("not_an_algorithm", "they are of {allowed}", {"allowed": ", ".join(ALGORITHMS)})
+        return value
 
     @field_validator("data_dir", "key_file", "laws")
     @classmethod

@@ -73,6 +73,8 @@ class Siege:
             "WORKERS": WORKERS,
             "POOL_SIZE": self.settings.pool_size,
             "LOG_LEVEL": "warning",
+            "RATE_PER_MINUTE": 0,
+            "FAILED_LOGINS_PER_MINUTE": 0,
             "WORKER": 0,  # the clock would be counted among those that answer
         }
         ours = {name: value for name, value in os.environ.items() if not name.startswith("MEDIATION_")}

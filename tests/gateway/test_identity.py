@@ -7,7 +7,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from mediation.gateway.identity import AUDIENCE, ISSUER, DevelopmentIssuer, NotRecognised
+from mediation.gateway.identity import AUDIENCE, ISSUER, DevelopmentIssuer, NotRecognised, Principal
 
 PERSON = "6217a688-5574-58cb-a2bc-2b5ee0ab303a"
 NOW = 1_790_000_000
@@ -23,18 +23,18 @@ def signed(header: dict | None = None, **changes: object) -> str:
     return jwt.encode({"typ": "at+jwt", "alg": "Ed25519"} | (header or {}), kept, issuer()._key, ["Ed25519"])
 
 
-def test_a_token_names_the_person_it_was_issued_to():
+async def test_a_token_names_the_person_it_was_issued_to():
     token = issuer().issue(PERSON, lifetime_s=60, now=NOW)
-    assert issuer().verify(token, NOW + 1) == PERSON
-    assert issuer().verify(signed(aud=["other", AUDIENCE]), NOW + 1) == PERSON
+    assert await issuer().verify(token, now=NOW + 1) == Principal(PERSON, ISSUER, PERSON)
+    assert (await issuer().verify(signed(aud=["other", AUDIENCE]), now=NOW + 1)).person == PERSON
 
 
-def test_a_token_is_good_to_the_second_and_no_longer_also_when_it_is_remembered():
+async def test_a_token_is_good_to_the_second_and_no_longer_also_when_it_is_remembered():
     door = issuer()
     token = door.issue(PERSON, lifetime_s=60, now=NOW)
-    assert door.verify(token, NOW + 59) == PERSON
+    assert (await door.verify(token, now=NOW + 59)).person == PERSON
     with pytest.raises(NotRecognised):
-        door.verify(token, NOW + 60)
+        await door.verify(token, now=NOW + 60)
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,21 @@ def test_a_token_is_good_to_the_second_and_no_longer_also_when_it_is_remembered(
         "a.b.c",
         "é.é.é",
         "\udc80",
-        "x" * 5000,
+        "x" * 9000,
     ],
 )
-def test_anything_else_is_not_recognised(token: str):
+async def test_anything_else_is_not_recognised(token: str):
     with pytest.raises(NotRecognised):
-        issuer().verify(token, NOW)
+        await issuer().verify(token, now=NOW)
 
 
-def test_a_token_of_another_key_is_not_recognised():
+async def test_a_token_of_another_key_is_not_recognised():
     token = DevelopmentIssuer(b"o" * 32).issue(PERSON, now=NOW)
     with pytest.raises(NotRecognised):
-        issuer().verify(token, NOW)
+        await issuer().verify(token, now=NOW)
 
 
-def test_neither_no_algorithm_nor_a_shared_secret_is_accepted():
+async def test_neither_no_algorithm_nor_a_shared_secret_is_accepted():
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": PERSON, "nbf": NOW, "exp": NOW + 60}
     parts = [json.dumps(part).encode() for part in ({"typ": "at+jwt", "alg": "none"}, claims)]
     unsigned = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + "."
@@ -79,16 +79,16 @@ def test_neither_no_algorithm_nor_a_shared_secret_is_accepted():
     shared = jwt.encode({"typ": "at+jwt", "alg": "HS256"}, claims, OctKey.import_key(str(public)), ["HS256"])
     for token in (unsigned, shared):
         with pytest.raises(NotRecognised):
-            issuer().verify(token, NOW)
+            await issuer().verify(token, now=NOW)
 
 
-def test_a_changed_token_is_not_taken_for_the_one_that_is_remembered():
+async def test_a_changed_token_is_not_taken_for_the_one_that_is_remembered():
     door = issuer()
     token = door.issue(PERSON, now=NOW)
-    door.verify(token, NOW)
+    await door.verify(token, now=NOW)
     head, body, mark = token.split(".")
     changed = ("B" if mark[0] == "A" else "A") + mark[
         1:
     ]  # the last sign has bits that mean nothing, the first has none
     with pytest.raises(NotRecognised):
-        door.verify(f"{head}.{body}.{changed}", NOW)
+        await door.verify(f"{head}.{body}.{changed}", now=NOW)

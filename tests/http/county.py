@@ -106,7 +106,8 @@ class County:
 def settings_for(urls: Urls, folder: Path, **changes: object) -> Settings:
     return Settings(
         database_url=urls.app, owner_url=urls.owner, reader_url=urls.reader, log_url=urls.log,
-        data_dir=folder, key_file=folder / "vault.key", pool_size=4, **changes,
+        data_dir=folder, key_file=folder / "vault.key", pool_size=4,
+        **({"rate_per_minute": 0, "failed_logins_per_minute": 0} | changes),
     )  # fmt: skip
 
 

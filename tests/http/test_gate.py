@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediation.gateway.identity import NotRecognised
+from mediation.gateway.identity import NotRecognised, Principal
 from mediation.http.gate import LIMIT_BYTES, Bucket, Gate
 
 IN = {"Authorization": "Bearer good"}
@@ -35,14 +35,18 @@ async def fault(request: Request) -> Response:
     raise ZeroDivisionError("张三 330102199001011234")
 
 
-def verify(token: str) -> str:
-    if token != "good":
+async def verify(token: str, certificate: bytes | None) -> Principal:
+    if token.startswith("mediation:"):
+        return Principal("", "https://issuer.example", "person", frozenset(token.split("+")))
+    if token != "good" or certificate not in {None, b"certificate"}:
         raise NotRecognised
-    return "person"
+    return Principal("person", "https://issuer.example", "person")
 
 
-def client(bucket: Bucket | None = None) -> httpx2.AsyncClient:
-    gate = Middleware(Gate, verify=verify, bucket=bucket or Bucket(0), away=(Away,))
+def client(bucket: Bucket | None = None, **more: object) -> httpx2.AsyncClient:
+    gate = Middleware(
+        Gate, verify=verify, **({"bucket": bucket or Bucket(0), "failures": Bucket(0), "away": (Away,)} | more)
+    )
     routes = [
         Route("/v1/echo/{name}", echo, methods=["GET", "POST"]),
         Route("/v1/away", away),

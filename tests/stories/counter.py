@@ -147,7 +147,7 @@ async def open_counter(urls: Urls, folder: Path, keys: Iterable[str]) -> AsyncIt
         log_url=urls.log,
         data_dir=folder,
         sandbox_clock=True,
-        rate_per_minute=10**6,
+        rate_per_minute=0,
     )
     app = create_app(settings)
     async with app.router.lifespan_context(app):

@@ -61,7 +61,8 @@ def serve(
             _migrate(urls)
         asyncio.run(_safe(urls))
         vault_of(settings, urls.app)
-        issuer(settings)
+        if settings.issuer is None:
+            issuer(settings)
         asyncio.run(port_free(settings.host, settings.port))
         _welcome(settings, urls)
         only_note()
@@ -88,6 +89,13 @@ def _welcome(settings: "Settings", urls: "Urls") -> None:
     if settings.database == "demo" and asyncio.run(_empty(urls)):
         say(*_EMPTY, to_stderr=True)
     address, option = f"http://{settings.host}:{settings.port}", " --demo" if settings.database == "demo" else ""
+    if settings.issuer is not None:
+        say(
+            f"接口说明：{address}/docs；令牌由 {settings.issuer} 签发",
+            f"The API is explained at {address}/docs; tokens come from {settings.issuer}",
+            to_stderr=True,
+        )
+        return
     say(
         f"接口说明：{address}/docs；取得令牌：mediation token{option} 人员代码",
         f"The API is explained at {address}/docs; for a token: mediation token{option} PERSON",
@@ -181,6 +189,8 @@ def token(
     person: Annotated[str, typer.Argument(help="Code or id of a person. 人员代码或 id")],
     *,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="Valid for. 有效小时数")] = 12,
+    scope: Annotated[list[str] | None, typer.Option(help="For this only; repeatable. 限定用途，可重复")] = None,
+    second_factor: Annotated[bool, typer.Option("--second-factor", help="As after two. 视为双因素登录")] = False,
     demo: Demo = False,
     as_json: AsJson = False,
 ) -> None:
@@ -190,6 +200,14 @@ def token(
 
     settings = read_settings(database="demo" if demo else None)
     check(settings)
+    if settings.issuer is not None:
+        say(
+            f"已设置身份提供方（MEDIATION_ISSUER）：令牌由 {settings.issuer} 签发，开发令牌不被接受。",
+            f"An identity provider is set (MEDIATION_ISSUER): tokens come from {settings.issuer}, "
+            "and those of the development issuer are refused.",
+            to_stderr=True,
+        )
+        raise typer.Exit(1)
     issuing = issuer(settings)
     found, nobody = _person(settings, person)
     if demo and nobody:
@@ -203,7 +221,9 @@ def token(
             to_stderr=True,
         )
         raise typer.Exit(1)
-    made = issuing.issue(found.id, lifetime_s=int(hours * 3600))
+    made = issuing.issue(
+        found.id, lifetime_s=int(hours * 3600), scope=" ".join(scope or ()), second_factor=second_factor
+    )
     if as_json:
         bodies = [
             {"id": org, "code": code, "name": name, "roles": roles} for org, code, name, roles in found.memberships

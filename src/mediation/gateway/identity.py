@@ -1,6 +1,6 @@
-"""Who is asking: tokens of the development issuer, verified as any resource server verifies an access token (RFC 9068).
+"""Who is asking: the access tokens of an OpenID Connect provider, or of the development issuer, which is for loopback.
 
-The issuer signs with an Ed25519 key of its own file. It is for loopback only: whoever starts the service sees to that.
+The development issuer signs with an Ed25519 key of its own file. Whoever starts the service sees to the loopback.
 """
 
 import base64
@@ -8,31 +8,72 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from mediation.domain.errors import MediationError
+from mediation.gateway.keyring import Keyring, ProviderAway
+from mediation.gateway.tokens import (
+    LONGEST,
+    Checked,
+    Expected,
+    NotRecognised,
+    Principal,
+    Scope,
+    check,
+    held,
+    narrowed,
+    read,
+)
+
+__all__ = [
+    "AUDIENCE",
+    "ISSUER",
+    "DevelopmentIssuer",
+    "Expected",
+    "Keyring",
+    "NotRecognised",
+    "Principal",
+    "ProviderAway",
+    "ResourceServer",
+    "Scope",
+    "narrowed",
+]
 
 ISSUER = "mediation-development"
 AUDIENCE = "mediation"
 
-_TYPE = "at+jwt"
-_ALGORITHMS = ["Ed25519"]
+_ALGORITHM = "Ed25519"
 _KNOWN_TOKENS = 10_000
-_LONGEST = 4096
+_YEAR_S = 366 * 24 * 3600
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-class NotRecognised(MediationError):
-    """There is no token, or not one that we accept; nobody is told why."""
+@dataclass(slots=True)
+class _Memory:
+    """Tokens that were found good, by their SHA-256, until they expire. A full memory starts anew.
 
-    code = "not_recognised"
-    zh = "身份未通过验证"
-    en = "Not recognised"
+    That is cheaper than keeping an order, and verifying is cheap.
+    """
+
+    known: dict[bytes, Checked] = field(default_factory=dict)
+
+    def recall(self, token: str, at: float) -> tuple[bytes, Checked | None]:
+        """The mark of a token, and what is remembered of it at `at`. Raises NotRecognised where it is too long."""
+        if len(token) > LONGEST:
+            raise NotRecognised
+        mark = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        found = self.known.get(mark)
+        return mark, found if found and at < found.expires else None
+
+    def keep(self, mark: bytes, found: Checked) -> None:
+        if len(self.known) >= _KNOWN_TOKENS:
+            self.known.clear()
+        self.known[mark] = found
 
 
 class DevelopmentIssuer:
@@ -41,13 +82,25 @@ class DevelopmentIssuer:
     def __init__(self, secret: bytes) -> None:
         private = Ed25519PrivateKey.from_private_bytes(secret)
         public = private.public_key().public_bytes_raw()
-        self._key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "d": _base64(secret), "x": _base64(public)})
-        self._known: dict[bytes, tuple[str, float]] = {}
+        self._key = OKPKey.import_key({"kty": "OKP", "crv": _ALGORITHM, "d": _base64(secret), "x": _base64(public)})
+        self._expected = Expected(ISSUER, AUDIENCE, frozenset({_ALGORITHM}), _YEAR_S)
+        self._memory = _Memory()
 
-    def issue(self, person: str, *, lifetime_s: int = 3600, now: float | None = None) -> str:
-        """An access token for a person's id, valid from `now` (Unix seconds) for `lifetime_s` seconds."""
+    def issue(
+        self,
+        person: str,
+        *,
+        lifetime_s: int = 3600,
+        now: float | None = None,
+        scope: str = "",
+        second_factor: bool = False,
+    ) -> str:
+        """An access token for a person's id, valid from `now` (Unix seconds) for `lifetime_s` seconds, at most a year.
+
+        `scope` narrows it; `second_factor` says that they signed in with two.
+        """
         at = int(time.time() if now is None else now)
-        claims = {
+        claims: dict[str, object] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": person,
@@ -56,48 +109,60 @@ class DevelopmentIssuer:
             "exp": at + lifetime_s,
             "jti": secrets.token_hex(8),
         }
-        return jwt.encode({"typ": _TYPE, "alg": _ALGORITHMS[0]}, claims, self._key, _ALGORITHMS)
+        if scope:
+            claims["scope"] = scope
+        if second_factor:
+            claims["amr"] = ["mfa"]
+        return jwt.encode({"typ": "at+jwt", "alg": _ALGORITHM}, claims, self._key, [_ALGORITHM])
 
-    def verify(self, token: str, now: float | None = None) -> str:
-        """The person (a UUID) of a token that is ours, for us and valid at `now`. Raises NotRecognised.
-
-        A token that was found good is remembered by its SHA-256 until it expires.
-        """
+    async def verify(self, token: str, certificate: bytes | None = None, now: float | None = None) -> Principal:
+        """The person of a token that is ours, for us and valid at `now`. Raises NotRecognised."""
         at = time.time() if now is None else now
-        if len(token) > _LONGEST:
-            raise NotRecognised
-        mark = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        known = self._known.get(mark)
-        if known and at < known[1]:
-            return known[0]
-        person, expires = self._checked(token, at)
-        if len(self._known) >= _KNOWN_TOKENS:
-            self._known.clear()  # a full memory starts anew: cheaper than keeping an order, and verifying is cheap
-        self._known[mark] = (person, expires)
-        return person
+        mark, found = self._memory.recall(token, at)
+        if found is None:
+            found = check(read(token, self._expected.algorithms), self._key, self._expected, at)
+            person = found.principal.subject
+            if not _UUID.fullmatch(person) or person == _NOBODY:  # the clock's, and nobody may sign in as the clock
+                raise NotRecognised
+            found = found._replace(principal=found.principal._replace(person=person))
+            self._memory.keep(mark, found)
+        return held(found, certificate)
 
-    def _checked(self, token: str, at: float) -> tuple[str, float]:
-        try:
-            found = jwt.decode(token, self._key, _ALGORITHMS)
-        except (JoseError, ValueError) as refused:
-            raise NotRecognised from refused
-        claims = found.claims
-        audience = claims.get("aud")
-        expires, begins, person = claims.get("exp"), claims.get("nbf", 0), claims.get("sub")
-        good = (
-            found.header.get("typ") == _TYPE
-            and claims.get("iss") == ISSUER
-            and (audience == AUDIENCE or (isinstance(audience, list) and AUDIENCE in audience))
-            and isinstance(expires, int)
-            and isinstance(begins, int)
-            and begins <= at < expires
-            and isinstance(person, str)
-            and _UUID.fullmatch(person) is not None
-            and person != _NOBODY  # the clock's, and nobody may sign in as the clock
-        )
-        if not good or expires is None:
-            raise NotRecognised
-        return str(person), float(expires)
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class ResourceServer:
+    """Verifies the access tokens of a provider (RFC 9068) with the keys it publishes."""
+
+    def __init__(self, expected: Expected, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
+        self._expected = expected
+        self._keyring = keyring
+        self._clock = clock
+        self._memory = _Memory()
+        self._changes = keyring.changes
+
+    async def verify(self, token: str, certificate: bytes | None = None) -> Principal:
+        """Whose a token is; `certificate` is that of the client's TLS connection, in DER.
+
+        A token that was found good is remembered until it expires or the provider's keys change; while it is, nothing
+        here waits. Raises NotRecognised, ProviderAway.
+        """
+        at = self._clock()
+        self._keyring.renew()
+        if self._changes != self._keyring.changes:
+            self._changes = self._keyring.changes
+            self._memory = _Memory()
+        mark, found = self._memory.recall(token, at)
+        if found is None:
+            reading = read(token, self._expected.algorithms)
+            key = await self._keyring.find(reading)
+            found = check(reading, key, self._expected, at)
+            self._memory.keep(mark, found)
+        return held(found, certificate)
+
+    async def close(self) -> None:
+        await self._keyring.close()
 
 
 def _base64(data: bytes) -> str:

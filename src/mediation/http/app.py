@@ -18,11 +18,11 @@ from starlette.routing import Match
 
 from mediation.domain.errors import NotFound
 from mediation.http import cases, duedays, handoffs, history, manual, operations, reference, rules
-from mediation.http.dependencies import Desk, loopback, visit
+from mediation.http.dependencies import Desk, visit
 from mediation.http.gate import Bucket, Gate
 from mediation.http.problems import TurnedAway, faults, refusal
 from mediation.http.schemas import components
-from mediation.settings import BadSetting, Settings
+from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
 
 ROOMS = (cases, duedays, handoffs, history, reference, rules, operations, manual)
@@ -83,20 +83,32 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def check(settings: Settings) -> None:
-    """Refuse to be reached from outside with the development issuer, which is the only one yet, or the sandbox clock.
-
-    Raises: BadSetting.
-    """
-    if not loopback(settings.host):
+    """Refuse to be reached from outside with the development issuer or the sandbox clock. Raises: BadSetting."""
+    if loopback(settings.host):
+        return
+    if settings.issuer is None:
         raise BadSetting(
-            zh=f"尚未配置身份提供方：开发令牌和沙箱时钟只能用于本机回环地址，不能用于 {settings.host}",
-            en="No identity provider is set: the development issuer and the sandbox clock work on loopback only, "
+            zh=f"尚未设置身份提供方（MEDIATION_ISSUER）：开发令牌只能用于本机回环地址，不能用于 {settings.host}",
+            en="No identity provider is set (MEDIATION_ISSUER): the development issuer works on loopback only, "
             f"not on {settings.host}",
+        )
+    if settings.sandbox_clock:
+        raise BadSetting(
+            zh=f"沙箱时钟（MEDIATION_SANDBOX_CLOCK）只能用于本机回环地址，不能用于 {settings.host}",
+            en=f"The sandbox clock (MEDIATION_SANDBOX_CLOCK) works on loopback only, not on {settings.host}",
         )
 
 
 def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:
-    gate = Middleware(Gate, verify=desk.verify, bucket=Bucket(settings.rate_per_minute), away=AWAY)
+    gate = Middleware(
+        Gate,
+        verify=desk.verify,
+        bucket=Bucket(settings.rate_per_minute),
+        failures=Bucket(settings.failed_logins_per_minute),
+        away=AWAY,
+        certificate_header=(settings.client_cert_header or "").lower().encode(),
+        local=settings.issuer is None,
+    )
     if not settings.cors_origins:
         return [gate]
     cors = Middleware(

@@ -35,13 +35,14 @@ def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "秒 seconds to wait"}}
 _HEADERS: dict[int, Schema] = {
+    403: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`insufficient_scope` 时 then only"}},
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     405: {"Allow": {"schema": {"type": "string"}}},
     429: _RETRY,
     503: _RETRY,
 }
 
-EVERY = ("not_recognised", "too_many_requests", "malformed", "unavailable")
+EVERY = ("not_recognised", "insufficient_scope", "too_many_requests", "malformed", "unavailable")
 BODY = ("too_large", "unsupported_media_type", "undecodable")
 ACTING = ("bad_acting_for", "organisation_required", "bad_sandbox_at", "not_permitted")
 

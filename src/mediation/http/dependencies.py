@@ -9,7 +9,6 @@ import re
 import time
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Annotated, Any
 
 from fastapi import Path, Request
@@ -19,7 +18,7 @@ from starlette.responses import Response
 from mediation.domain.errors import Malformed, MediationError, NotFound, Reason
 from mediation.domain.facts import Case
 from mediation.gateway.embedded import EmbeddedFailed, database_ready
-from mediation.gateway.identity import DevelopmentIssuer, NotRecognised
+from mediation.gateway.identity import DevelopmentIssuer, Expected, Keyring, NotRecognised, Principal, ResourceServer
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.gate import Visit
 from mediation.http.problems import VARY, TurnedAway, faults
@@ -63,16 +62,6 @@ class Paged(BaseModel):
     cursor: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
 
 
-def loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Desk:
     """What the counter stands on: opened with the application, closed with it."""
 
@@ -82,14 +71,14 @@ class Desk:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._issuer: DevelopmentIssuer | None = None
+        self._verifier: DevelopmentIssuer | ResourceServer | None = None
         self._urls = Urls("")
 
-    def verify(self, token: str) -> str:
-        """The person of a token. Raises NotRecognised."""
-        if self._issuer is None:
+    async def verify(self, token: str, certificate: bytes | None) -> Principal:
+        """Whose a token is, sent by who holds this certificate (DER). Raises NotRecognised, ProviderAway."""
+        if self._verifier is None:
             raise NotRecognised
-        return self._issuer.verify(token)
+        return await self._verifier.verify(token, certificate)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Open the database, the vault and the issuer; `stack` closes them.
@@ -122,7 +111,8 @@ class Desk:
         stack.push_async_callback(self.engine.dispose)
         self.lawbook = Lawbook(settings.laws)
         self.house = House(Memory(pool), self.lawbook.laws, Vault(key_from(settings.key_file)))
-        self._issuer = issuer(settings)
+        self._verifier = verifier(settings)
+        stack.push_async_callback(self._verifier.close)
         if urls.log:
             integrating = asyncio.create_task(integrate_forever(urls.log))
             stack.push_async_callback(_end, integrating)
@@ -160,6 +150,20 @@ async def _end(task: asyncio.Task[None]) -> None:
 def issuer(settings: Settings) -> DevelopmentIssuer:
     """The development issuer of this installation; its key lies beside the vault's. Raises BadKeyFile."""
     return DevelopmentIssuer(key_from(settings.key_file.with_name("issuer.key")))
+
+
+def verifier(settings: Settings) -> DevelopmentIssuer | ResourceServer:
+    """Whoever verifies tokens here: the provider that is set, else the development issuer. Raises BadKeyFile."""
+    if settings.issuer is None:
+        return issuer(settings)
+    expected = Expected(
+        settings.issuer,
+        settings.audience,
+        frozenset(settings.token_algorithms),
+        settings.token_lifetime,
+        frozenset(settings.second_factor_acr),
+    )
+    return ResourceServer(expected, Keyring(settings.issuer, settings.jwks_url or ""))
 
 
 def desk(request: Request) -> Desk:

@@ -3,20 +3,24 @@
 It stands before FastAPI, which would read a body before it asks who sent it.
 """
 
+import base64
 import logging
+import re
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import lru_cache
 
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from mediation.domain.errors import MediationError
-from mediation.gateway.identity import NotRecognised
+from mediation.gateway.identity import NotRecognised, Principal, ProviderAway, narrowed
 from mediation.http.problems import STATUS, Lang, TurnedAway, language, refusal, status_of
+from mediation.settings import loopback
 
 LIMIT_BYTES = 1024 * 1024
 RETRY_S = 2
@@ -28,19 +32,27 @@ SECONDS = Histogram(
     ("method", "route", "status"),
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
+_NOBODY = Principal("", "", "")
+_CERTIFICATE = re.compile(rb":([A-Za-z0-9+/]{4,16000}={0,2}):")  # RFC 9440 §2.1, RFC 8941 §3.3.5
+_INSUFFICIENT = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}  # RFC 6750 §3.1
 _log = logging.getLogger("mediation.http")
+_near = lru_cache(64)(loopback)
 
 
 class Visit:
-    """One request as taken in: `headers` in lower case, repeated ones joined by a comma; `body` whole."""
+    """One request as taken in: `headers` in lower case, repeated ones joined by a comma; who asks; `body` whole."""
 
-    __slots__ = ("body", "headers", "id", "person")
+    __slots__ = ("body", "headers", "id", "principal")
 
     def __init__(self, headers: dict[bytes, bytes]) -> None:
         self.id = str(uuid7())
         self.headers = headers
-        self.person = ""
+        self.principal = _NOBODY
         self.body = b""
+
+    @property
+    def person(self) -> str:
+        return self.principal.person
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
@@ -74,19 +86,36 @@ class Bucket:
         return wait
 
 
-class Gate:
-    """Pure ASGI. Refuses with 401, 429 and 413 in this order, and answers 503 when the database is away.
+Verify = Callable[[str, bytes | None], Awaitable[Principal]]
+"""A token, and the certificate (DER) that its sender has shown, to who they are. Raises NotRecognised, ProviderAway."""
 
-    `verify(token)` gives the person's id or raises NotRecognised; `away` are the errors that mean no database.
+
+class Gate:
+    """Pure ASGI. Refuses with 401, 429, 403 for a narrow token and 413 in this order; 503 when the database is away.
+
+    `failures` counts requests without a good token by the address they come from: one too many is 429. A good token
+    never is, so that nobody can shut out a neighbour. `certificate_header`: its name in lower case. `away`: the errors
+    that mean no database. `local`: nobody is let in but over the loopback interface, whatever address is listened on.
     """
 
     def __init__(
-        self, app: ASGIApp, *, verify: Callable[[str], str], bucket: Bucket, away: tuple[type[Exception], ...]
+        self,
+        app: ASGIApp,
+        *,
+        verify: Verify,
+        bucket: Bucket,
+        failures: Bucket,
+        away: tuple[type[Exception], ...],
+        certificate_header: bytes = b"",
+        local: bool = False,
     ) -> None:
         self._app = app
         self._verify = verify
         self._bucket = bucket
+        self._failures = failures
         self._away = away
+        self._certificate_header = certificate_header
+        self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -119,17 +148,39 @@ class Gate:
     async def _admit(self, scope: Scope, receive: Receive, visit: Visit) -> None:
         path = scope["path"]
         if path.startswith("/v1/") or path == "/v1":
-            scheme, _, token = (visit.header(b"authorization") or "").partition(" ")
-            if scheme.lower() != "bearer" or not token:
-                raise NotRecognised
-            visit.person = self._verify(token.strip())
-            wait = self._bucket.take(visit.person)
-            if wait:
-                raise TurnedAway("too_many_requests", headers={"Retry-After": str(int(wait) + 1)})
+            try:
+                visit.principal = who = await self._recognised(scope, visit)
+            except NotRecognised:
+                _not_too_often(self._failures, (scope.get("client") or ("",))[0])
+                raise
+            _not_too_often(self._bucket, f"{who.issuer} {who.subject}")
+            if narrowed(who, "mediation:read" if scope["method"] in _READING else "mediation:write"):
+                raise TurnedAway("insufficient_scope", headers=_INSUFFICIENT)
         if scope["method"] == "POST":
             visit.body = await _read(receive, visit)
 
+    async def _recognised(self, scope: Scope, visit: Visit) -> Principal:
+        """Who sends this. Raises NotRecognised, ProviderAway."""
+        if self._local and not _near((scope.get("server") or ("",))[0] or ""):
+            raise NotRecognised
+        scheme, _, token = visit.headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise NotRecognised
+        certificate = None
+        if self._certificate_header in visit.headers:
+            shown = _CERTIFICATE.fullmatch(visit.headers[self._certificate_header])
+            if not shown:  # also where it came twice, with a comma between
+                raise NotRecognised
+            try:
+                certificate = base64.b64decode(shown[1], validate=True)
+            except ValueError:
+                raise NotRecognised from None
+        return await self._verify(token.strip(b" ").decode("latin-1"), certificate)
+
     def _named(self, error: Exception, visit: Visit) -> MediationError:
+        if isinstance(error, ProviderAway):
+            headers = {"Retry-After": str(RETRY_S)}
+            return TurnedAway("unavailable", zh=error.message("zh"), en=error.message("en"), headers=headers)
         if isinstance(error, self._away):
             _log.warning("database away: %s", type(error).__name__, extra={"request_id": visit.id})
             return TurnedAway("unavailable", headers={"Retry-After": str(RETRY_S)})
@@ -140,6 +191,12 @@ class Gate:
         ]
         _log.error("fault: %s", type(error).__name__, extra={"request_id": visit.id, "frames": frames[-12:]})
         return error if isinstance(error, MediationError) else TurnedAway("internal")
+
+
+def _not_too_often(bucket: Bucket, client: str) -> None:
+    wait = bucket.take(client)
+    if wait:
+        raise TurnedAway("too_many_requests", headers={"Retry-After": str(int(wait) + 1)})
 
 
 class _Gone(Exception):
@@ -209,4 +266,5 @@ def _record(scope: Scope, status: int, seconds: float, request_id: str) -> None:
         _log.info("request", extra=extra)
 
 
+_READING = frozenset({"GET", "HEAD"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -60,6 +60,11 @@ COUNTER: dict[str, Kind] = {
         401, "未认证", "Not authenticated",
         "请在 Authorization 头中携带有效的 Bearer 令牌。", "Send a valid token as `Authorization: Bearer …`.",
     ),
+    "insufficient_scope": Kind(
+        403, "令牌的范围不含此操作", "The token's scope does not include this",
+        "令牌以 scope 限定了用途；请以含 mediation:read（读）或 mediation:write（写）的令牌重试。",
+        "The token is narrowed by its scope; take one with `mediation:read` to read, `mediation:write` to write.",
+    ),
     "too_many_requests": Kind(
         429, "请求过于频繁", "Too many requests",
         "请等待 Retry-After 所示秒数后重试。", "Wait as many seconds as Retry-After says.",
