@@ -49,6 +49,13 @@ CREATE TABLE memberships (
     roles text[] NOT NULL,
     PRIMARY KEY (person, org)
 );
+CREATE TABLE identities (
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    person uuid NOT NULL REFERENCES people,
+    PRIMARY KEY (issuer, subject)
+);
+COMMENT ON TABLE identities IS 'by which tokens a person is known: of which provider, under which name there';
 """
 
 # No foreign key leads into `cases` or `events`: each row there is written by one statement that has just changed the
@@ -80,6 +87,10 @@ CREATE TABLE cases (
     inbound uuid[] NOT NULL DEFAULT '{}',
     outbound uuid[] NOT NULL DEFAULT '{}',
     refs text[] NOT NULL DEFAULT '{}',
+    restricted boolean NOT NULL DEFAULT false,
+    assigned uuid[] NOT NULL DEFAULT '{}',
+    recused uuid[] NOT NULL DEFAULT '{}',
+    closers uuid[] NOT NULL DEFAULT '{}',
     facts json NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE cases IS 'facts: the folded history, kept as written; every other column is there to be searched by';
@@ -89,8 +100,13 @@ COMMENT ON COLUMN cases.past_orgs IS 'bodies its history names and that may not 
 COMMENT ON COLUMN cases.open_orgs IS 'bodies with an open leg';
 COMMENT ON COLUMN cases.inbound IS 'bodies with a live hand-off to them';
 COMMENT ON COLUMN cases.outbound IS 'bodies with a live hand-off from them';
+COMMENT ON COLUMN cases.restricted IS 'a minor, medical facts or domestic violence: fewer see it';
+COMMENT ON COLUMN cases.assigned IS 'its mediators';
+COMMENT ON COLUMN cases.recused IS 'people who were replaced in it: they are out of it';
+COMMENT ON COLUMN cases.closers IS 'people who closed a leg of it: they do not audit it';
 CREATE INDEX cases_orgs ON cases USING gin (orgs);
 CREATE INDEX cases_refs ON cases USING gin (refs);
+CREATE INDEX cases_division ON cases (division);
 CREATE INDEX cases_due_on ON cases (due_on, id) WHERE due_on IS NOT NULL;
 CREATE INDEX cases_wake_at ON cases (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE TABLE events (
@@ -125,10 +141,28 @@ CREATE TABLE vault (
     name text NOT NULL,
     sealed bytea NOT NULL,
     blind bytea,
+    blind_id bytea,
     PRIMARY KEY (case_id, digest)
 );
 COMMENT ON COLUMN vault.subject IS 'the party whose words these are, 0 for the text of the case';
+COMMENT ON COLUMN vault.blind IS 'keyed hash of name and identity number';
+COMMENT ON COLUMN vault.blind_id IS 'keyed hash of the identity number alone';
 CREATE INDEX vault_blind ON vault (blind) WHERE blind IS NOT NULL;
+CREATE INDEX vault_blind_id ON vault (blind_id) WHERE blind_id IS NOT NULL;
+CREATE TABLE vault_words (
+    case_id uuid NOT NULL,
+    digest text NOT NULL,
+    subject integer NOT NULL,
+    grams bigint[] NOT NULL,
+    PRIMARY KEY (case_id, digest)
+);
+COMMENT ON COLUMN vault_words.grams IS 'keyed hashes of the pairs of adjacent characters in the facts';
+CREATE INDEX vault_words_grams ON vault_words USING gin (grams);
+CREATE TABLE vault_marks (
+    mark bytea PRIMARY KEY,
+    noted_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE vault_marks IS 'by which keys the vault was ever sealed: hashes that tell nothing of them';
 CREATE TABLE vault_keys (
     case_id uuid NOT NULL,
     subject integer NOT NULL,
@@ -146,10 +180,31 @@ CREATE TABLE disclosures (
     person uuid NOT NULL,
     org uuid NOT NULL,
     request uuid NOT NULL,
-    case_id uuid NOT NULL,
+    kind text NOT NULL,
+    case_id uuid,
     purpose text NOT NULL,
     fields text[] NOT NULL
 );
+COMMENT ON TABLE disclosures IS 'the access log: who was shown what is personal, written before it was shown';
+COMMENT ON COLUMN disclosures.purpose IS 'a code, or the digest of what the vault holds sealed';
+CREATE TABLE attempts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    request uuid NOT NULL,
+    person uuid,
+    org uuid,
+    client bytea,
+    method text NOT NULL,
+    route text NOT NULL,
+    case_id uuid,
+    action text NOT NULL DEFAULT '',
+    status integer NOT NULL,
+    code text NOT NULL,
+    reasons text[] NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE attempts IS 'what was refused: to whom, what, and why';
+COMMENT ON COLUMN attempts.client IS 'keyed hash of the address or of an unknown identity';
+CREATE INDEX attempts_at ON attempts (at);
 CREATE TABLE law_sets (
     digest text PRIMARY KEY,
     files json NOT NULL,
@@ -167,13 +222,16 @@ $$;
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON disclosures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON law_sets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 GRANTS = """
 GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
 GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases, recounts TO mediation_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, vault, vault_keys TO mediation_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON memberships TO mediation_app;
+GRANT SELECT, INSERT, DELETE ON identities, vault, vault_keys, vault_words TO mediation_app;
+GRANT SELECT, INSERT ON vault_marks, attempts TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
 GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
 GRANT INSERT ON outbox TO mediation_app;
@@ -211,17 +269,19 @@ class HistoryKept(MediationError):
 def upgrade() -> None:
     for statements in (REFERENCE, HISTORY, GROWS_ONLY, GRANTS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
-    hot = files("mediation.store").joinpath("hot.sql").read_text("utf-8")
-    op.get_bind().exec_driver_sql(hot.replace("%", "%%"))
+    for name in ("rls.sql", "hot.sql"):
+        op.get_bind().exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE events NO FORCE ROW LEVEL SECURITY")  # else its owner sees none of them
     if op.get_bind().exec_driver_sql("SELECT EXISTS (SELECT FROM events)").scalar():
         raise HistoryKept
     op.execute("""
         DROP SCHEMA jobs CASCADE;
-        DROP FUNCTION read_case, write_step, open_case, prepare_filing, integrate, disclose;
-        DROP TABLE law_sets, disclosures, recounts, vault_keys, vault, feed, outbox, event_keys, events, cases, case_numbers,
-            memberships, people, organisations, divisions;
-        DROP FUNCTION refuse_change;
+        DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose, waking_cases,
+            counting_cases, awake_cases, forget_keys, integrate;
+        DROP TABLE law_sets, attempts, disclosures, recounts, vault_marks, vault_words, vault_keys, vault, feed, outbox,
+            event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
+        DROP FUNCTION refuse_change, enter;
     """)

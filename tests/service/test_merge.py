@@ -27,7 +27,7 @@ async def absorb(town: Town, first: Event, second: Event, version: int = 1) -> E
 async def opened(town: Town, case_id: str) -> dict[str, list[dict[str, Any]]]:
     """All that the vault holds of a case, in plain words, by name."""
     said: dict[str, list[dict[str, Any]]] = {}
-    for row in await town.house.memory.sealed(case_id):
+    for row in await town.sealed(case_id):
         said.setdefault(row.name, []).append(town.house.vault.open(case_id, Sealed(*row)))
     return said
 
@@ -49,11 +49,11 @@ async def test_who_is_not_yet_a_party_of_the_survivor_comes_with_name_and_number
 
 async def test_what_passes_over_is_sealed_anew_and_the_other_case_s_vault_stays_as_it_was(town: Town):
     first, second = await town.file(), await town.file(**SECOND)
-    before = await town.house.memory.sealed(second.case)
+    before = await town.sealed(second.case)
     event = await absorb(town, first, second)
-    assert await town.house.memory.sealed(second.case) == before
+    assert await town.sealed(second.case) == before
     (theirs,) = [row for row in before if row.name == "party_2"]
-    (ours,) = [row for row in await town.house.memory.sealed(first.case) if row.name == "party_3"]
+    (ours,) = [row for row in await town.sealed(first.case) if row.name == "party_3"]
     assert ours.blind == theirs.blind  # so that a search finds both
     assert {ours.digest, ours.sealed, ours.wrapped}.isdisjoint({theirs.digest, theirs.sealed, theirs.wrapped})
     assert ours.digest in event.sd
@@ -66,7 +66,7 @@ async def test_a_case_of_the_same_people_and_claims_brings_nobody_and_opens_noth
     first, second = await town.file(), await town.file(parties=PARTIES)
     event = await absorb(town, first, second)
     assert (event.attrs["parties_as"], event.attrs["claims_as"], event.sd) == ([1, 2], [1], ())
-    assert len(await town.house.memory.sealed(first.case)) == 3
+    assert len(await town.sealed(first.case)) == 3
 
 
 async def test_where_a_key_is_gone_nothing_passes_and_the_refusal_says_why(town: Town):
@@ -79,7 +79,7 @@ async def test_where_a_key_is_gone_nothing_passes_and_the_refusal_says_why(town:
     case = (await town.seen("wang", first.case)).case
     assert case is not None
     assert (case.version, len(case.parties)) == (1, 2)
-    assert len(await town.house.memory.sealed(first.case)) == 3
+    assert len(await town.sealed(first.case)) == 3
 
 
 async def test_a_case_that_the_caller_may_not_see_gives_nothing_away(town: Town):

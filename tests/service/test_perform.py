@@ -51,13 +51,13 @@ async def test_a_refusal_leaves_nothing_in_the_case_its_history_or_the_vault(tow
     seen = await town.seen("wang", filed.case)
     assert seen.case is not None
     assert seen.case.version == 1
-    assert len(await town.house.memory.sealed(filed.case)) == 3
+    assert len(await town.sealed(filed.case)) == 3
     await town.step("wang", filed.case, NOTE, key="refused-key", version=1, bound="other")  # and the key is free
 
 
 async def test_the_vault_gives_back_what_was_said_and_no_other_table_holds_it(town: Town):
     filed = await town.file(text="只有保险库知道的话")
-    rows = await town.house.memory.sealed(filed.case)
+    rows = await town.sealed(filed.case)
     values = {row.name: town.house.vault.open(filed.case, Sealed(*row)) for row in rows}
     assert values["party_1"]["name"] == "张三丰"
     assert values["party_2"]["address"] == "大沁他拉镇一村十二号院"
@@ -85,7 +85,7 @@ async def test_the_vault_gives_back_what_was_said_and_no_other_table_holds_it(to
 async def test_words_of_later_steps_are_under_the_key_the_case_already_has(town: Town):
     filed = await town.file()
     await town.step("wang", filed.case, NOTE | {"text": "走访"}, version=1)
-    rows = await town.house.memory.sealed(filed.case)
+    rows = await town.sealed(filed.case)
     assert {row.wrapped for row in rows if row.subject == 0} == {(await town.seen("wang", filed.case)).text_key}
     assert [town.house.vault.open(filed.case, Sealed(*row)) for row in rows if row.subject == 0][-1:] is not None
     assert {"text": "走访"} in [town.house.vault.open(filed.case, Sealed(*row)) for row in rows if row.subject == 0]
@@ -127,7 +127,9 @@ async def test_a_wrong_case_code_opens_nothing(town: Town, code: str):
 async def test_a_disclosure_is_written_down_before_anything_is_shown(town: Town):
     filed = await town.file()
     seen = await town.seen("wang", filed.case)
-    await town.house.memory.disclose(asked_by("wang").context, seen.actor, filed.case, "送达", ["party_1.phone"])
+    await town.house.memory.disclose(
+        asked_by("wang").context, seen.actor, "disclosure", filed.case, "送达", ["party_1.phone"]
+    )
     async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
         asked = await owner.execute(
             "SELECT person::text, purpose, fields FROM disclosures WHERE case_id = %s", (filed.case,)

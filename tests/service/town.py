@@ -18,7 +18,7 @@ from mediation.service.lawbook import load_laws
 from mediation.service.perform import Context, House, Request, perform
 from mediation.settings import Urls
 from mediation.store import database, queries
-from mediation.store.append import Memory, Seen
+from mediation.store.append import Memory, SealedRow, Seen
 from mediation.store.bodies import AsyncEngine
 
 DIVISIONS = """\
@@ -95,15 +95,19 @@ class Town:
     async def seen(self, who: str, case_id: str | None = None, org: str = "") -> Seen:
         return await self.house.memory.read_case(asked_by(who, org=org).context, case_id)
 
+    async def sealed(self, case_id: str, who: str = "wang") -> list[SealedRow]:
+        context = asked_by(who).context
+        return await self.house.memory.sealed(context, (await self.seen(who)).actor, case_id)
+
     async def viewer(self, who: str, org: str = "") -> queries.Viewer:
         context = asked_by(who, org=org).context
         return queries.viewer(context, await self.house.memory.read_case(context))
 
 
 @asynccontextmanager
-async def opened(urls: Urls) -> AsyncIterator[Town]:
-    pool = await database.hot_pool(urls.app, 4)
-    engine = database.engine(urls.app)
+async def opened(urls: Urls, size: int = 4) -> AsyncIterator[Town]:
+    pool = await database.hot_pool(urls.app, size, pooled=urls.pooled)
+    engine = database.engine(urls.app, pooled=urls.pooled)
     yield Town(urls, House(Memory(pool), load_laws(), Vault(b"k" * 32)), engine)
     await engine.dispose()
     await pool.close()

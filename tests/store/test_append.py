@@ -20,6 +20,7 @@ async def test_of_two_steps_on_one_version_the_second_is_told_and_leaves_nothing
     with pytest.raises(StaleVersion):
         await town.house.memory.write_step(
             asked_by("wang").context,
+            seen.actor,
             first,
             first.canonical,
             evolve(seen.case, first),

@@ -79,6 +79,9 @@ def _distinct(numbers: list[int]) -> list[int]:
 
 
 Numbers = Annotated[list[No], Field(max_length=50), AfterValidator(_distinct)]
+Sensitives = Annotated[
+    list[v.Sensitive], Field(max_length=3, description="限制查阅的事由 why fewer people may see the case")
+]
 Circumstances = Annotated[list[v.Circumstance], Field(max_length=10, description="查明的情形 circumstances found")]
 
 
@@ -210,6 +213,7 @@ class File(Command):
     refs: list[ReferenceIn] = Field(default=[], max_length=10)
     risk: v.Risk = v.Risk.NONE
     circumstances: Circumstances = []
+    sensitive: Sensitives = []
     successor_of: UUID | None = Field(default=None, description="已归档前案 the archived case this one succeeds")
 
     @model_validator(mode="after")
@@ -546,6 +550,7 @@ class Note(Command):
     kind: v.NoteKind
     on: Day | None = None
     circumstances: Circumstances = []
+    sensitive: Sensitives = []
     countersigned_by: UUID | None = Field(default=None, description="会签人 another person, for a 情况说明")
 
 
@@ -560,11 +565,13 @@ class Correct(Command):
     refs: list[ReferenceIn] = Field(default=[], max_length=10)
     clocks: Numbers = Field(default=[], description="重新计算的期限 clocks counted anew under today's calendar")
     circumstances: Circumstances | None = Field(default=None, description="现有情形 those that stand, in place of all")
+    sensitive: Sensitives | None = Field(default=None, description="限制查阅的事由 those that stand, in place of all")
 
     @model_validator(mode="after")
     def _something(self) -> "Correct":
         facts = (self.category, self.division, self.occurred_on, self.refs, self.clocks)
-        if not (any(facts) or self.circumstances is not None or self.text or self.documents):
+        replaced = self.circumstances is not None or self.sensitive is not None
+        if not (any(facts) or replaced or self.text or self.documents):
             message = "须写明更正什么 say what is corrected"
             raise ValueError(message)
         return self

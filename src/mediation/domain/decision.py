@@ -21,7 +21,7 @@ from mediation.domain.plausible import doubtful
 from mediation.domain.process import LINK_UPS, NONE, Row, cite
 from mediation.domain.reasons import TOO_LONG
 from mediation.domain.steps import Step, fitting
-from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Moment, Outcome, Role
+from mediation.domain.vocabulary import Action, HandoffState, LegState, Mode, Moment, Outcome, Role, Standing
 
 OPENS_LEG = frozenset({Action.FILE, Action.REOPEN, Action.RECEIVE})
 BY_HANDOFF = frozenset({Action.RECEIVE, Action.RETURN, Action.RECALL, Action.REPORT})
@@ -113,13 +113,14 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
         _known("claim", "诉求", number, len(facts.claims) if case else 10**4)
     for number in command.on_behalf_of:
         _known("party", "当事人", number, len(facts.parties) if case else 10**4)
-    stands = access.relation(case, leg, handoff, actor, world.orgs)
+    stands = access.step_standing(case, leg, handoff, actor, world.orgs)
     if action is Action.REOPEN and getattr(command, "org", None):
         org = world.orgs.get(str(getattr(command, "org", "")))
         if org is None:
             raise Malformed(Reason("no_such_body", "承办单位不存在", "There is no such body"))
-        stands = stands._replace(holder=org.id == actor.org, superior=actor.org in org.path)
-    found = access.capacity(action, actor, leg, stands, on_behalf_of=bool(command.on_behalf_of))
+        chosen = access.step_standing(case, Leg(0, org.id), handoff, actor, world.orgs)
+        stands = (stands - {Standing.HOLDER, Standing.SUBTREE}) | (chosen & {Standing.HOLDER, Standing.SUBTREE})
+    found = access.capacity(action, actor, stands, on_behalf_of=bool(command.on_behalf_of))
     if found is None:
         raise access.refusal(action, actor, leg)
     role, letter = found

@@ -59,6 +59,7 @@ HEADER = frozenset(
         "archived",
         "final",
         "circumstances",
+        "sensitive",
         "reconciled",
         "merged_into",
         "successor_of",

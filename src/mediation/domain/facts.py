@@ -308,6 +308,7 @@ class Case(Fact, frozen=True):
     archived: bool = False
     final: bool = False
     circumstances: tuple[v.Circumstance, ...] = ()
+    sensitive: tuple[v.Sensitive, ...] = ()
     reconciled: str = ""
     merged_into: str = ""
     successor_of: str = ""

@@ -115,20 +115,21 @@ def countable(step: Step) -> Reasons:
     command = step.command
     holds = any(leg.open and leg.org == step.actor.org for leg in step.case.legs)
     found_here = holds or step.letter is Letter.SUPERIOR
-    if getattr(command, "circumstances", None) and not found_here:
+    found = getattr(command, "circumstances", None) or getattr(command, "sensitive", None)
+    if found and not found_here:
         yield why(
             "not_handling",
             "只有正在办理的单位可记录查明的情形",
-            "Only a body that handles it records what bars it",
+            "Only a body that handles it records what bars it, or who may see it",
             "OUR-4",
         )
     if not isinstance(command, c.Correct):
         return
-    if command.circumstances is not None and not found_here:
+    if (command.circumstances is not None or command.sensitive is not None) and not found_here:
         yield why(
             "not_handling",
             "只有正在办理的单位可更正查明的情形",
-            "Only a body that handles it corrects what bars it",
+            "Only a body that handles it corrects what bars it, or who may see it",
             "OUR-4",
         )
     going = {clock.id for clock in step.case.clocks if clock.going and clock.rule}
@@ -175,6 +176,8 @@ def note(draft: Draft) -> None:
         draft.header(statement=True)
     if command.circumstances:
         draft.find(command.circumstances)
+    if command.sensitive:
+        draft.header(sensitive=tuple(sorted({*step.case.sensitive, *command.sensitive})))
     moment = _STARTS.get(command.kind)
     if moment and step.leg and step.leg.org == step.actor.org and step.leg.state in _WHERE.get(moment, _OPEN):
         if moment is Moment.INJURY_APPRAISED and step.leg.sessions:
@@ -214,6 +217,7 @@ def correct(draft: Draft) -> None:
         "division": command.division,
         "occurred_on": command.occurred_on.isoformat() if command.occurred_on else None,
         "circumstances": None if command.circumstances is None else tuple(sorted(set(command.circumstances))),
+        "sensitive": None if command.sensitive is None else tuple(sorted(set(command.sensitive))),
     }
     changed = {name: value for name, value in facts.items() if value is not None}
     if changed:

@@ -835,7 +835,11 @@ class Standing(Word):
     MEDIATES = "mediates", "主持调解单位", "the body has an open leg in it that mediates and does not decide"
     ASSIGNED = "assigned", "承办人", "the person is its mediator there, or nobody has been assigned yet"
     REFERRED = "referred", "受移送单位", "a hand-off to the body is live"
-    ASSISTING = "assisting", "协助单位", "the body has received a live hand-off that asks it to take part beside the holder"
+    ASSISTING = (
+        "assisting",
+        "协助单位",
+        "the body has received a live hand-off that asks it to take part beside the holder",
+    )
     SENDER = "sender", "移送单位", "a hand-off from the body is live"
     SUPERVISING = "supervising", "督办单位", "the body has listed the case, or the person has taken charge of it"
     KEEPER = "keeper", "保管单位", "the body answers for the case, or did when it was closed"

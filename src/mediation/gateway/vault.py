@@ -52,6 +52,8 @@ class Sealed(NamedTuple):
     sealed: bytes
     blind: bytes
     wrapped: bytes
+    blind_id: bytes = b""
+    grams: tuple[int, ...] = ()
 
 
 class Passing(NamedTuple):

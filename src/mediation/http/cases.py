@@ -60,7 +60,7 @@ from mediation.http.dependencies import (
 from mediation.http.schemas import Schema, case_line, case_shown, event_shown, page, paged, ref
 from mediation.service.perform import House, instant, perform
 from mediation.store import queries
-from mediation.store.append import SealedRow, Seen
+from mediation.store.append import Context, SealedRow, Seen
 
 routes = APIRouter(tags=["cases"])
 
@@ -215,16 +215,16 @@ async def show_case(request: Request, case_id: CaseId) -> Response:
     # What is overdue depends on the hour: whoever has the version may have it from before a period ran out.
     if unchanged(visit(request), tag) and urgent == urgencies(case, house.laws, seen.orgs, case.at):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
-    personal = await _masked(house, case)
+    personal = await _masked(house, context(request), seen, case)
     out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], personal, urgent)
     if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)
 
 
-async def _masked(house: House, case: Case) -> dict[int, dict[str, Any]]:
+async def _masked(house: House, who: Context, seen: Seen, case: Case) -> dict[int, dict[str, Any]]:
     """The parties' personal values by their number, masked."""
-    rows = await house.memory.sealed(case.id)
+    rows = await house.memory.sealed(who, seen.actor, case.id)
     parties = [row for row in rows if row.subject != TEXT]
     return {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
 
@@ -287,11 +287,13 @@ async def disclose(request: Request, case_id: CaseId) -> Response:
                 "Only a body that handles the case sees plain values",
             )
         )
-    plain = _plain([(row, house.vault.open(case.id, Sealed(*row))) for row in await house.memory.sealed(case.id)])
+    who = context(request)
+    rows = await house.memory.sealed(who, seen.actor, case.id)
+    plain = _plain([(row, house.vault.open(case.id, Sealed(*row))) for row in rows])
     unknown = sorted(set(wanted.fields) - plain.keys())
     if unknown:
         raise Malformed(*_no_such(unknown, sorted(plain)))
-    await house.memory.disclose(context(request), seen.actor, case.id, wanted.purpose, wanted.fields)
+    await house.memory.disclose(who, seen.actor, "disclosure", case.id, wanted.purpose, wanted.fields)
     values = {name: plain[name] for name in wanted.fields}
     return Response(
         msgspec.json.encode({"values": values}),

@@ -11,7 +11,7 @@ from mediation.domain.commands import Absorb, Command, File, Merge
 from mediation.domain.decision import Digests, World, named_orgs, permit, settle_on
 from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
 from mediation.domain.events import Event, evolve
-from mediation.domain.facts import Case, Instant
+from mediation.domain.facts import Actor, Case, Instant
 from mediation.domain.laws import Laws
 from mediation.domain.merging import passage
 from mediation.domain.plausible import named_people
@@ -57,20 +57,19 @@ async def perform(house: House, request: Request, case_id: str | None, command: 
     """
     if case_id is not None or not isinstance(command, File) or command.case_code is None:
         return await _step(house, request, case_id, command)
-    found = await _case_of(house, command.case_code)
+    found = await _case_of(house, request.context, command.case_code)
+    request = request._replace(context=_showing(request.context, command.case_code))
     for _ in range(_TRIES - 1):  # who shows a case code names no version, so a conflict is no news to them
         try:
-            return await _step(house, request, found, command, by_code=True)
+            return await _step(house, request, found, command)
         except StaleVersion:
             continue
-    return await _step(house, request, found, command, by_code=True)
+    return await _step(house, request, found, command)
 
 
-async def _step(
-    house: House, request: Request, case_id: str | None, command: Command, *, by_code: bool = False
-) -> Event:
+async def _step(house: House, request: Request, case_id: str | None, command: Command) -> Event:
     context, memory = request.context, house.memory
-    seen = await memory.read_case(context, case_id, request.key, named_orgs(command), by_code=by_code)
+    seen = await memory.read_case(context, case_id, request.key, named_orgs(command))
     case = seen.case
     if case is None and case_id is not None:
         raise NotFound
@@ -89,7 +88,7 @@ async def _step(
         number = f"{seen.orgs[seen.actor.org].code}-{_shanghai(at).year}-{filing.number:06}"
         world = world._replace(case_number=number, similar=filing.similar)
         step = step._replace(case_number=number)
-    same, passing = await _passing(house, command, case, world.other)
+    same, passing = await _passing(house, request.context, seen.actor, command, case, world.other)
     sealed = house.vault.seal(target, command, case, seen.text_key, passing)
     world = world._replace(known=same)
     decision = settle_on(step, world._replace(digests=Digests(sealed.parties, sealed.others)))
@@ -97,6 +96,7 @@ async def _step(
     try:
         await memory.write_step(
             context,
+            seen.actor,
             event,
             event.canonical,
             evolve(case, event),
@@ -131,8 +131,10 @@ async def _other(house: House, request: Request, command: Command) -> Case | Non
     """The other case that a command names, as far as the caller may see it or shows its case code."""
     match command:
         case Merge(into=other, case_code=code) | Absorb(case=other, case_code=code):
-            told = code is not None and await _case_of(house, code) == str(other)
-            return (await house.memory.read_case(request.context, str(other), by_code=told)).case
+            context = request.context
+            if code is not None and await _case_of(house, context, code) == str(other):
+                context = _showing(context, code)
+            return (await house.memory.read_case(context, str(other))).case
         case File(successor_of=other) if other is not None:
             return (await house.memory.read_case(request.context, str(other))).case
         case _:
@@ -140,7 +142,7 @@ async def _other(house: House, request: Request, command: Command) -> Case | Non
 
 
 async def _passing(
-    house: House, command: Command, case: Case | None, other: Case | None
+    house: House, context: Context, actor: Actor, command: Command, case: Case | None, other: Case | None
 ) -> tuple[tuple[int, ...], Passing | None]:
     """Which party here each one of an absorbed case is (0 for none), and what passes over sealed.
 
@@ -148,8 +150,9 @@ async def _passing(
     """
     if not isinstance(command, Absorb) or case is None or other is None or other.version != command.version:
         return (), None
-    ours = [row for row in await house.memory.sealed(case.id) if row.blind]
-    theirs = [Sealed(*row) for row in await house.memory.sealed(other.id)]
+    ours = [row for row in await house.memory.sealed(context, actor, case.id) if row.blind]
+    shown = context if command.case_code is None else _showing(context, command.case_code)
+    theirs = [Sealed(*row) for row in await house.memory.sealed(shown, actor, other.id)]
     people = {row.subject: row for row in theirs if row.subject != TEXT}
     present = {party.id for party in case.present}
     here = {row.blind: row.subject for row in sorted(ours, key=lambda row: row.subject in present)}
@@ -161,9 +164,14 @@ async def _passing(
     return known, Passing(other.id, coming, words, claims)
 
 
-async def _case_of(house: House, code: str) -> str:
+def _showing(context: Context, code: str) -> Context:
+    """The same caller, who has shown a case code that was found to be right."""
+    return context._replace(shown=split_code(code))
+
+
+async def _case_of(house: House, context: Context, code: str) -> str:
     number = split_code(code)
-    case_id = await house.memory.case_numbered(number) if number else None
+    case_id = await house.memory.case_numbered(context, number) if number else None
     if case_id is None or not house.vault.opens(code, case_id, number):
         raise Malformed(Reason("bad_case_code", "案件码无效", "This is no case code"))
     return case_id

@@ -33,11 +33,18 @@ class OrganisationRequired(Malformed):
 
 
 class Context(NamedTuple):
-    """Who asks: a person's id (or `clock`), the body acted for ("" if not said) and the id of the request."""
+    """Who asks: a person's id (or `clock`), the body acted for ("" if not said) and the id of the request.
+
+    Where `person` is "", it is whoever is known by this `subject` of this `issuer`. `shown` is the number of a case
+    whose code was shown and checked, so that it may be seen.
+    """
 
     person: str
     acting_for: str
     request: str
+    issuer: str = ""
+    subject: str = ""
+    shown: str = ""
 
     @property
     def caller(self) -> str:
@@ -68,7 +75,8 @@ class Seen(NamedTuple):
 class SealedRow(NamedTuple):
     """A sealed value of `subject` (a party's number, 0 for the case's text), its digest, name and ciphertext.
 
-    `blind` is its blind index, empty for none; `wrapped` the data key, wrapped, where that key is new.
+    `blind` and `blind_id` are its blind indexes (name and number; number alone), empty for none; `wrapped` the data
+    key, wrapped, where that key is new; `grams` keyed hashes of the pairs of characters it may be searched by.
     """
 
     subject: int
@@ -77,6 +85,8 @@ class SealedRow(NamedTuple):
     sealed: bytes
     blind: bytes
     wrapped: bytes
+    blind_id: bytes = b""
+    grams: tuple[int, ...] = ()
 
 
 class Filing(NamedTuple):
@@ -98,23 +108,31 @@ class Memory:
         case_id: str | None = None,
         key: str = "",
         named: Sequence[str] = (),
-        *,
-        by_code: bool = False,
     ) -> Seen:
         """What the caller may see of a case, who they are, and what was answered under `key`, in one round trip.
 
-        `named` are further bodies to read; `by_code` says that the case code was shown and checked, so that the case
-        is read though the caller's body is not named by it.
+        `named` are further bodies to read.
         Raises: OrganisationRequired; NotPermitted, for who is no member of the body named, or of any.
         """
         row = await self._call(
             _READ,
-            (context.caller, context.acting_for or None, context.request, case_id, key or None, _array(named), by_code),
+            (
+                context.caller or None,
+                context.issuer,
+                context.subject,
+                context.acting_for or None,
+                context.request,
+                case_id,
+                key or None,
+                _array(named),
+                context.shown or None,
+            ),
         )
-        standing, org, roles, facts, orgs, text_key, fingerprint, event = row
+        standing, person, org, roles, facts, orgs, text_key, fingerprint, event = row
         if standing != "ok":
             raise _no_standing(standing)
-        actor = Actor(person=context.person, org=org, roles=tuple(_ROLES[role] for role in roles.split()))
+        known = CLOCK if person == CLOCK_CALLER else person
+        actor = Actor(person=known, org=org, roles=tuple(_ROLES[role] for role in roles.split()))
         return Seen(
             load(facts) if facts else None,
             actor,
@@ -123,10 +141,10 @@ class Memory:
             text_key or b"",
         )
 
-    async def case_numbered(self, number: str) -> str | None:
-        """The id of the case of that number, seen by nobody but the check of a case code."""
-        row = await self._one("SELECT id::text FROM cases WHERE number = %s", (number,))
-        return row[0] if row else None
+    async def case_numbered(self, context: Context, number: str) -> str | None:
+        """The id of the case of that number, for the check of a case code."""
+        (found,) = await self._call(_NUMBERED, (context.caller or None, context.request, number))
+        return cast("str | None", found)
 
     async def prepare_filing(
         self,
@@ -143,7 +161,7 @@ class Memory:
         """
         number, similar = await self._call(
             _FILING,
-            (context.caller, actor.org, context.request, year, division, since, list(blinds[0]), list(blinds[1])),
+            (*_who(context, actor), year, division, since, list(blinds[0]), list(blinds[1])),
         )
         return Filing(number, tuple(str(case_id) for case_id in similar))
 
@@ -157,22 +175,18 @@ class Memory:
             await self._pool.putconn(connection)
         return found
 
-    async def sealed(self, case_id: str) -> list[SealedRow]:
-        """The sealed rows of a case the caller was found to see, each with its wrapped key, as long as there is one."""
-        connection = await self._pool.getconn()
-        try:
-            cursor = await connection.cursor(binary=True).execute(_SEALED, (case_id,))
-            rows = await cursor.fetchall()
-            return [
-                SealedRow(subject, digest, name, data, blind or b"", key)
-                for subject, digest, name, data, blind, key in rows
-            ]
-        finally:
-            await self._pool.putconn(connection)
+    async def sealed(self, context: Context, actor: Actor, case_id: str) -> list[SealedRow]:
+        """The sealed rows of a case the actor may see, each with its wrapped key, as long as there is one."""
+        rows = await self._all(_SEALED, (*_who(context, actor), context.shown or None, case_id))
+        return [
+            SealedRow(subject, digest, name, data, blind or b"", key, blind_id or b"")
+            for subject, digest, name, data, blind, key, blind_id in rows
+        ]
 
-    async def write_step(
+    async def write_step(  # noqa: PLR0913  # who, what, and what it made of the case
         self,
         context: Context,
+        actor: Actor,
         event: Event,
         canonical: bytes,
         after: Case,
@@ -186,10 +200,13 @@ class Memory:
         Raises: StaleVersion, when the case has moved on; KeyInFlight, when the key was used in the meantime.
         """
         columns = columns_of(after)
+        person, _, roles, request = _who(context, actor)
         step = (
-            context.caller,
+            person,
             event.org or None,
-            event.request,
+            roles,
+            request,
+            context.shown or None,
             event.case,
             event.seq - 1,
             event.event,
@@ -212,9 +229,14 @@ class Memory:
         if not written:
             raise StaleVersion
 
-    async def disclose(self, context: Context, actor: Actor, case_id: str, purpose: str, fields: Sequence[str]) -> None:
-        """Write down who is about to be shown which plain values of a case, and what for. Durable on return."""
-        await self._call(_DISCLOSE, (context.caller, actor.org, context.request, case_id, purpose, _array(fields)))
+    async def disclose(
+        self, context: Context, actor: Actor, kind: str, case_id: str | None, purpose: str, fields: Sequence[str]
+    ) -> None:
+        """Write down who is about to be shown which plain values, and what for. Durable on return.
+
+        `purpose` is a code or a digest: what is written by hand may name somebody, and so stays in the vault.
+        """
+        await self._call(_DISCLOSE, (*_who(context, actor), kind, case_id, purpose, _array(fields)))
 
     async def forget_keys(self, days: int) -> None:
         """Forget the idempotency keys that are older than so many days; the events they led to stay."""
@@ -246,7 +268,7 @@ class Memory:
 
     async def awake(self, until: Instant) -> int:
         """How many cases want attention by then."""
-        ((count,),) = await self._all("SELECT count(*) FROM cases WHERE wake_at <= %s::timestamptz", (until,))
+        ((count,),) = await self._all("SELECT awake_cases(%s::timestamptz)", (until,))
         return int(count)
 
     async def counting(self, after: str, limit: int) -> list[Case]:
@@ -298,6 +320,12 @@ async def integrate(connection: Connection, limit: int = 2000) -> int:
     return int(row[0]) if row else 0
 
 
+def _who(context: Context, actor: Actor) -> tuple[str, str, str, str]:
+    """The first parameters of the functions of hot.sql: person, body, roles, request."""
+    person = CLOCK_CALLER if actor.person == CLOCK else actor.person
+    return person, actor.org, _array(actor.roles), context.request
+
+
 def _array(values: Iterable[str]) -> str:
     """A PostgreSQL array as text: psycopg is slower at lists than at strings."""
     quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
@@ -313,6 +341,8 @@ def _json(rows: Sequence[SealedRow]) -> str | None:
             "sealed": "\\x" + row.sealed.hex(),
             "blind": "\\x" + row.blind.hex() if row.blind else None,
             "wrapped": "\\x" + row.wrapped.hex() if row.wrapped else None,
+            "blind_id": "\\x" + row.blind_id.hex() if row.blind_id else None,
+            "grams": row.grams or None,
         }
         for row in rows
     ]
@@ -335,37 +365,27 @@ _BODIES = (
     "'tier', o.tier, 'division', o.division, 'superior', coalesce(o.superior::text, ''), "
     "'speciality', o.speciality, 'path', o.path)::text FROM organisations o WHERE o.id = ANY (%s::uuid[])"
 )
-_WAKING = (
-    "SELECT facts::text FROM cases WHERE wake_at <= %s::timestamptz AND (wake_at, id) > (%s::timestamptz, %s::uuid) "
-    "ORDER BY wake_at, id LIMIT %s"
-)
-_COUNTING = (
-    "SELECT facts::text FROM cases WHERE id > %s::uuid "
-    "AND (wake_at IS NOT NULL OR facts::text LIKE '%%\"provisional\":true%%') ORDER BY id LIMIT %s"
-)
+_WAKING = "SELECT waking_cases(%s::timestamptz, %s::timestamptz, %s::uuid, %s)"
+_COUNTING = "SELECT counting_cases(%s::uuid, %s)"
 _RECOUNTED = (
     "INSERT INTO recounts (digest, done_at) VALUES (%s, clock_timestamp()) "
     "ON CONFLICT (digest) DO UPDATE SET done_at = excluded.done_at RETURNING digest"
 )
 _READ = (
-    "SELECT standing, actor_org::text, actor_roles, facts, orgs, text_key, fingerprint, event "
-    "FROM read_case(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
+    "SELECT standing, actor::text, actor_org::text, actor_roles, facts, orgs, text_key, fingerprint, event "
+    "FROM read_case(%s::uuid, %s, %s, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
 )
-_FILING = "SELECT * FROM prepare_filing(%s::uuid, %s::uuid, %s::uuid, %s, %s, %s, %s::bytea[], %s::bytea[])"
+_WHO = "%s::uuid, %s::uuid, %s::text[], %s::uuid"
+_NUMBERED = "SELECT numbered_case(%s::uuid, %s::uuid, %s)"
+_FILING = f"SELECT * FROM prepare_filing({_WHO}, %s, %s, %s, %s::bytea[], %s::bytea[])"  # noqa: S608  # our own text
 _MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE person = ANY (%s::uuid[]) GROUP BY person"
-_SEALED = (
-    "SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped "
-    "FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = %s::uuid ORDER BY v.subject"
-)
-_DISCLOSE = "SELECT disclose(%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s, %s::text[])"
-_FORGET = (
-    "WITH old AS (DELETE FROM event_keys WHERE created_at < now() - make_interval(days => %s) RETURNING 1) "
-    "SELECT count(*) FROM old"
-)
+_SEALED = f"SELECT * FROM sealed_rows({_WHO}, %s, %s::uuid)"  # noqa: S608  # our own text
+_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s::uuid, %s, %s::text[])"
+_FORGET = "SELECT forget_keys(%s)"
 _STEP = (
-    "%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
+    f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
     "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, %s::timestamptz, "
-    "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[]"
+    "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s, %s::uuid[], %s::uuid[], %s::uuid[]"
 )
 _WRITE = f"SELECT write_step({_STEP})"
 _OPEN = f"SELECT open_case(%s, %s::timestamptz, {_STEP})"

@@ -1,7 +1,7 @@
 -- The hot path: each step of a case is one call of `read_case` and one of `write_step`, in autocommit.
 --
--- Every function first sets the context that row-level security reads (mediation.person, .org, .request) and only then
--- runs its statement: in one statement the planner might filter first. The nil UUID stands for the clock, as in
+-- Every function first sets the context that row-level security reads (`enter` of rls.sql) and only then runs its
+-- statement: in one statement the planner might filter first. The nil UUID stands for the clock, as in
 -- `event_keys.caller`. Installed by migrations, each of which may run this file again.
 
 DO $$
@@ -11,7 +11,8 @@ BEGIN
     FOR old IN
         SELECT oid::regprocedure FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace
-          AND proname IN ('read_case', 'write_step', 'open_case', 'prepare_filing', 'integrate', 'disclose')
+          AND proname IN ('read_case', 'write_step', 'open_case', 'prepare_filing', 'numbered_case', 'sealed_rows',
+                          'disclose', 'waking_cases', 'counting_cases', 'awake_cases', 'forget_keys', 'integrate')
     LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
@@ -20,26 +21,36 @@ $$;
 
 -- Who is asking, what they may see of one case, and the answer already given under their key.
 -- standing: 'ok', 'none' (no membership), 'foreign' (not a member of the body named), 'several' (say which).
--- by_code: the case code was shown and checked, so the case is read though the actor's body is not named by it.
+-- p_person: null, where the token names a p_subject of a p_issuer.
+-- p_shown: the number of the case, where its case code was shown and checked: then it is read though the actor's body is
+-- not named by it.
 CREATE FUNCTION read_case(
-    p_person uuid, p_acting_for uuid, p_request uuid, p_case uuid, p_key text, p_named uuid[], p_by_code boolean,
-    OUT standing text, OUT actor_org uuid, OUT actor_roles text, OUT facts text, OUT orgs text, OUT text_key bytea,
-    OUT fingerprint bytea, OUT event bytea
+    p_person uuid, p_issuer text, p_subject text, p_acting_for uuid, p_request uuid, p_case uuid, p_key text,
+    p_named uuid[], p_shown text,
+    OUT standing text, OUT actor uuid, OUT actor_org uuid, OUT actor_roles text, OUT facts text, OUT orgs text,
+    OUT text_key bytea, OUT fingerprint bytea, OUT event bytea
 ) LANGUAGE plpgsql AS $$
 DECLARE
     memberships bigint;
+    roles text[];
     audits text;
+    wide boolean;
+    answered uuid;
 BEGIN
+    actor := p_person;
     IF p_person = '00000000-0000-0000-0000-000000000000' THEN
         memberships := 1;
         actor_org := p_acting_for;
-        actor_roles := 'clock';
+        roles := '{clock}';
     ELSE
-        SELECT m.org, array_to_string(m.roles, ' '), count(*) OVER (),
+        IF p_person IS NULL THEN
+            SELECT i.person INTO actor FROM identities i WHERE i.issuer = p_issuer AND i.subject = p_subject;
+        END IF;
+        SELECT m.org, m.roles, count(*) OVER (),
                CASE WHEN o.kind = 'audit_office' AND 'auditor' = ANY (m.roles) THEN o.division END
-        INTO actor_org, actor_roles, memberships, audits
+        INTO actor_org, roles, memberships, audits
         FROM memberships m JOIN organisations o ON o.id = m.org AND o.active
-        WHERE m.person = p_person AND (p_acting_for IS NULL OR m.org = p_acting_for)
+        WHERE m.person = actor AND (p_acting_for IS NULL OR m.org = p_acting_for)
         LIMIT 1;
     END IF;
     IF memberships IS DISTINCT FROM 1 THEN
@@ -47,51 +58,62 @@ BEGIN
         RETURN;
     END IF;
     standing := 'ok';
-    PERFORM set_config('mediation.person', p_person::text, true),
-            set_config('mediation.org', actor_org::text, true),
-            set_config('mediation.request', p_request::text, true);
+    actor_roles := array_to_string(roles, ' ');
+    PERFORM enter(actor, actor_org, roles, p_request, p_shown);
+    IF p_key IS NOT NULL THEN
+        SELECT k.fingerprint, k.event INTO fingerprint, answered FROM event_keys k WHERE k.caller = actor AND k.key = p_key;
+        IF FOUND THEN  -- the answer once given to this caller stays theirs, whatever became of the case
+            PERFORM set_config('mediation.event', answered::text, true);
+            SELECT e.bytes INTO event FROM events e WHERE e.id = answered;
+        END IF;
+    END IF;
+    wide := roles && '{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator,leader,supervisor,archivist,system}';
     SELECT c.facts::text,
            (SELECT json_agg(json_build_object(
                        'id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, 'tier', o.tier,
                        'division', o.division, 'superior', coalesce(o.superior::text, ''),
                        'speciality', o.speciality, 'path', o.path))::text
             FROM organisations o WHERE o.id = ANY (c.orgs || c.past_orgs || p_named || actor_org)),
-           (SELECT v.wrapped FROM vault_keys v WHERE v.case_id = c.id AND v.subject = 0),
-           k.fingerprint, e.bytes
-    INTO facts, orgs, text_key, fingerprint, event
+           (SELECT v.wrapped FROM vault_keys v WHERE v.case_id = c.id AND v.subject = 0)
+    INTO facts, orgs, text_key
     FROM (SELECT) AS once
     LEFT JOIN cases c ON c.id = p_case AND (
-        actor_org = ANY (c.orgs)
-        OR p_by_code
-        OR starts_with(c.division, audits)
-        OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs)
-                   AND (actor_org = ANY (o.path) OR starts_with(o.division, audits))))
-    LEFT JOIN event_keys k ON k.caller = p_person AND k.key = p_key
-    LEFT JOIN events e ON e.id = k.event;
+        'clock' = ANY (roles)
+        OR c.number = p_shown
+        OR NOT actor = ANY (c.recused) AND (
+            (wide OR 'mediator' = ANY (roles) AND (NOT c.restricted OR c.assigned = '{}' OR actor = ANY (c.assigned)))
+                AND actor_org = ANY (c.orgs)
+            OR (wide OR 'mediator' = ANY (roles) AND NOT c.restricted)
+                AND (NOT c.restricted OR roles && '{coordinator,chair,leader,supervisor}')
+                AND EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND actor_org = ANY (o.path))
+            OR NOT actor = ANY (c.closers) AND (
+                starts_with(c.division, audits)
+                OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND starts_with(o.division, audits)))));
 END
 $$;
 
 -- One step: the case moves on where it still stands at p_version; only then do event, key, outbox row and sealed
 -- values exist. False: somebody else was first. A second use of a key raises unique_violation.
--- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped"}] with bytea in hex.
+-- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped","blind_id","grams"}] with bytea in hex.
 CREATE FUNCTION write_step(
-    p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
+    p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
     p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
     p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_orgs uuid[],
-    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
+    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
+    p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     written bigint;
 BEGIN
-    PERFORM set_config('mediation.person', p_person::text, true),
-            set_config('mediation.org', p_org::text, true),
-            set_config('mediation.request', p_request::text, true);
+    PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
+    PERFORM set_config('mediation.case', p_case::text, true);
     WITH moved AS (
         UPDATE cases SET
             version = p_version + 1, facts = p_facts, state = p_state, tier = p_tier, track = p_track,
             holder = p_holder, category = p_category, division = p_division, risk = p_risk, due_on = p_due_on,
             wake_at = p_wake_at, orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs,
-            inbound = p_inbound, outbound = p_outbound, refs = p_refs
+            inbound = p_inbound, outbound = p_outbound, refs = p_refs, restricted = p_restricted,
+            assigned = p_assigned, recused = p_recused, closers = p_closers
         WHERE id = p_case AND version = p_version
         RETURNING id
     ), appended AS (
@@ -102,9 +124,14 @@ BEGIN
     ), queued AS (
         INSERT INTO outbox (event) SELECT p_event FROM moved
     ), sealed AS (
-        INSERT INTO vault (case_id, subject, digest, name, sealed, blind)
-        SELECT moved.id, s.subject, s.digest, s.name, s.sealed, s.blind FROM moved, jsonb_to_recordset(p_sealed)
-            AS s (subject integer, digest text, name text, sealed bytea, blind bytea)
+        INSERT INTO vault (case_id, subject, digest, name, sealed, blind, blind_id)
+        SELECT moved.id, s.subject, s.digest, s.name, s.sealed, s.blind, s.blind_id FROM moved, jsonb_to_recordset(p_sealed)
+            AS s (subject integer, digest text, name text, sealed bytea, blind bytea, blind_id bytea)
+    ), indexed AS (
+        INSERT INTO vault_words (case_id, digest, subject, grams)
+        SELECT moved.id, s.digest, s.subject, s.grams FROM moved, jsonb_to_recordset(p_sealed)
+            AS s (subject integer, digest text, grams bigint[])
+        WHERE s.grams IS NOT NULL
     ), wrapped AS (
         INSERT INTO vault_keys (case_id, subject, wrapped)
         SELECT moved.id, s.subject, s.wrapped FROM moved, jsonb_to_recordset(p_sealed)
@@ -119,20 +146,19 @@ $$;
 -- The first step of a case: the case at version 0, then the same step as any other.
 CREATE FUNCTION open_case(
     p_number text, p_filed_at timestamptz,
-    p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
-    p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
+    p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid,
+    p_bytes bytea, p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
     p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_orgs uuid[],
-    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[]
+    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
+    p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM set_config('mediation.person', p_person::text, true),
-            set_config('mediation.org', p_org::text, true),
-            set_config('mediation.request', p_request::text, true);
+    PERFORM set_config('mediation.case', p_case::text, true);
     INSERT INTO cases (id, number, filed_at, orgs) VALUES (p_case, p_number, p_filed_at, p_orgs);
     RETURN write_step(
-        p_person, p_org, p_request, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed, p_facts,
-        p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_orgs, p_past_orgs,
-        p_open_orgs, p_inbound, p_outbound, p_refs);
+        p_person, p_org, p_roles, p_request, p_shown, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed,
+        p_facts, p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_orgs,
+        p_past_orgs, p_open_orgs, p_inbound, p_outbound, p_refs, p_restricted, p_assigned, p_recused, p_closers);
 END
 $$;
 
@@ -140,13 +166,11 @@ $$;
 -- division, filed since p_since and visible to the body, that have one of these applicants and one of these
 -- respondents: no more, as they are named in the event, which has its limit.
 CREATE FUNCTION prepare_filing(
-    p_person uuid, p_org uuid, p_request uuid, p_year integer, p_division text, p_since timestamptz,
+    p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_year integer, p_division text, p_since timestamptz,
     p_applicants bytea[], p_respondents bytea[], OUT number integer, OUT similar_cases uuid[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM set_config('mediation.person', p_person::text, true),
-            set_config('mediation.org', p_org::text, true),
-            set_config('mediation.request', p_request::text, true);
+    PERFORM enter(p_person, p_org, p_roles, p_request, NULL);
     INSERT INTO case_numbers AS n (org, year, last) VALUES (p_org, p_year, 1)
     ON CONFLICT (org, year) DO UPDATE SET last = n.last + 1 RETURNING n.last INTO number;
     SELECT coalesce(array_agg(s.id ORDER BY s.id), '{}') INTO similar_cases
@@ -161,16 +185,67 @@ BEGIN
 END
 $$;
 
--- The log of who was shown what, written before anything is shown: the vault's rows come back only from here.
+-- The id of the case of a number, for the check of a case code, which is shown with it.
+CREATE FUNCTION numbered_case(p_person uuid, p_request uuid, p_number text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter(p_person, NULL, NULL, p_request, p_number);
+    RETURN (SELECT c.id::text FROM cases c WHERE c.number = p_number);
+END
+$$;
+
+-- The sealed values of a case, each with its wrapped key, as long as there is one.
+CREATE FUNCTION sealed_rows(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid)
+RETURNS TABLE (subject integer, digest text, name text, sealed bytea, blind bytea, wrapped bytea, blind_id bytea)
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
+    RETURN QUERY SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id
+                 FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case ORDER BY v.subject, v.digest;
+END
+$$;
+
+-- The log of who was shown what, written before anything is shown.
 CREATE FUNCTION disclose(
-    p_person uuid, p_org uuid, p_request uuid, p_case uuid, p_purpose text, p_fields text[]
+    p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_kind text, p_case uuid, p_purpose text, p_fields text[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM set_config('mediation.person', p_person::text, true),
-            set_config('mediation.org', p_org::text, true),
-            set_config('mediation.request', p_request::text, true);
-    INSERT INTO disclosures (person, org, request, case_id, purpose, fields)
-    VALUES (p_person, p_org, p_request, p_case, p_purpose, p_fields);
+    PERFORM enter(p_person, p_org, p_roles, p_request, NULL);
+    INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields)
+    VALUES (p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields);
+END
+$$;
+
+-- What the clock looks up. It sees every case, and nobody signs in as the clock.
+CREATE FUNCTION waking_cases(p_until timestamptz, p_after timestamptz, p_id uuid, p_limit integer) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
+    RETURN QUERY SELECT c.facts::text FROM cases c WHERE c.wake_at <= p_until AND (c.wake_at, c.id) > (p_after, p_id)
+                 ORDER BY c.wake_at, c.id LIMIT p_limit;
+END
+$$;
+CREATE FUNCTION awake_cases(p_until timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
+    RETURN (SELECT count(*) FROM cases c WHERE c.wake_at <= p_until);
+END
+$$;
+CREATE FUNCTION counting_cases(p_after uuid, p_limit integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
+    RETURN QUERY SELECT c.facts::text FROM cases c
+                 WHERE c.id > p_after AND (c.wake_at IS NOT NULL OR c.facts::text LIKE '%"provisional":true%')
+                 ORDER BY c.id LIMIT p_limit;
+END
+$$;
+CREATE FUNCTION forget_keys(p_days integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    forgotten bigint;
+BEGIN
+    PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
+    DELETE FROM event_keys k WHERE k.created_at < now() - make_interval(days => p_days);
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten;
 END
 $$;
 
@@ -193,6 +268,8 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION read_case, write_step, open_case, prepare_filing, disclose, integrate FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION read_case, write_step, open_case, prepare_filing, disclose TO mediation_app;
+REVOKE ALL ON FUNCTION enter, read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose,
+    waking_cases, awake_cases, counting_cases, forget_keys, integrate FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION enter, read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose,
+    waking_cases, awake_cases, counting_cases, forget_keys TO mediation_app;
 GRANT EXECUTE ON FUNCTION integrate TO mediation_log;

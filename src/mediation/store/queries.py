@@ -12,10 +12,26 @@ from datetime import date
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, false, func, literal, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from mediation.domain import access
 from mediation.domain.calendar import day_of
 from mediation.domain.errors import Malformed, NotFound, Reason
 from mediation.domain.events import load
@@ -34,8 +50,8 @@ _Item = TypeVar("_Item")
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
 _RAN_OUT = '$.clocks[*] ? (@.due_at <= $at && !(@.state != "running"))'  # a running clock's state is not written
 _CONTEXT = text(
-    "SELECT set_config('mediation.person', :person, true), set_config('mediation.org', :org, true), "
-    "set_config('mediation.request', :request, true)"
+    "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL), "
+    "set_config('mediation.grams', :grams, true)"
 )
 
 
@@ -283,9 +299,15 @@ async def organisations(
 
 
 @asynccontextmanager
-async def _reading(engine: AsyncEngine, viewer: Viewer) -> AsyncIterator[AsyncConnection]:
+async def _reading(engine: AsyncEngine, viewer: Viewer, grams: str = "") -> AsyncIterator[AsyncConnection]:
     person = viewer.actor.person
-    said = {"person": CLOCK_CALLER if person == CLOCK else person, "org": viewer.org.id, "request": viewer.request}
+    said = {
+        "person": CLOCK_CALLER if person == CLOCK else person,
+        "org": viewer.org.id,
+        "roles": [role.value for role in viewer.actor.roles],
+        "request": viewer.request,
+        "grams": grams,
+    }
     async with engine.begin() as connection:
         await connection.execute(_CONTEXT, said)
         yield connection
@@ -301,13 +323,29 @@ async def _conducting(connection: AsyncConnection, cases: Sequence[Case]) -> dic
 
 
 def _visible(viewer: Viewer) -> ColumnElement[bool]:
-    """The case names the viewer's body or one below it; or one where the viewer audits, or it lies there."""
-    seen_through = [ORGANISATIONS.c.id == viewer.org.id, ORGANISATIONS.c.path.contains([viewer.org.id])]
+    """What the permits for reading say (domain/access.py), as a condition: row-level security says it once more."""
+    person, roles = viewer.actor.person, frozenset(viewer.actor.roles)
+    ordinary = CASES.c.restricted.is_(False)
+    arms: list[ColumnElement[bool]] = []
+    if roles & access.EVERYBODY:
+        here = CASES.c.orgs.contains([viewer.org.id])
+        below = CASES.c.orgs.op("&&")(_bodies(ORGANISATIONS.c.path.contains([viewer.org.id])))
+        if not roles & access.WIDE:
+            unassigned = CASES.c.assigned == text("'{}'::uuid[]")
+            here = and_(here, or_(ordinary, CASES.c.assigned.contains([person]), unassigned))
+        arms += [here, below if roles & access.ABOVE else and_(below, ordinary)]
     if viewer.audits:
-        seen_through.append(ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True))
-    below = select(func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))).where(or_(*seen_through))
-    audited = CASES.c.division.startswith(viewer.audits, autoescape=True) if viewer.audits else false()
-    return or_(CASES.c.orgs.op("&&")(below.scalar_subquery()), audited)
+        there = ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True)
+        lies_there = CASES.c.division.startswith(viewer.audits, autoescape=True)
+        audited = or_(CASES.c.orgs.op("&&")(_bodies(there)), lies_there)
+        arms.append(and_(audited, not_(CASES.c.closers.contains([person]))))
+    return and_(or_(false(), *arms), not_(CASES.c.recused.contains([person])))
+
+
+def _bodies(which: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The ids of these bodies as an array."""
+    ids = func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))
+    return select(ids).where(which).scalar_subquery()
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.types import TypeEngine
 
+from mediation.domain import access
 from mediation.domain.facts import Case
 from mediation.domain.lapsing import wake_at
 
@@ -79,6 +80,13 @@ MEMBERSHIPS = Table(
     Column("org", _ID, ForeignKey("organisations.id"), primary_key=True),
     _column("roles", ARRAY(Text)),
 )
+IDENTITIES = Table(
+    "identities",
+    METADATA,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False),
+)
 CASE_NUMBERS = Table(
     "case_numbers",
     METADATA,
@@ -108,8 +116,13 @@ CASES = Table(
     _column("inbound", _IDS, "'{}'"),
     _column("outbound", _IDS, "'{}'"),
     _column("refs", ARRAY(Text), "'{}'"),
+    _column("restricted", Boolean, "false"),
+    _column("assigned", _IDS, "'{}'"),
+    _column("recused", _IDS, "'{}'"),
+    _column("closers", _IDS, "'{}'"),
     _column("facts", JSON, "'{}'"),
     Index("cases_orgs", "orgs", postgresql_using="gin"),
+    Index("cases_division", "division"),
     Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
     Index("cases_refs", "refs", postgresql_using="gin"),
     Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
@@ -153,7 +166,24 @@ VAULT = Table(
     _column("name", Text),
     _column("sealed", LargeBinary),
     Column("blind", LargeBinary),
+    Column("blind_id", LargeBinary),
     Index("vault_blind", "blind", postgresql_where=text("blind IS NOT NULL")),
+    Index("vault_blind_id", "blind_id", postgresql_where=text("blind_id IS NOT NULL")),
+)
+VAULT_WORDS = Table(
+    "vault_words",
+    METADATA,
+    Column("case_id", _ID, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    _column("subject", Integer),
+    _column("grams", ARRAY(BigInteger)),
+    Index("vault_words_grams", "grams", postgresql_using="gin"),
+)
+VAULT_MARKS = Table(
+    "vault_marks",
+    METADATA,
+    Column("mark", LargeBinary, primary_key=True),
+    Column("noted_at", _MOMENT, nullable=False, server_default=_NOW),
 )
 VAULT_KEYS = Table(
     "vault_keys",
@@ -170,9 +200,28 @@ DISCLOSURES = Table(
     _column("person", _ID),
     _column("org", _ID),
     _column("request", _ID),
-    _column("case_id", _ID),
+    _column("kind", Text),
+    Column("case_id", _ID),
     _column("purpose", Text),
     _column("fields", ARRAY(Text)),
+)
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    _column("request", _ID),
+    Column("person", _ID),
+    Column("org", _ID),
+    Column("client", LargeBinary),
+    _column("method", Text),
+    _column("route", Text),
+    Column("case_id", _ID),
+    _column("action", Text, "''"),
+    _column("status", Integer),
+    _column("code", Text),
+    _column("reasons", ARRAY(Text), "'{}'"),
+    Index("attempts_at", "at"),
 )
 LAW_SETS = Table(
     "law_sets",
@@ -207,6 +256,10 @@ class CaseColumns(NamedTuple):
     inbound: list[str]
     outbound: list[str]
     refs: list[str]
+    restricted: bool
+    assigned: list[str]
+    recused: list[str]
+    closers: list[str]
 
 
 def columns_of(case: Case) -> CaseColumns:
@@ -230,4 +283,8 @@ def columns_of(case: Case) -> CaseColumns:
         sorted({handoff.to_org for handoff in live}),
         sorted({handoff.from_org for handoff in live}),
         sorted({ref.number for ref in case.refs}),
+        access.restricted(case),
+        sorted(access.assigned(case)),
+        sorted(access.recused(case)),
+        sorted(access.closers(case)),
     )

@@ -16,12 +16,10 @@ _AS_TEXT = {
     "due_on": "due_on::text",
     "wake_at": """to_char(wake_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
 }
+_LISTS = {name for name, kind in CaseColumns.__annotations__.items() if kind == list[str]}
 _CASES = f"""
 SELECT id::text, number, version, filed_at, facts::text, {
-    ", ".join(
-        _AS_TEXT.get(name, f"{name}::text[]" if name.endswith(("orgs", "bound")) else name)
-        for name in CaseColumns._fields
-    )
+    ", ".join(_AS_TEXT.get(name, f"{name}::text[]" if name in _LISTS else name) for name in CaseColumns._fields)
 } FROM cases ORDER BY id"""  # noqa: S608  # our own column names
 _EVENTS = "SELECT case_id::text, id::text, seq, bytes FROM events ORDER BY case_id, seq"
 _FEED = """

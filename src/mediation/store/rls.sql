@@ -1,0 +1,137 @@
+-- Row-level security, the second line behind the application's own predicates: what a transaction may see and write is
+-- decided by the context that `enter` has set in it. With no context there is no row.
+--
+-- A custom setting that was ever set on a connection reverts to the empty string and not to null, so every reading of
+-- one goes through nullif. Each stands in a sub-select, which the planner evaluates once and not for every row; and every
+-- arm of a policy is one that an index serves, as a condition of the application is used for an index only after these.
+
+-- Who acts here until the transaction ends: `p_roles` as the membership says, `p_shown` the number of a case whose code
+-- was shown and checked. The role lists are those of domain/access.py, which a test compares.
+CREATE OR REPLACE FUNCTION enter(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    audits text;
+    clock text := CASE WHEN p_person = '00000000-0000-0000-0000-000000000000' THEN p_person::text ELSE '' END;
+BEGIN
+    IF 'auditor' = ANY (p_roles) THEN
+        SELECT o.division INTO audits FROM organisations o WHERE o.id = p_org AND o.kind = 'audit_office';
+    END IF;
+    PERFORM set_config('mediation.person', coalesce(p_person::text, ''), true),
+            set_config('mediation.org', coalesce(p_org::text, ''), true),
+            set_config('mediation.request', coalesce(p_request::text, ''), true),
+            set_config('mediation.shown', coalesce(p_shown, ''), true),
+            set_config('mediation.case', '', true),
+            set_config('mediation.event', '', true),
+            set_config('mediation.grams', '', true),
+            set_config('mediation.clock', clock, true),
+            set_config('mediation.part', CASE
+                WHEN p_roles && '{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator,leader,supervisor,archivist,system}'
+                    THEN 'all'
+                WHEN 'mediator' = ANY (p_roles) THEN 'assigned'
+                ELSE '' END, true),
+            set_config('mediation.supervises', CASE
+                WHEN p_roles && '{coordinator,chair,leader,supervisor}' THEN 'on' ELSE '' END, true),
+            set_config('mediation.audits', coalesce(audits, ''), true),
+            set_config('mediation.oversees', CASE WHEN 'audit_admin' = ANY (p_roles) THEN 'on' ELSE '' END, true),
+            set_config('mediation.guards', CASE
+                WHEN p_roles && '{audit_admin,security_admin}' THEN 'on' ELSE '' END, true);
+END
+$$;
+
+DO $$
+DECLARE
+    person text := $x$ (SELECT nullif(current_setting('mediation.person', true), '')::uuid) $x$;
+    org text := $x$ (SELECT nullif(current_setting('mediation.org', true), '')::uuid) $x$;
+    this_case text := $x$ (SELECT nullif(current_setting('mediation.case', true), '')::uuid) $x$;
+    this_event text := $x$ (SELECT nullif(current_setting('mediation.event', true), '')::uuid) $x$;
+    clock text := $x$ (SELECT nullif(current_setting('mediation.clock', true), '')::uuid) $x$;
+    part text := $x$ (SELECT nullif(current_setting('mediation.part', true), '')) $x$;
+    supervises text := $x$ (SELECT nullif(current_setting('mediation.supervises', true), '')) $x$;
+    oversees text := $x$ (SELECT nullif(current_setting('mediation.oversees', true), '')) $x$;
+    guards text := $x$ (SELECT nullif(current_setting('mediation.guards', true), '')) $x$;
+    shown text := $x$ (SELECT nullif(current_setting('mediation.shown', true), '')) $x$;
+    grams text := $x$ (SELECT nullif(current_setting('mediation.grams', true), '')::bigint[]) $x$;
+    lowest text := $x$ (SELECT nullif(current_setting('mediation.audits', true), '')) $x$;
+    -- A division and all below it: codes are digits, and ':' is the sign after '9'.
+    beyond text := $x$ (SELECT nullif(current_setting('mediation.audits', true), '') || ':') $x$;
+    below text := $x$ (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
+        WHERE o.path @> ARRAY[nullif(current_setting('mediation.org', true), '')::uuid]) $x$;
+    audited text := $x$ (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
+        WHERE o.division >= nullif(current_setting('mediation.audits', true), '')
+          AND o.division < nullif(current_setting('mediation.audits', true), '') || ':') $x$;
+    takes_part text;
+    audits text;
+    seen text;
+    of_case text := 'EXISTS (SELECT FROM cases c WHERE c.id = case_id)';
+    written text := 'case_id = ' || this_case;
+    -- The log of administration is a history in `events` like any other; this is its `case_id` (domain/events.py).
+    the_log text := $x$ '8d7e034d-2138-5a8b-809a-92db1fc0bc68'::uuid $x$;
+    name text;
+BEGIN
+    takes_part := format($x$ (
+        (orgs && ARRAY[%s] AND (NOT restricted OR %s = 'all' OR assigned && ARRAY[%s] OR assigned = '{}') AND %s IS NOT NULL)
+        OR (orgs && %s AND (NOT restricted OR %s IS NOT NULL) AND %s IS NOT NULL)
+    ) AND NOT recused && ARRAY[%s] $x$, org, part, person, part, below, supervises, part, person);
+    audits := format($x$ ((division >= %s AND division < %s) OR (orgs && %s AND %s IS NOT NULL))
+        AND NOT closers && ARRAY[%s] AND NOT recused && ARRAY[%s] $x$, lowest, beyond, audited, lowest, person, person);
+    seen := format($x$ (%s) OR (%s) OR number = %s OR id >= %s $x$, takes_part, audits, shown, clock);
+
+    FOREACH name IN ARRAY ARRAY['cases', 'events', 'event_keys', 'outbox', 'feed', 'vault', 'vault_keys', 'vault_words',
+                                'case_numbers', 'disclosures', 'attempts'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE (SELECT coalesce(string_agg(format('DROP POLICY %I ON %I', p.policyname, p.tablename), ';'), 'SELECT')
+                 FROM pg_policies p WHERE p.schemaname = current_schema() AND p.tablename = name);
+    END LOOP;
+
+    -- A step may take the case out of its own writer's sight (a returned offer): then the case being written is seen.
+    EXECUTE format('CREATE POLICY seen ON cases FOR SELECT TO mediation_app USING (%s OR id = %s)', seen, this_case);
+    EXECUTE format('CREATE POLICY opened ON cases FOR INSERT TO mediation_app WITH CHECK (id = %s)', this_case);
+    EXECUTE format('CREATE POLICY moved ON cases FOR UPDATE TO mediation_app USING (%s OR (id = %s AND version = 0)) WITH CHECK (id = %s)',
+                   seen, this_case, this_case);
+
+    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (%s OR id = %s OR (case_id = %s AND %s IS NOT NULL))',
+                   of_case, this_event, the_log, guards);
+    EXECUTE format('CREATE POLICY appended ON events FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+    EXECUTE 'CREATE POLICY integrated ON events FOR SELECT TO mediation_log USING (id IS NOT NULL)';
+
+    EXECUTE format('CREATE POLICY own ON event_keys FOR SELECT TO mediation_app USING (caller = %s OR caller >= %s)', person, clock);
+    EXECUTE format('CREATE POLICY kept ON event_keys FOR INSERT TO mediation_app WITH CHECK (caller = %s)', person);
+    EXECUTE format('CREATE POLICY forgotten ON event_keys FOR DELETE TO mediation_app USING (caller >= %s)', clock);
+
+    EXECUTE format('CREATE POLICY queued ON outbox FOR INSERT TO mediation_app WITH CHECK (%s IS NOT NULL)', this_case);
+    EXECUTE 'CREATE POLICY drained ON outbox FOR SELECT TO mediation_log USING (id IS NOT NULL)';
+    EXECUTE 'CREATE POLICY emptied ON outbox FOR DELETE TO mediation_log USING (id IS NOT NULL)';
+
+    -- A place in the feed is a number and an event's id; what the event says is behind the policy of `events`.
+    EXECUTE format('CREATE POLICY followed ON feed FOR SELECT TO mediation_app USING (%s IS NOT NULL)', org);
+    EXECUTE 'CREATE POLICY numbered ON feed FOR SELECT TO mediation_log USING (event IS NOT NULL)';
+    EXECUTE 'CREATE POLICY placed ON feed FOR INSERT TO mediation_log WITH CHECK (event IS NOT NULL)';
+
+    EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s OR %s)', of_case, written);
+    EXECUTE format('CREATE POLICY sealed ON vault FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+    EXECUTE format('CREATE POLICY erased ON vault FOR DELETE TO mediation_app USING (%s)', written);
+    EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s OR %s)', of_case, written);
+    EXECUTE format('CREATE POLICY wrapped ON vault_keys FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+    EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', written);
+    -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and then through the case.
+    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING (grams @> %s OR %s)', grams, written);
+    EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+    EXECUTE format('CREATE POLICY erased ON vault_words FOR DELETE TO mediation_app USING (%s)', written);
+
+    EXECUTE format('CREATE POLICY own ON case_numbers FOR SELECT TO mediation_app USING (org = %s)', org);
+    EXECUTE format('CREATE POLICY begun ON case_numbers FOR INSERT TO mediation_app WITH CHECK (org = %s)', org);
+    EXECUTE format('CREATE POLICY counted ON case_numbers FOR UPDATE TO mediation_app USING (org = %s) WITH CHECK (org = %s)', org, org);
+
+    EXECUTE format('CREATE POLICY written ON disclosures FOR INSERT TO mediation_app WITH CHECK (person = %s AND org = %s)', person, org);
+    EXECUTE format('CREATE POLICY overseen ON disclosures FOR SELECT TO mediation_app USING ('
+                   '(%s IS NOT NULL AND (org = %s OR org = ANY (%s::uuid[]))) OR (%s IS NOT NULL AND org = ANY (%s::uuid[])))',
+                   oversees, org, below, lowest, audited);
+    -- An attempt may be anybody's, also nobody's: it is written down in no one's name.
+    EXECUTE 'CREATE POLICY written ON attempts FOR INSERT TO mediation_app WITH CHECK (status >= 400)';
+    EXECUTE format('CREATE POLICY overseen ON attempts FOR SELECT TO mediation_app USING ('
+                   '%s IS NOT NULL AND (org = %s OR org = ANY (%s::uuid[]) OR (org IS NULL AND EXISTS ('
+                   'SELECT FROM organisations o WHERE o.id = %s AND o.superior IS NULL))))',
+                   guards, org, below, org);
+END
+$$;
