@@ -250,16 +250,18 @@ class Memory:
 
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[bool]:
-        """Whether nobody else, on whatever machine, is at this work; if so nobody else will be until the block ends."""
+        """Whether nobody else, on whatever machine, is at this work; if so nobody else will be until the block ends.
+
+        The lock is a transaction's, as a session's would stay behind with a pooler; idle, that one holds up no vacuum.
+        """
         async with self._pool.connection() as connection:
-            row = await (await connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (work,))).fetchone()
-            ours = row is not None and row[0]
+            await connection.execute("BEGIN")
             try:
-                yield ours
+                row = await (await connection.execute(_ALONE, (work,))).fetchone()
+                yield row is not None and row[0]
             finally:
-                if ours:
-                    with suppress(psycopg.Error):  # a connection that is lost has lost its lock
-                        await connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", (work,))
+                with suppress(psycopg.Error):  # a connection that is lost has lost its lock
+                    await connection.execute("ROLLBACK")
 
     async def waking(self, until: Instant, after: tuple[Instant, str] | None, limit: int) -> list[Case]:
         """The cases a clock of which wants attention by then, earliest first; `after` this instant and id of a case."""
@@ -360,6 +362,7 @@ def _no_standing(standing: str) -> MediationError:
 _ROLES = {role.value: role for role in Role}
 _ORGANISATIONS = msgspec.json.Decoder(list[Organisation])
 _ORGANISATION = msgspec.json.Decoder(Organisation)
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtext(%s)), set_config('idle_in_transaction_session_timeout', '0', true)"
 _BODIES = (
     "SELECT json_build_object('id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, "
     "'tier', o.tier, 'division', o.division, 'superior', coalesce(o.superior::text, ''), "
