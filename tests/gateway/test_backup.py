@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from tests.whole import whole
 
 from mediation.gateway.backup import BackupFailed, DatabaseNotEmpty, read_backup, write_backup
 
@@ -14,7 +15,7 @@ def rows(url: str) -> list[tuple[str]]:
 @pytest.fixture
 def written(database_urls):
     """A table that only what sees through row-level security can read whole."""
-    with psycopg.connect(database_urls.owner) as owner:
+    with psycopg.connect(whole(database_urls)) as owner:
         owner.execute("CREATE TABLE paper (text text)")
         owner.execute("INSERT INTO paper VALUES ('调解协议'), ('SET transaction_timeout = 0;')")
         owner.execute("ALTER TABLE paper ENABLE ROW LEVEL SECURITY")
@@ -34,12 +35,12 @@ def test_what_is_written_comes_back_row_by_row_into_an_empty_database(server, wr
 
 def test_a_database_that_is_not_empty_is_replaced_only_by_force(written, tmp_path):
     write_backup(written.reader, tmp_path / "all.dump")
-    with psycopg.connect(written.owner) as owner:
+    with psycopg.connect(whole(written)) as owner:
         owner.execute("CREATE TABLE later (n int)")
     with pytest.raises(DatabaseNotEmpty):
         read_backup(written.owner, tmp_path / "all.dump")
     read_backup(written.owner, tmp_path / "all.dump", force=True)
-    with psycopg.connect(written.owner) as owner:
+    with psycopg.connect(whole(written)) as owner:
         assert owner.execute("SELECT to_regclass('later')").fetchone() == (None,)
     assert len(rows(written.reader)) == 2
 

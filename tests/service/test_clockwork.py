@@ -11,6 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from tests.service.town import ESCALATE, FILE, NOTE, Town, opened, populate
+from tests.whole import whole
 
 from mediation.domain.commands import STEP
 from mediation.domain.events import Event
@@ -70,7 +71,7 @@ class Clinic:
 
     async def told(self) -> list[dict[str, Any]]:
         """What the clock did, in the order in which it did it."""
-        async with await psycopg.AsyncConnection.connect(self.town.urls.owner) as owner:
+        async with await psycopg.AsyncConnection.connect(whole(self.town.urls)) as owner:
             rows = await owner.execute(
                 "SELECT convert_from(e.bytes, 'UTF8') FROM outbox o JOIN events e ON e.id = o.event ORDER BY o.id"
             )
@@ -179,7 +180,7 @@ async def test_what_cannot_be_dealt_with_is_left_to_the_next_sweep_and_keeps_nob
     clinic: Clinic, caplog: pytest.LogCaptureFixture
 ):
     broken, well = await clinic.accepted("2026-03-02"), await clinic.accepted("2026-03-03")
-    async with await psycopg.AsyncConnection.connect(clinic.town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(clinic.town.urls)) as owner:
         await owner.execute("UPDATE organisations SET tier = 'no_such_tier' WHERE code = 'village'")
         await owner.execute(
             "UPDATE cases SET orgs = orgs || %s::uuid, facts = facts WHERE id = %s",
@@ -189,7 +190,7 @@ async def test_what_cannot_be_dealt_with_is_left_to_the_next_sweep_and_keeps_nob
     assert (swept.cases, swept.taken, swept.left) == (2, {"fail": 1}, 1)
     assert [event["case"] for event in await clinic.told()] == [well]
     assert broken in caplog.text
-    async with await psycopg.AsyncConnection.connect(clinic.town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(clinic.town.urls)) as owner:
         await owner.execute("UPDATE organisations SET tier = 'village' WHERE code = 'village'")
     assert (await sweep(clinic.town.house)).taken == {"fail": 1}
 

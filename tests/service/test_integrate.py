@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 from tests.service.town import NOTE, Town
+from tests.whole import whole
 
 from mediation.service.integrate import integrate_forever, integrate_once
 from mediation.store import queries
@@ -40,7 +41,7 @@ async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order
         pass
     done.set()
     await asyncio.gather(*integrators)
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         rows = await (
             await owner.execute(
                 "SELECT f.position, e.case_id, e.seq FROM feed f JOIN events e ON e.id = f.event ORDER BY f.position"

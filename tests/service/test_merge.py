@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.service.town import PARTIES, Town
+from tests.whole import whole
 
 from mediation.domain.errors import GuardRefused
 from mediation.domain.events import Event, load
@@ -71,7 +72,7 @@ async def test_a_case_of_the_same_people_and_claims_brings_nobody_and_opens_noth
 
 async def test_where_a_key_is_gone_nothing_passes_and_the_refusal_says_why(town: Town):
     first, second = await town.file(), await town.file(**SECOND)
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         await owner.execute("DELETE FROM vault_keys WHERE case_id = %s AND subject = 2", (second.case,))
     with pytest.raises(GuardRefused) as refused:
         await absorb(town, first, second)

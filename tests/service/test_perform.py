@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from tests.service.town import ESCALATE, FILE, NOTE, PARTIES, Town, asked_by, now
+from tests.whole import whole
 
 from mediation.domain.errors import GuardRefused, KeyReused, Malformed, NotPermitted, StaleVersion
 from mediation.domain.events import evolve
@@ -64,7 +65,7 @@ async def test_the_vault_gives_back_what_was_said_and_no_other_table_holds_it(to
     assert values["text"] == {"text": "只有保险库知道的话", "claims": {"1": "赔偿院墙损失"}}
     assert filed.sd == tuple(sorted(row.digest for row in rows))
     secrets = ["张三丰", "李四", "150599199001011231", "13800001234", "十二号院", "只有保险库知道", "赔偿院墙损失"]
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         tables = [
             name
             for (name,) in await (
@@ -130,7 +131,7 @@ async def test_a_disclosure_is_written_down_before_anything_is_shown(town: Town)
     await town.house.memory.disclose(
         asked_by("wang").context, seen.actor, "disclosure", filed.case, "送达", ["party_1.phone"]
     )
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         asked = await owner.execute(
             "SELECT person::text, purpose, fields FROM disclosures WHERE case_id = %s", (filed.case,)
         )

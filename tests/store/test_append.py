@@ -5,6 +5,7 @@ import asyncio
 import psycopg
 import pytest
 from tests.service.town import ESCALATE, NOTE, Town, asked_by
+from tests.whole import whole
 
 from mediation.domain.errors import KeyReused, NotFound, NotPermitted, StaleVersion
 from mediation.domain.events import evolve
@@ -27,7 +28,7 @@ async def test_of_two_steps_on_one_version_the_second_is_told_and_leaves_nothing
             key="late-key-1",
             fingerprint=b"x",
         )
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         counted = await owner.execute("SELECT count(*) FROM event_keys WHERE key = 'late-key-1'")
         assert (await counted.fetchone()) == (0,)
         counted = await owner.execute("SELECT count(*), max(seq) FROM events WHERE case_id = %s", (filed.case,))
@@ -77,7 +78,7 @@ async def test_a_key_is_forgotten_after_its_days_and_may_then_be_used_again(town
     first = await town.step("wang", filed.case, NOTE, key="month-old-key", version=1)
     await town.house.memory.forget_keys(30)
     assert await town.step("wang", filed.case, NOTE, key="month-old-key", version=1) == first
-    async with await psycopg.AsyncConnection.connect(town.urls.owner, autocommit=True) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls), autocommit=True) as owner:
         await owner.execute(
             "UPDATE event_keys SET created_at = created_at - interval '31 days' WHERE key = 'month-old-key'"
         )
@@ -108,7 +109,7 @@ async def test_a_returned_offer_is_no_longer_seen_by_the_body_that_returned_it(t
     seen = await town.seen("wang", filed.case)
     assert org_id("township") not in seen.case.named
     assert org_id("township") in seen.orgs  # the rules may still ask about it
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         asked = await owner.execute("SELECT orgs::text[], past_orgs::text[] FROM cases WHERE id = %s", (filed.case,))
         assert await asked.fetchone() == ([org_id("village")], [org_id("township")])
 
@@ -168,7 +169,7 @@ async def test_a_superuser_who_forgets_the_triggers_is_refused_too(town: Town, s
 async def test_a_step_writes_the_columns_that_worklists_search(town: Town):
     filed = await town.file()
     await town.step("wang", filed.case, ESCALATE, version=1)
-    async with await psycopg.AsyncConnection.connect(town.urls.owner) as owner:
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         row = await (
             await owner.execute(
                 "SELECT version, state, holder::text, inbound::text[], outbound::text[], orgs::text[] FROM cases WHERE id = %s",
