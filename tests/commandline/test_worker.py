@@ -18,7 +18,6 @@ import psycopg
 import pytest
 from procrastinate.schema import SchemaManager
 from tests.service.town import FILE, PARTIES, opened, populate
-from tests.whole import whole
 
 from mediation.commandline.timekeeping import _queue, timekeeper
 from mediation.domain.commands import STEP
@@ -50,8 +49,8 @@ async def overdue(urls: Urls, count: int) -> None:
 
 def told(urls: Urls) -> Counter[str]:
     """How many events of the clock each case has."""
-    with psycopg.connect(whole(urls)) as owner:
-        rows = owner.execute("SELECT case_id::text, bytes FROM events")
+    with psycopg.connect(urls.reader) as reader:
+        rows = reader.execute("SELECT case_id::text, bytes FROM events")
         return Counter(case for case, data in rows if json.loads(data)["actor"] == "clock")
 
 
@@ -138,7 +137,7 @@ def test_after_one_is_killed_in_a_sweep_another_finishes_it(given, database_urls
 
 async def test_what_a_killed_worker_left_behind_keeps_no_later_tick_from_its_time(given, database_urls, tmp_path):
     await overdue(database_urls, 1)
-    with psycopg.connect(whole(database_urls)) as owner:
+    with psycopg.connect(database_urls.owner) as owner:
         owner.execute("SET search_path TO jobs")
         owner.execute(
             "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') "
@@ -152,7 +151,7 @@ async def test_what_a_killed_worker_left_behind_keeps_no_later_tick_from_its_tim
             await queue.tasks["tick"].defer_async(timestamp=2)
             await queue.run_worker_async(wait=False, install_signal_handlers=False, delete_jobs="successful")
     assert set(told(database_urls).values()) == {1}
-    with psycopg.connect(whole(database_urls)) as owner:
+    with psycopg.connect(database_urls.owner) as owner:
         assert owner.execute("SELECT count(*) FROM jobs.procrastinate_jobs WHERE status <> 'todo'").fetchone() == (0,)
         assert owner.execute("SELECT count(*) FROM jobs.procrastinate_workers").fetchone() == (0,)
 

@@ -35,12 +35,12 @@ def test_what_is_written_comes_back_row_by_row_into_an_empty_database(server, wr
 
 def test_a_database_that_is_not_empty_is_replaced_only_by_force(written, tmp_path):
     write_backup(written.reader, tmp_path / "all.dump")
-    with psycopg.connect(whole(written)) as owner:
+    with psycopg.connect(written.owner) as owner:
         owner.execute("CREATE TABLE later (n int)")
     with pytest.raises(DatabaseNotEmpty):
         read_backup(written.owner, tmp_path / "all.dump")
     read_backup(written.owner, tmp_path / "all.dump", force=True)
-    with psycopg.connect(whole(written)) as owner:
+    with psycopg.connect(written.owner) as owner:
         assert owner.execute("SELECT to_regclass('later')").fetchone() == (None,)
     assert len(rows(written.reader)) == 2
 
