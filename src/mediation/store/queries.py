@@ -1,94 +1,46 @@
-"""Every other SELECT, scoped by who asks: worklists, trays, histories, the feed, and the published registers.
+"""Every other SELECT, scoped by who asks: worklists, trays, histories, the feed, and the published registers."""
 
-Pages are keyset pages: a cursor is opaque to its bearer and says where the next page begins, never how many there are.
-"""
-
-import base64
-import json
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    Select,
-    Text,
-    and_,
-    cast,
-    false,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-    text,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from mediation.domain import access
 from mediation.domain.calendar import day_of
-from mediation.domain.errors import Malformed, NotFound, Reason
+from mediation.domain.errors import NotFound
 from mediation.domain.events import load
-from mediation.domain.facts import Actor, Case, Handoff, Instant, Organisation
-from mediation.domain.vocabulary import HandoffState, OrgKind, Role
-from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
+from mediation.domain.facts import Case, Handoff, Instant, Organisation
+from mediation.domain.vocabulary import HandoffState
+from mediation.store.pages import MOST, Day, Id, Page, capped, page_of, uncursor
+from mediation.store.sight import Viewer, reading, viewer, visible
 from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS
 
-MOST = 200
-"""Rows of a page at most."""
+__all__ = [
+    "MOST",
+    "Division",
+    "Filters",
+    "Listed",
+    "Page",
+    "Stored",
+    "Trayed",
+    "Viewer",
+    "divisions",
+    "event",
+    "feed",
+    "history",
+    "organisations",
+    "tray",
+    "viewer",
+    "worklist",
+]
 
 _FEED_WINDOW = 5000
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_Item = TypeVar("_Item")
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
 _RAN_OUT = '$.clocks[*] ? (@.due_at <= $at && !(@.state != "running"))'  # a running clock's state is not written
-_CONTEXT = text(
-    "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL), "
-    "set_config('mediation.grams', :grams, true)"
-)
-
-
-class _Id(str):
-    """The kind of a cursor's part that is a UUID."""
-
-    __slots__ = ()
-
-
-class _Day(str):
-    """The kind of a cursor's part that is a day."""
-
-    __slots__ = ()
-
-
-_Kind = type[_Id | _Day | str | int]
-
-
-class Viewer(NamedTuple):
-    """Who asks, for which body, in which request."""
-
-    actor: Actor
-    org: Organisation
-    request: str
-
-    @property
-    def audits(self) -> str:
-        """The division whose cases an auditor of an audit office may read; empty for anybody else."""
-        auditor = self.org.kind is OrgKind.AUDIT_OFFICE and Role.AUDITOR in self.actor.roles
-        return self.org.division if auditor else ""
-
-
-class Page(NamedTuple, Generic[_Item]):
-    """A page of a list and the cursor of the next, None at the end."""
-
-    items: list[_Item]
-    next: str | None
 
 
 class Filters(NamedTuple):
@@ -142,11 +94,6 @@ class Division(NamedTuple):
     parent: str
 
 
-def viewer(context: Context, seen: Seen) -> Viewer:
-    """Who asks, as `Memory.read_case` found them."""
-    return Viewer(seen.actor, seen.orgs[seen.actor.org], context.request)
-
-
 async def worklist(
     engine: AsyncEngine,
     viewer: Viewer,
@@ -160,24 +107,24 @@ async def worklist(
 
     `holder` matches any body with an open leg. A cursor goes on in the order it was given for. Raises Malformed.
     """
-    query = select(CASES.c.id, CASES.c.due_on, _FACTS).where(_visible(viewer), *_conditions(filters))
+    query = select(CASES.c.id, CASES.c.due_on, _FACTS).where(visible(viewer), *_conditions(filters))
     by_due = tuple_(CASES.c.due_on, CASES.c.id)
     if sort == "due":
         query = query.where(CASES.c.due_on.is_not(None)).order_by(CASES.c.due_on, CASES.c.id)
         if cursor:
-            day, case_id = _uncursor(cursor, _Day, _Id)
+            day, case_id = uncursor(cursor, Day, Id)
             after = literal(date.fromisoformat(day), CASES.c.due_on.type), literal(case_id, CASES.c.id.type)
             query = query.where(by_due > tuple_(*after))
     else:
         query = query.order_by(CASES.c.id.desc())
         if cursor:
-            query = query.where(CASES.c.id < _uncursor(cursor, _Id)[0])
-    async with _reading(engine, viewer) as connection:
-        rows = (await connection.execute(query.limit(_rows(limit) + 1))).all()
+            query = query.where(CASES.c.id < uncursor(cursor, Id)[0])
+    async with reading(engine, viewer) as connection:
+        rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
         cases = [load(row.facts) for row in rows]
         orgs = await _conducting(connection, cases)
     keys = [(row.due_on.isoformat(), row.id) if sort == "due" else row.id for row in rows]
-    return _page([(key, Listed(case, orgs)) for key, case in zip(keys, cases, strict=True)], limit)
+    return page_of([(key, Listed(case, orgs)) for key, case in zip(keys, cases, strict=True)], limit)
 
 
 async def tray(
@@ -194,43 +141,43 @@ async def tray(
     org = viewer.org.id
     live = CASES.c.inbound if incoming else CASES.c.outbound
     column = live if state is None or state in _ALWAYS_LIVE else CASES.c.orgs
-    start = _uncursor(cursor, _Id, int) if cursor else None
-    query = select(CASES.c.id, _FACTS).where(column.contains([org]), _visible(viewer)).order_by(CASES.c.id.desc())
+    start = uncursor(cursor, Id, int) if cursor else None
+    query = select(CASES.c.id, _FACTS).where(column.contains([org]), visible(viewer)).order_by(CASES.c.id.desc())
     found: list[tuple[tuple[str, int], tuple[Case, Handoff]]] = []
     if start:
         query = query.where(CASES.c.id <= start[0])
-    async with _reading(engine, viewer) as connection:
+    async with reading(engine, viewer) as connection:
         async with connection.stream(query) as rows:
             async for row in rows:
                 found += _trayed(row, org, state, start, incoming=incoming)
-                if len(found) > _rows(limit):
+                if len(found) > capped(limit):
                     break
         orgs = await _conducting(connection, [case for _, (case, _) in found])
-    return _page([(key, Trayed(*item, orgs)) for key, item in found], limit)
+    return page_of([(key, Trayed(*item, orgs)) for key, item in found], limit)
 
 
 async def history(
     engine: AsyncEngine, viewer: Viewer, case_id: str, *, cursor: str | None = None, limit: int = MOST
 ) -> Page[Stored]:
     """The events of a case in order. Raises NotFound, where the case is absent or invisible."""
-    after = _uncursor(cursor, int)[0] if cursor else 0
+    after = uncursor(cursor, int)[0] if cursor else 0
     query = (
         _events()
         .where(EVENTS.c.case_id == case_id, EVENTS.c.seq > after)
         .order_by(EVENTS.c.seq)
-        .limit(_rows(limit) + 1)
+        .limit(capped(limit) + 1)
     )
-    async with _reading(engine, viewer) as connection:
-        if not await connection.scalar(select(CASES.c.id).where(CASES.c.id == case_id, _visible(viewer))):
+    async with reading(engine, viewer) as connection:
+        if not await connection.scalar(select(CASES.c.id).where(CASES.c.id == case_id, visible(viewer))):
             raise NotFound
         rows = (await connection.execute(query)).all()
-    return _page([(row.seq, Stored(row.bytes, row.position)) for row in rows], limit)
+    return page_of([(row.seq, Stored(row.bytes, row.position)) for row in rows], limit)
 
 
 async def event(engine: AsyncEngine, viewer: Viewer, event_id: str) -> Stored:
     """One event. Raises NotFound, where it is absent or its case invisible."""
-    query = _events().join(CASES, CASES.c.id == EVENTS.c.case_id).where(EVENTS.c.id == event_id, _visible(viewer))
-    async with _reading(engine, viewer) as connection:
+    query = _events().join(CASES, CASES.c.id == EVENTS.c.case_id).where(EVENTS.c.id == event_id, visible(viewer))
+    async with reading(engine, viewer) as connection:
         row = (await connection.execute(query)).first()
     if row is None:
         raise NotFound
@@ -248,30 +195,30 @@ async def feed(engine: AsyncEngine, viewer: Viewer, *, after: int = 0, limit: in
         select(FEED.c.position, EVENTS.c.bytes)
         .join(EVENTS, EVENTS.c.id == FEED.c.event)
         .join(CASES, CASES.c.id == EVENTS.c.case_id)
-        .where(FEED.c.position > after, FEED.c.position <= last, _visible(viewer))
+        .where(FEED.c.position > after, FEED.c.position <= last, visible(viewer))
         .order_by(FEED.c.position)
-        .limit(_rows(limit))
+        .limit(capped(limit))
     )
     newest = select(func.coalesce(func.max(FEED.c.position), 0))
-    async with _reading(engine, viewer) as connection:
+    async with reading(engine, viewer) as connection:
         end = int(await connection.scalar(newest) or 0)  # first: whatever is found after it is beyond it or at it
         rows = (await connection.execute(query.where(FEED.c.position <= end))).all()
     found = [Stored(row.bytes, row.position) for row in rows]
-    return found, rows[-1].position if len(rows) == _rows(limit) else max(after, min(last, end))
+    return found, rows[-1].position if len(rows) == capped(limit) else max(after, min(last, end))
 
 
 async def divisions(
     engine: AsyncEngine, *, parent: str | None = None, cursor: str | None = None, limit: int = MOST
 ) -> Page[Division]:
     """Divisions by code: all, or those right below `parent`."""
-    query = select(DIVISIONS).order_by(DIVISIONS.c.code).limit(_rows(limit) + 1)
+    query = select(DIVISIONS).order_by(DIVISIONS.c.code).limit(capped(limit) + 1)
     if parent is not None:
         query = query.where(DIVISIONS.c.parent == parent if parent else DIVISIONS.c.parent.is_(None))
     if cursor:
-        query = query.where(DIVISIONS.c.code > _uncursor(cursor, str)[0])
+        query = query.where(DIVISIONS.c.code > uncursor(cursor, str)[0])
     async with engine.connect() as connection:
         rows = (await connection.execute(query)).all()
-    return _page([(row.code, Division(row.code, row.name, row.level, row.parent or "")) for row in rows], limit)
+    return page_of([(row.code, Division(row.code, row.name, row.level, row.parent or "")) for row in rows], limit)
 
 
 async def organisations(
@@ -284,7 +231,7 @@ async def organisations(
     limit: int = MOST,
 ) -> Page[Organisation]:
     """Active bodies by code: all, or of a division and those below it, of a kind, of a tier."""
-    query = select(ORGANISATIONS).where(ORGANISATIONS.c.active).order_by(ORGANISATIONS.c.code).limit(_rows(limit) + 1)
+    query = select(ORGANISATIONS).where(ORGANISATIONS.c.active).order_by(ORGANISATIONS.c.code).limit(capped(limit) + 1)
     if division is not None:
         query = query.where(ORGANISATIONS.c.division.startswith(division, autoescape=True))
     if kind is not None:
@@ -292,25 +239,10 @@ async def organisations(
     if tier is not None:
         query = query.where(ORGANISATIONS.c.tier == tier)
     if cursor:
-        query = query.where(ORGANISATIONS.c.code > _uncursor(cursor, str)[0])
+        query = query.where(ORGANISATIONS.c.code > uncursor(cursor, str)[0])
     async with engine.connect() as connection:
         rows = (await connection.execute(query)).all()
-    return _page([(row.code, _organisation(row)) for row in rows], limit)
-
-
-@asynccontextmanager
-async def _reading(engine: AsyncEngine, viewer: Viewer, grams: str = "") -> AsyncIterator[AsyncConnection]:
-    person = viewer.actor.person
-    said = {
-        "person": CLOCK_CALLER if person == CLOCK else person,
-        "org": viewer.org.id,
-        "roles": [role.value for role in viewer.actor.roles],
-        "request": viewer.request,
-        "grams": grams,
-    }
-    async with engine.begin() as connection:
-        await connection.execute(_CONTEXT, said)
-        yield connection
+    return page_of([(row.code, _organisation(row)) for row in rows], limit)
 
 
 async def _conducting(connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Organisation]:
@@ -320,32 +252,6 @@ async def _conducting(connection: AsyncConnection, cases: Sequence[Case]) -> dic
         ids |= {leg.org for leg in case.legs} | {handoff.from_org for handoff in case.handoffs}
     rows = await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id.in_(ids))) if ids else ()
     return {row.id: _organisation(row) for row in rows}
-
-
-def _visible(viewer: Viewer) -> ColumnElement[bool]:
-    """What the permits for reading say (domain/access.py), as a condition: row-level security says it once more."""
-    person, roles = viewer.actor.person, frozenset(viewer.actor.roles)
-    ordinary = CASES.c.restricted.is_(False)
-    arms: list[ColumnElement[bool]] = []
-    if roles & access.EVERYBODY:
-        here = CASES.c.orgs.contains([viewer.org.id])
-        below = CASES.c.orgs.op("&&")(_bodies(ORGANISATIONS.c.path.contains([viewer.org.id])))
-        if not roles & access.WIDE:
-            unassigned = CASES.c.assigned == text("'{}'::uuid[]")
-            here = and_(here, or_(ordinary, CASES.c.assigned.contains([person]), unassigned))
-        arms += [here, below if roles & access.ABOVE else and_(below, ordinary)]
-    if viewer.audits:
-        there = ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True)
-        lies_there = CASES.c.division.startswith(viewer.audits, autoescape=True)
-        audited = or_(CASES.c.orgs.op("&&")(_bodies(there)), lies_there)
-        arms.append(and_(audited, not_(CASES.c.closers.contains([person]))))
-    return and_(or_(false(), *arms), not_(CASES.c.recused.contains([person])))
-
-
-def _bodies(which: ColumnElement[bool]) -> ColumnElement[Any]:
-    """The ids of these bodies as an array."""
-    ids = func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))
-    return select(ids).where(which).scalar_subquery()
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
@@ -390,44 +296,3 @@ def _events() -> Select[Any]:
 def _organisation(row: Row[Any]) -> Organisation:
     fields = {name: getattr(row, name) or "" for name in Organisation.__struct_fields__}
     return msgspec.convert(fields | {"path": row.path}, Organisation)
-
-
-def _rows(limit: int) -> int:
-    return max(1, min(limit, MOST))
-
-
-def _page(found: Sequence[tuple[Any, _Item]], limit: int) -> Page[_Item]:
-    """The first `limit` of the rows found; where there are more, the cursor is the key of the last one given."""
-    some = _rows(limit)
-    key = found[some - 1][0] if len(found) > some else None
-    return Page([item for _, item in found[:some]], None if key is None else _cursor(key))
-
-
-def _cursor(key: Any) -> str:  # noqa: ANN401  # a key, or a tuple of them
-    said = json.dumps(key if isinstance(key, tuple) else [key], separators=(",", ":"))
-    return base64.urlsafe_b64encode(said.encode()).rstrip(b"=").decode()
-
-
-def _uncursor(cursor: str, *kinds: _Kind) -> list[Any]:
-    """The key in a cursor that `_page` gave. Raises Malformed for anything else, whatever it holds."""
-    try:
-        said = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, list) or len(said) != len(kinds) or not all(map(_is, said, kinds)):
-        raise Malformed(Reason("bad_cursor", "游标无效", "The cursor is not one of ours"))
-    return said
-
-
-def _is(part: object, kind: _Kind) -> bool:
-    if kind is int:
-        return type(part) is int and 0 <= part < 2**31
-    if not isinstance(part, str) or "\x00" in part:
-        return False
-    return kind is str or (_is_day(part) if kind is _Day else _UUID.fullmatch(part) is not None)
-
-
-def _is_day(part: str) -> bool:
-    with suppress(ValueError):
-        return date.fromisoformat(part).isoformat() == part
-    return False
