@@ -248,7 +248,7 @@ def _times(claims: Json, expected: Expected, at: float) -> float:
     """When a token that is good at `at` expires."""
     issued, expires = _instant(claims.get("iat")), _instant(claims.get("exp"))
     begins = _instant(claims.get("nbf", 0))
-    if not (max(issued, begins) <= at + LEEWAY_S and at < expires <= issued + expected.lifetime_s):
+    if not (max(issued, begins) <= at + LEEWAY_S and max(at, issued) < expires <= issued + expected.lifetime_s):
         raise NotRecognised
     return expires
 
