@@ -1,7 +1,8 @@
 """Steps and reads a second over HTTP, beside pgbench calling the very same functions on the same database.
 
-`python bench/run.py [--seconds 5] [--clients 16] [--json]`. It starts a PostgreSQL of its own with every safety on, in
-a folder of its own that is removed afterwards. A ratio won by heavier SQL is a loss: pgbench's own rate is printed too.
+`python bench/run.py [--seconds 5] [--clients 16] [--json] [--second-line]`. It starts a PostgreSQL of its own with
+every safety on, in a folder of its own that is removed afterwards. A ratio won by heavier SQL is a loss: pgbench's own rate is printed too.
+`--second-line` measures what row-level security costs: pgbench with it, and with neither policies nor their context.
 """
 
 import argparse
@@ -17,12 +18,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psutil
 import psycopg
+from psycopg import sql
 
 from mediation.domain.commands import STEP
 from mediation.domain.events import Event, dump
@@ -120,6 +124,17 @@ class Bench:
         count = int(child.stdout.split("actually processed: ")[1].split("/")[0].split()[0])
         return Measured(f"pgbench {kind}", rate, 0, postgres / count * 1e6, rows / count, wal / count)
 
+    def second_line(self, *, on: bool) -> None:
+        """Put row-level security and its context in force, or take both away."""
+        with psycopg.connect(self.urls.owner, autocommit=True) as connection:
+            if on:
+                connection.execute(files("mediation.store").joinpath("rls.sql").read_text("utf-8").encode())
+                return
+            found = connection.execute("SELECT relname FROM pg_class WHERE relrowsecurity").fetchall()
+            for (name,) in found:
+                connection.execute(sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(sql.Identifier(name)))
+            connection.execute(_NO_CONTEXT)
+
     def http(self, kind: str, workers: int) -> Measured:
         """The service with so many workers, loaded by a process of its own."""
         with self._served(workers) as (port, service):
@@ -188,23 +203,36 @@ def _scripts(opened: list[Event], facts: Case) -> dict[str, str]:
     cases = "(ARRAY[" + ",".join(_literal(each.case) for each in opened) + "]::uuid[])[:client_id + 1]"
     key = "'bench' || :client_id || 'x' || :v"
     fresh = "('00000000-0000-7000-8000-' || lpad(to_hex(:client_id::bigint * 100000000 + :v), 12, '0'))::uuid"
-    read = _filled(append._READ, [event.actor, None, event.request, _Raw(cases), _Raw(key), "{}", False])  # noqa: SLF001  the very calls of the corridor
+    roles = "{clerk,mediator,chair}"
+    who = [event.actor, event.org, roles, event.request]
+    read = _filled(
+        append._READ,  # noqa: SLF001  the very calls of the corridor
+        [event.actor, "", "", None, event.request, _Raw(cases), _Raw(key), "{}", None],
+    )
     write = _filled(
         append._WRITE,  # noqa: SLF001  the very calls of the corridor
         [
-            *(event.actor, event.org, event.request, _Raw(cases), _Raw(":v"), _Raw(fresh)),
+            *(*who, None, _Raw(cases), _Raw(":v"), _Raw(fresh)),
             *(_Raw(f"'\\x{event.canonical.hex()}'"), _Raw(key), _Raw(f"'\\x{'ab' * 32}'"), None),
             dump(facts).decode(),
             *(append._array(value) if isinstance(value, list) else value for value in columns),  # noqa: SLF001  the very calls of the corridor
         ],
     )
-    sealed = _filled(append._SEALED, [_Raw(cases)])  # noqa: SLF001  the very calls of the corridor
-    begin = f"\\if :v = 0\nSELECT version AS v FROM cases WHERE id = {cases} \\gset\n\\endif\n"
+    sealed = _filled(append._SEALED, [*who, None, _Raw(cases)])  # noqa: SLF001  the very calls of the corridor
+    enter = _filled("SELECT enter(%s::uuid, %s::uuid, %s::text[], %s::uuid, %s)", [*who, None])
+    counted = f"BEGIN;\n{enter};\nSELECT version AS v FROM cases WHERE id = {cases} \\gset\nCOMMIT;\n"
+    begin = f"\\if :v = 0\n{counted}\\endif\n"
     check = "\\if :written\n\\set v :v + 1\n\\else\nSELECT 1 / 0;\n\\endif\n"
     return {
         "steps": f"{begin}{read};\n{write} AS written \\gset\n{check}",
         "reads": f"{read};\n{sealed};\n",
     }
+
+
+_NO_CONTEXT = """
+CREATE OR REPLACE FUNCTION enter(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text)
+RETURNS void LANGUAGE plpgsql AS 'BEGIN END'
+"""
 
 
 class _Raw(str):
@@ -272,12 +300,25 @@ def _print(found: list[Measured], beside: dict[str, Measured]) -> None:
     print("rows: written per request, the feed's left out; WAL B: bytes of write-ahead log per request, all of it.")
 
 
+def _second_line(bench: Bench, repeats: int = 3) -> None:
+    """What the second line costs the statements of a step and a read: medians of runs taken in turns."""
+    for kind in ("steps", "reads"):
+        rates: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(repeats):
+            for on in (True, False):
+                bench.second_line(on=on)
+                rates[on].append(bench.pgbench(kind).rate)
+        with_it, without = median(rates[True]), median(rates[False])
+        print(f"{kind}: {with_it:.0f}/s with row-level security, {without:.0f}/s without: {with_it / without:.1%}")
+
+
 def main() -> None:
     """Measure everything once and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--second-line", action="store_true")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mediation-bench-"))
     folder.chmod(0o711)  # as root the server runs as another user, who must get through
@@ -288,6 +329,9 @@ def main() -> None:
             database.migrate(urls.owner)
             bench = Bench(server, urls, folder, chosen.clients, chosen.seconds)
             asyncio.run(bench.prepare())
+            if chosen.second_line:
+                _second_line(bench)
+                return
             found, beside = [], {}
             for kind in ("steps", "reads"):  # pgbench before and after, for the machine may have other things to do
                 before = bench.pgbench(kind)
