@@ -21,7 +21,7 @@ from mediation.store import database
 from mediation.store.append import Memory
 
 CALLERS = 8
-KEPT_APART = ("cases", "events", "vault", "vault_keys", "vault_words", "case_numbers")
+KEPT_APART = ("cases", "events", "vault", "vault_keys", "case_numbers")
 
 
 @pytest.fixture
