@@ -78,7 +78,7 @@ def pgrls(url: str, *options: str) -> list[dict[str, Any]]:
 def unsafe(url: str) -> list[str]:
     """What is wrong that pgrls does not look for."""
     with psycopg.connect(url) as connection:
-        policies = connection.execute(POLICIES).fetchall()  # type: ignore[arg-type]
+        policies = connection.execute(POLICIES).fetchall()
         found = [text for (text,) in connection.execute(OPENINGS)]
         unguarded = {f"public.{name}" for (name,) in connection.execute(UNGUARDED)}
         granted = {tuple(row) for row in connection.execute(GRANTS)}
@@ -144,7 +144,7 @@ def test_the_database_has_no_opening_that_pgrls_does_not_look_for(database_urls:
 )
 def test_pgrls_sees_what_is_broken(database_urls: Urls, broken: str, rule: str):
     with psycopg.connect(database_urls.owner) as owner:
-        owner.execute(broken)  # type: ignore[arg-type]
+        owner.execute(broken)
     assert rule in {one["rule_id"] for one in pgrls(database_urls.owner, "--config", str(CONFIG))}
 
 
@@ -184,7 +184,7 @@ def test_pgrls_sees_what_is_broken(database_urls: Urls, broken: str, rule: str):
 )
 def test_an_opening_is_seen(database_urls: Urls, broken: str, said: str):
     with psycopg.connect(database_urls.owner) as owner:
-        owner.execute(broken)  # type: ignore[arg-type]
+        owner.execute(broken)
     assert said in unsafe(database_urls.owner)
 
 
