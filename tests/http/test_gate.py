@@ -151,3 +151,40 @@ async def test_what_is_measured_has_no_series_per_path():
     found = next(m for m in REGISTRY.collect() if m.name == "mediation_http_request_seconds")
     routes = {sample.labels["route"] for sample in found.samples}
     assert not any("/nowhere" in route for route in routes)
+
+
+async def test_a_gate_for_this_machine_lets_nobody_in_who_comes_over_another_address():
+    gate = Middleware(Gate, verify=verify, bucket=Bucket(0), failures=Bucket(0), away=(Away,), local=True)
+    app = Starlette(routes=[Route("/v1/echo/{name}", echo)], middleware=[gate])
+    for url, status in (("http://127.0.0.1", 200), ("http://[::1]", 200), ("http://192.0.2.1", 401)):
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=url) as c:
+            assert (await c.get("/v1/echo/x", headers=IN)).status_code == status
+
+
+async def test_the_certificate_is_read_from_the_header_that_is_named_and_from_no_other():
+    other = {"Authorization": "Bearer good", "X-Cert": ":b3RoZXI=:"}
+    async with client(certificate_header=b"x-cert") as c:
+        assert (await c.get("/v1/echo/x", headers=IN | {"X-Cert": ":Y2VydGlmaWNhdGU=:"})).status_code == 200
+        assert (await c.get("/v1/echo/x", headers=other)).status_code == 401
+        assert (await c.get("/v1/echo/x", headers=IN | {"X-Cert": ""})).status_code == 401
+    async with client() as c:
+        assert (await c.get("/v1/echo/x", headers=other)).status_code == 200
+
+
+async def test_a_narrow_token_is_refused_before_its_body_is_read():
+    async with client() as c:
+        headers = {"Authorization": "Bearer mediation:read"}
+        answer = await c.post("/v1/echo/x", headers=headers, content=b"x" * (LIMIT_BYTES + 1))
+        assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
+        assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
+        assert (await c.get("/v1/echo/x", headers=headers)).status_code == 200
+
+
+async def test_who_fails_too_often_is_told_to_wait_by_address_and_not_who_has_a_good_token():
+    now = [0.0]
+    async with client(failures=Bucket(2, clock=lambda: now[0])) as c:
+        codes = [(await c.get("/v1/echo/x", headers={"Authorization": "Bearer bad"})).status_code for _ in range(3)]
+        assert codes == [401, 401, 429]
+        assert (await c.get("/v1/echo/x", headers=IN)).status_code == 200
+        now[0] += 30
+        assert (await c.get("/v1/echo/x")).status_code == 401

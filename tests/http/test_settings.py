@@ -30,9 +30,46 @@ def urls(module_database_urls: Urls) -> Urls:
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "county.example"])
-def test_nothing_is_served_beyond_loopback_with_development_tokens(host):
-    with pytest.raises(BadSetting):
-        create_app(Settings(host=host))
+@pytest.mark.parametrize("more", [{}, {"workers": 4}, {"sandbox_clock": True}, {"jwks_url": "https://id.example/keys"}])
+def test_nothing_is_served_beyond_loopback_with_development_tokens(host, more):
+    with pytest.raises(BadSetting, match="MEDIATION_ISSUER"):
+        create_app(Settings(host=host, **more))
+
+
+def test_with_a_provider_it_is_but_not_with_the_sandbox_clock():
+    assert create_app(Settings(host="192.0.2.1", issuer="https://id.example"))
+    with pytest.raises(BadSetting, match="MEDIATION_SANDBOX_CLOCK"):
+        create_app(Settings(host="192.0.2.1", issuer="https://id.example", sandbox_clock=True))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"issuer": "http://id.example"},
+        {"issuer": "https://id.example/?tenant=1"},
+        {"issuer": "https://id.example/#x"},
+        {"issuer": "https://user:word@id.example"},
+        {"issuer": "id.example"},
+        {"issuer": "https://"},
+        {"jwks_url": "http://id.example/keys"},
+        {"jwks_url": "file:///etc/passwd"},
+        {"token_algorithms": "none"},
+        {"token_algorithms": "HS256"},
+        {"token_algorithms": "ES256,HS512"},
+        {"token_algorithms": "es256"},
+        {"token_algorithms": ","},
+        {"token_lifetime": 0},
+        {"token_lifetime": 86_401},
+        {"audience": ""},
+        {"client_cert_header": "Client Cert"},
+        {"client_cert_header": "client_cert:"},
+    ],
+)
+def test_what_would_let_forged_tokens_in_cannot_be_set(setting):
+    with pytest.raises(BadSetting) as refused:
+        Settings.load(**setting)
+    assert "不可用" in refused.value.zh
+    assert "word" not in refused.value.zh + refused.value.en
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])

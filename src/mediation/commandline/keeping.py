@@ -78,11 +78,19 @@ def migrate(*, demo: Demo = False) -> None:
 
 
 @app.command()
-def doctor(*, demo: Demo = False, as_json: AsJson = False) -> None:
+def doctor(
+    *,
+    production: Annotated[bool, typer.Option("--production", help="For real disputes, too. 正式运行前检查")] = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
     """Check this installation, and say what to do about what is wrong. 检查安装与配置"""
     from mediation.commandline.diagnosis import examine
+    from mediation.commandline.production import inspect
 
     found = list(examine("demo" if demo else None))
+    if production:
+        found += inspect("demo" if demo else None)
     well = all(check.ok for check in found)
     if as_json:
         answer({"ok": well, "checks": [check._asdict() for check in found]})

@@ -37,6 +37,13 @@ class ProviderAway(MediationError):
     en = "The identity provider's keys cannot be had at the moment"
 
 
+class _Unfit(Exception):
+    """What the provider answered is of no use."""
+
+
+_FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, NotRecognised, TimeoutError, ValueError, _Unfit)
+
+
 class _Held(NamedTuple):
     kid: str | None
     algorithms: frozenset[str]
@@ -87,6 +94,14 @@ class Keyring:
             raise NotRecognised
         return found
 
+    async def look(self) -> int:
+        """How many usable keys the provider publishes, asked now. Raises ProviderAway, with why."""
+        try:
+            return len(await self._published())
+        except _FAILURES as failed:
+            why = f"{type(failed).__name__} {failed}".strip()
+            raise ProviderAway(zh=f"{ProviderAway.zh}：{why}", en=f"{ProviderAway.en}: {why}") from failed
+
     def renew(self) -> None:
         """Begin to fetch the keys anew in the background, where that is due."""
         if self._keys and self._clock() - self._fetched >= FRESH_S:
@@ -125,9 +140,8 @@ class Keyring:
 
     async def _renewed(self) -> None:
         try:
-            async with asyncio.timeout(2 * _SECONDS):
-                found = await self._all()
-        except (httpx2.HTTPError, httpx2.InvalidURL, NotRecognised, TimeoutError, ValueError, _Unfit) as failed:
+            found = await self._published()
+        except _FAILURES as failed:
             _log.warning("the identity provider's keys were not fetched: %s %s", type(failed).__name__, failed)
         else:
             if found != self._keys:
@@ -136,6 +150,10 @@ class Keyring:
             self._next = self._fetched + PAUSE_S
         finally:
             self._fetching = None
+
+    async def _published(self) -> list[_Held]:
+        async with asyncio.timeout(2 * _SECONDS):
+            return await self._all()
 
     async def _all(self) -> list[_Held]:
         url = self._url
@@ -164,7 +182,3 @@ class Keyring:
                 if len(data) > _LARGEST:
                     raise _Unfit(f"{urlsplit(url).hostname} answers too much")
         return strict_json(data)
-
-
-class _Unfit(Exception):
-    """What the provider answered is of no use."""

@@ -269,7 +269,8 @@ def acting_for(taken: Visit) -> str:
 def context(request: Request) -> Context:
     """Who asks, for which body, in which request."""
     taken = visit(request)
-    return Context(taken.person, acting_for(taken), taken.id)
+    who = taken.principal
+    return Context(who.person, acting_for(taken), taken.id, who.issuer, who.subject)
 
 
 async def seeing(request: Request, case_id: str) -> tuple[Case, Seen]:

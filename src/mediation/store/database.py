@@ -38,6 +38,7 @@ __all__ = [
     "hot_pool",
     "migrate",
     "oldest_key",
+    "parameters",
     "role_powers",
     "session",
     "transaction",
@@ -122,6 +123,14 @@ def _sqlalchemy(url: str) -> URL:
         return make_url(url).set(drivername="postgresql+psycopg")
     except (SQLAlchemyError, ValueError) as error:
         raise _no_address() from error
+
+
+def parameters(url: str) -> dict[str, str]:
+    """What an address says, as libpq reads it: host, user, sslmode …; nothing where it is none."""
+    try:
+        return {name: str(value) for name, value in psycopg.conninfo.conninfo_to_dict(url).items()}
+    except psycopg.ProgrammingError:
+        return {}
 
 
 async def connect(url: str) -> psycopg.AsyncConnection[Any]:
