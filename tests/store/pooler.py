@@ -75,7 +75,7 @@ def pooled(server: Server, urls: Urls) -> Iterator[Urls]:
             stdout=log,
             stderr=log,
             cwd="/",
-            env=clean_environment(LD_LIBRARY_PATH=str(folder / "lib")),
+            env=clean_environment(**({"LD_LIBRARY_PATH": str(folder / "lib")} if libraries else {})),
             **cluster.account.privileges,
         )
     try:
