@@ -134,6 +134,12 @@ CREATE TABLE feed (
     position bigint PRIMARY KEY,
     event uuid NOT NULL UNIQUE
 );
+CREATE TABLE vault_keys (
+    case_id uuid NOT NULL,
+    subject integer NOT NULL,
+    wrapped bytea NOT NULL,
+    PRIMARY KEY (case_id, subject)
+);
 CREATE TABLE vault (
     case_id uuid NOT NULL,
     subject integer NOT NULL,
@@ -142,9 +148,13 @@ CREATE TABLE vault (
     sealed bytea NOT NULL,
     blind bytea,
     blind_id bytea,
-    PRIMARY KEY (case_id, digest)
+    place bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (case_id, digest),
+    FOREIGN KEY (case_id, subject) REFERENCES vault_keys ON DELETE CASCADE
 );
 COMMENT ON COLUMN vault.subject IS 'the party whose words these are, 0 for the text of the case';
+COMMENT ON TABLE vault IS 'sealed values; nothing is sealed under a key that is gone, and all goes with its key';
+COMMENT ON COLUMN vault.place IS 'in which order they were sealed';
 COMMENT ON COLUMN vault.blind IS 'keyed hash of name and identity number';
 COMMENT ON COLUMN vault.blind_id IS 'keyed hash of the identity number alone';
 CREATE INDEX vault_blind ON vault (blind) WHERE blind IS NOT NULL;
@@ -163,12 +173,14 @@ CREATE TABLE vault_marks (
     noted_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE vault_marks IS 'by which keys the vault was ever sealed: hashes that tell nothing of them';
-CREATE TABLE vault_keys (
+CREATE TABLE erasures (
     case_id uuid NOT NULL,
     subject integer NOT NULL,
-    wrapped bytea NOT NULL,
-    PRIMARY KEY (case_id, subject)
+    event uuid NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (case_id, subject, event)
 );
+COMMENT ON TABLE erasures IS 'whose key was destroyed, by which event of the administration log';
 CREATE TABLE recounts (
     digest text PRIMARY KEY,
     done_at timestamptz NOT NULL DEFAULT now()
@@ -223,6 +235,7 @@ CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON disclosures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON erasures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON law_sets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
@@ -231,7 +244,7 @@ GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
 GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases, recounts TO mediation_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON memberships TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON identities, vault, vault_keys, vault_words TO mediation_app;
-GRANT SELECT, INSERT ON vault_marks, attempts TO mediation_app;
+GRANT SELECT, INSERT ON vault_marks, erasures, attempts TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
 GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
 GRANT INSERT ON outbox TO mediation_app;
@@ -281,7 +294,7 @@ def downgrade() -> None:
         DROP SCHEMA jobs CASCADE;
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose, waking_cases,
             counting_cases, awake_cases, forget_keys, integrate;
-        DROP TABLE law_sets, attempts, disclosures, recounts, vault_marks, vault_words, vault_keys, vault, feed, outbox,
+        DROP TABLE law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
             event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
         DROP FUNCTION refuse_change, enter;
     """)

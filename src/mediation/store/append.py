@@ -3,21 +3,35 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
 from mediation.domain.errors import KeyInFlight, Malformed, MediationError, NotPermitted, Reason, StaleVersion
 from mediation.domain.events import Event, dump, load, parse
 from mediation.domain.facts import Actor, Case, Instant, Organisation
 from mediation.domain.vocabulary import Role
+from mediation.store.calls import CLOCK, CLOCK_CALLER, Context, Filing, Replay, SealedRow, Seen, sealed_json
 from mediation.store.tables import columns_of
 
-CLOCK = "clock"
-CLOCK_CALLER = "00000000-0000-0000-0000-000000000000"
+__all__ = [
+    "CLOCK",
+    "CLOCK_CALLER",
+    "Connection",
+    "Context",
+    "DatabaseError",
+    "Filing",
+    "Memory",
+    "OrganisationRequired",
+    "Pool",
+    "Replay",
+    "SealedRow",
+    "Seen",
+    "integrate",
+]
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 DatabaseError: TypeAlias = psycopg.Error
@@ -30,70 +44,6 @@ class OrganisationRequired(Malformed):
     code = "organisation_required"
     zh = "您任职于多个单位，请用 Acting-For 指明代表哪个单位"
     en = "You act for several bodies: say which with Acting-For"
-
-
-class Context(NamedTuple):
-    """Who asks: a person's id (or `clock`), the body acted for ("" if not said) and the id of the request.
-
-    Where `person` is "", it is whoever is known by this `subject` of this `issuer`. `shown` is the number of a case
-    whose code was shown and checked, so that it may be seen.
-    """
-
-    person: str
-    acting_for: str
-    request: str
-    issuer: str = ""
-    subject: str = ""
-    shown: str = ""
-
-    @property
-    def caller(self) -> str:
-        """The person as the database knows it: the clock is the nil UUID."""
-        return CLOCK_CALLER if self.person == CLOCK else self.person
-
-
-class Replay(NamedTuple):
-    """What was answered under this key: to which request (its keyed hash), and with which event."""
-
-    fingerprint: bytes
-    event: Event
-
-
-class Seen(NamedTuple):
-    """What a reader may know: the case (None when absent or invisible), themselves, the bodies, an earlier answer.
-
-    `text_key` is the wrapped data key of the case's own text, empty where there is none yet.
-    """
-
-    case: Case | None
-    actor: Actor
-    orgs: dict[str, Organisation]
-    replay: Replay | None
-    text_key: bytes = b""
-
-
-class SealedRow(NamedTuple):
-    """A sealed value of `subject` (a party's number, 0 for the case's text), its digest, name and ciphertext.
-
-    `blind` and `blind_id` are its blind indexes (name and number; number alone), empty for none; `wrapped` the data
-    key, wrapped, where that key is new; `grams` keyed hashes of the pairs of characters it may be searched by.
-    """
-
-    subject: int
-    digest: str
-    name: str
-    sealed: bytes
-    blind: bytes
-    wrapped: bytes
-    blind_id: bytes = b""
-    grams: tuple[int, ...] = ()
-
-
-class Filing(NamedTuple):
-    """What a filing needs beforehand: a fresh number of the body and year, and likely duplicates (case ids)."""
-
-    number: int
-    similar: tuple[str, ...]
 
 
 class Memory:
@@ -176,7 +126,10 @@ class Memory:
         return found
 
     async def sealed(self, context: Context, actor: Actor, case_id: str) -> list[SealedRow]:
-        """The sealed rows of a case the actor may see, each with its wrapped key, as long as there is one."""
+        """The sealed rows of a case the actor may see, in order, each with its wrapped key, as long as there is one.
+
+        A row named `erased` stands for each subject whose key was destroyed.
+        """
         rows = await self._all(_SEALED, (*_who(context, actor), context.shown or None, case_id))
         return [
             SealedRow(subject, digest, name, data, blind or b"", key, blind_id or b"")
@@ -213,7 +166,7 @@ class Memory:
             canonical,
             key or None,
             fingerprint or None,
-            _json(sealed),
+            sealed_json(sealed),
             dump(after).decode(),
             *(_array(value) if isinstance(value, list) else value for value in columns),
         )
@@ -225,18 +178,34 @@ class Memory:
         except UniqueViolation as found:
             if found.diag.table_name == "event_keys":
                 raise KeyInFlight from found
+            if found.diag.table_name == "vault_keys":  # a disclosure has made the key of the case's text meanwhile
+                raise StaleVersion from found
             raise
+        except ForeignKeyViolation as found:  # an erasure has destroyed it meanwhile
+            raise StaleVersion from found
         if not written:
             raise StaleVersion
 
     async def disclose(
-        self, context: Context, actor: Actor, kind: str, case_id: str | None, purpose: str, fields: Sequence[str]
+        self,
+        context: Context,
+        actor: Actor,
+        kind: str,
+        case_id: str | None,
+        purpose: str,
+        fields: Sequence[str],
+        sealed: Sequence[SealedRow] = (),
     ) -> None:
         """Write down who is about to be shown which plain values, and what for. Durable on return.
 
-        `purpose` is a code or a digest: what is written by hand may name somebody, and so stays in the vault.
+        `purpose` is a code or the digest of a row of `sealed`: what is written by hand may name somebody.
+        Raises: StaleVersion, when a key was made for the case's text, or destroyed, in the meantime.
         """
-        await self._call(_DISCLOSE, (*_who(context, actor), kind, case_id, purpose, _array(fields)))
+        said = (*_who(context, actor), kind, case_id, purpose, _array(fields), sealed_json(sealed))
+        try:
+            await self._call(_DISCLOSE, said)
+        except (UniqueViolation, ForeignKeyViolation) as found:
+            raise StaleVersion from found
 
     async def forget_keys(self, days: int) -> None:
         """Forget the idempotency keys that are older than so many days; the events they led to stay."""
@@ -334,23 +303,6 @@ def _array(values: Iterable[str]) -> str:
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
-def _json(rows: Sequence[SealedRow]) -> str | None:
-    if not rows:
-        return None
-    written = [
-        {
-            **row._asdict(),
-            "sealed": "\\x" + row.sealed.hex(),
-            "blind": "\\x" + row.blind.hex() if row.blind else None,
-            "wrapped": "\\x" + row.wrapped.hex() if row.wrapped else None,
-            "blind_id": "\\x" + row.blind_id.hex() if row.blind_id else None,
-            "grams": row.grams or None,
-        }
-        for row in rows
-    ]
-    return msgspec.json.encode(written).decode()
-
-
 def _no_standing(standing: str) -> MediationError:
     if standing == "several":
         return OrganisationRequired()
@@ -383,7 +335,7 @@ _NUMBERED = "SELECT numbered_case(%s::uuid, %s::uuid, %s)"
 _FILING = f"SELECT * FROM prepare_filing({_WHO}, %s, %s, %s, %s::bytea[], %s::bytea[])"  # noqa: S608  # our own text
 _MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE person = ANY (%s::uuid[]) GROUP BY person"
 _SEALED = f"SELECT * FROM sealed_rows({_WHO}, %s, %s::uuid)"  # noqa: S608  # our own text
-_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s::uuid, %s, %s::text[])"
+_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s::uuid, %s, %s::text[], %s::jsonb)"
 _FORGET = "SELECT forget_keys(%s)"
 _STEP = (
     f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "

@@ -193,23 +193,38 @@ BEGIN
 END
 $$;
 
--- The sealed values of a case, each with its wrapped key, as long as there is one.
+-- The sealed values of a case in the order they were sealed, each with its wrapped key, as long as there is one; and a
+-- row named 'erased' for each subject whose key was destroyed.
 CREATE FUNCTION sealed_rows(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid)
 RETURNS TABLE (subject integer, digest text, name text, sealed bytea, blind bytea, wrapped bytea, blind_id bytea)
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
-    RETURN QUERY SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id
-                 FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case ORDER BY v.subject, v.digest;
+    RETURN QUERY SELECT s.subject, s.digest, s.name, s.sealed, s.blind, s.wrapped, s.blind_id
+                 FROM (SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id, v.place
+                       FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case
+                       UNION ALL
+                       SELECT DISTINCT e.subject, '', 'erased', ''::bytea, NULL::bytea, NULL::bytea, NULL::bytea, 0
+                       FROM erasures e WHERE e.case_id = p_case) AS s
+                 ORDER BY s.subject, s.place;
 END
 $$;
 
--- The log of who was shown what, written before anything is shown.
+-- The log of who was shown what, written before anything is shown. p_sealed: null, or the purpose as `write_step` takes
+-- what is sealed; a key that somebody else has made meanwhile raises unique_violation.
 CREATE FUNCTION disclose(
-    p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_kind text, p_case uuid, p_purpose text, p_fields text[]
+    p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_kind text, p_case uuid, p_purpose text, p_fields text[],
+    p_sealed jsonb
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, NULL);
+    PERFORM set_config('mediation.case', coalesce(p_case::text, ''), true);
+    INSERT INTO vault_keys (case_id, subject, wrapped)
+    SELECT p_case, s.subject, s.wrapped FROM jsonb_to_recordset(p_sealed) AS s (subject integer, wrapped bytea)
+    WHERE s.wrapped IS NOT NULL;
+    INSERT INTO vault (case_id, subject, digest, name, sealed)
+    SELECT p_case, s.subject, s.digest, s.name, s.sealed FROM jsonb_to_recordset(p_sealed)
+        AS s (subject integer, digest text, name text, sealed bytea);
     INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields)
     VALUES (p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields);
 END

@@ -77,7 +77,7 @@ BEGIN
     seen := format($x$ (%s) OR (%s) OR number = %s OR id >= %s $x$, takes_part, audits, shown, clock);
 
     FOREACH name IN ARRAY ARRAY['cases', 'events', 'event_keys', 'outbox', 'feed', 'vault', 'vault_keys', 'vault_words',
-                                'case_numbers', 'disclosures', 'attempts'] LOOP
+                                'erasures', 'case_numbers', 'disclosures', 'attempts'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE (SELECT coalesce(string_agg(format('DROP POLICY %I ON %I', p.policyname, p.tablename), ';'), 'SELECT')
@@ -118,6 +118,9 @@ BEGIN
     EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING (grams @> %s OR %s)', grams, written);
     EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY erased ON vault_words FOR DELETE TO mediation_app USING (%s)', written);
+
+    EXECUTE format('CREATE POLICY seen ON erasures FOR SELECT TO mediation_app USING (%s OR %s)', of_case, written);
+    EXECUTE format('CREATE POLICY noted ON erasures FOR INSERT TO mediation_app WITH CHECK (%s)', written);
 
     EXECUTE format('CREATE POLICY own ON case_numbers FOR SELECT TO mediation_app USING (org = %s)', org);
     EXECUTE format('CREATE POLICY begun ON case_numbers FOR INSERT TO mediation_app WITH CHECK (org = %s)', org);

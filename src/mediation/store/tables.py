@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -167,6 +168,8 @@ VAULT = Table(
     _column("sealed", LargeBinary),
     Column("blind", LargeBinary),
     Column("blind_id", LargeBinary),
+    Column("place", BigInteger, Identity(always=True), nullable=False),
+    ForeignKeyConstraint(["case_id", "subject"], ["vault_keys.case_id", "vault_keys.subject"], ondelete="CASCADE"),
     Index("vault_blind", "blind", postgresql_where=text("blind IS NOT NULL")),
     Index("vault_blind_id", "blind_id", postgresql_where=text("blind_id IS NOT NULL")),
 )
@@ -191,6 +194,14 @@ VAULT_KEYS = Table(
     Column("case_id", _ID, primary_key=True),
     Column("subject", Integer, primary_key=True, autoincrement=False),
     _column("wrapped", LargeBinary),
+)
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("case_id", _ID, primary_key=True),
+    Column("subject", Integer, primary_key=True, autoincrement=False),
+    Column("event", _ID, primary_key=True),
+    _column("at", _MOMENT),
 )
 DISCLOSURES = Table(
     "disclosures",
