@@ -18,9 +18,9 @@ from starlette.routing import Match
 
 from mediation.domain.errors import NotFound
 from mediation.http import cases, duedays, handoffs, history, manual, operations, reference, rules
-from mediation.http.dependencies import Desk, visit
+from mediation.http.dependencies import Desk
 from mediation.http.gate import Bucket, Gate
-from mediation.http.problems import TurnedAway, faults, refusal
+from mediation.http.problems import TurnedAway, faults
 from mediation.http.schemas import components
 from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
@@ -108,6 +108,7 @@ def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:
         away=AWAY,
         certificate_header=(settings.client_cert_header or "").lower().encode(),
         local=settings.issuer is None,
+        heard=desk.heard,
     )
     if not settings.cors_origins:
         return [gate]
@@ -129,23 +130,25 @@ async def _open(desk: Desk, _: FastAPI) -> AsyncIterator[None]:
 
 
 async def _route_refused(request: Request, error: Exception) -> Response:
-    """Nothing at this path (404, as for any absent thing), or not with this method (405 and which ones there are)."""
+    """Nothing at this path (404, as for any absent thing), or not with this method (405 and which ones there are).
+
+    Raised as our own, so that the gate hears of every refusal and answers it.
+    """
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-    lang = visit(request).lang
     if error.status_code != 405:  # noqa: PLR2004  # HTTP's own number
-        return refusal(NotFound(), lang)
+        raise NotFound
     allowed = {
         method
         for route in request.app.router.routes
         if route.matches({**request.scope, "method": "ANY"})[0] is not Match.NONE
         for method in route.methods
     }
-    return refusal(TurnedAway("method_not_allowed", headers={"Allow": ", ".join(sorted(allowed))}), lang)
+    raise TurnedAway("method_not_allowed", headers={"Allow": ", ".join(sorted(allowed))})
 
 
-async def _query_refused(request: Request, error: Exception) -> Response:
+async def _query_refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
-    return refusal(faults(error.errors()), visit(request).lang)
+    raise faults(error.errors())
 
 
 def document(app: FastAPI) -> dict[str, Any]:

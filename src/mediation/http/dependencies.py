@@ -14,18 +14,22 @@ from typing import Annotated, Any
 from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from starlette.responses import Response
+from starlette.types import Scope
 
+from mediation.domain.commands import Command
 from mediation.domain.errors import Malformed, MediationError, NotFound, Reason
 from mediation.domain.facts import Case
 from mediation.gateway.embedded import EmbeddedFailed, database_ready
 from mediation.gateway.identity import DevelopmentIssuer, Expected, Keyring, NotRecognised, Principal, ResourceServer
 from mediation.gateway.vault import Vault, key_from
+from mediation.http.blotter import Blotter
 from mediation.http.gate import Visit
 from mediation.http.problems import VARY, TurnedAway, faults
 from mediation.service.integrate import integrate_forever
 from mediation.service.lawbook import Lawbook, LawSet
 from mediation.service.perform import House
 from mediation.service.perform import Request as Asked
+from mediation.service.refusals import Refusals
 from mediation.settings import Settings, Urls
 from mediation.store.append import Context, Memory, Seen
 from mediation.store.bodies import AsyncEngine
@@ -73,6 +77,12 @@ class Desk:
         self.settings = settings
         self._verifier: DevelopmentIssuer | ResourceServer | None = None
         self._urls = Urls("")
+        self._blotter: Blotter | None = None
+
+    def heard(self, scope: Scope, taken: Visit, error: MediationError) -> None:
+        """What is refused, for the blotter."""
+        if self._blotter:
+            self._blotter.note(scope, taken, error)
 
     async def verify(self, token: str, certificate: bytes | None) -> Principal:
         """Whose a token is, sent by who holds this certificate (DER). Raises NotRecognised, ProviderAway."""
@@ -113,6 +123,9 @@ class Desk:
         self.house = House(Memory(pool), self.lawbook.laws, Vault(key_from(settings.key_file)))
         self._verifier = verifier(settings)
         stack.push_async_callback(self._verifier.close)
+        refusals = Refusals(self.engine)
+        stack.push_async_callback(refusals.close, asyncio.create_task(refusals.write_forever()))
+        self._blotter = Blotter(self.house.vault.request_secret, refusals)
         if urls.log:
             integrating = asyncio.create_task(integrate_forever(urls.log))
             stack.push_async_callback(_end, integrating)
@@ -194,6 +207,8 @@ def parsed(adapter: TypeAdapter[Any], taken: Visit) -> Any:  # noqa: ANN401  # w
         raise faults(found) from None
     # Two readers may take a key given twice in two ways. The numbers are not needed, so nothing is made of them.
     json.loads(taken.body.decode(), object_pairs_hook=_each_once, parse_int=str, parse_float=str)
+    if isinstance(command, Command):
+        taken.action = command.action
     return command
 
 

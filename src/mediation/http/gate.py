@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import lru_cache
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
@@ -32,6 +32,7 @@ SECONDS = Histogram(
     ("method", "route", "status"),
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
+REFUSED = Counter("mediation_refusals_total", "Requests refused, by status and code.", ("status", "code"))
 _NOBODY = Principal("", "", "")
 _CERTIFICATE = re.compile(rb":([A-Za-z0-9+/]{4,16000}={0,2}):")  # RFC 9440 §2.1, RFC 8941 §3.3.5
 _INSUFFICIENT = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}  # RFC 6750 §3.1
@@ -40,15 +41,19 @@ _near = lru_cache(64)(loopback)
 
 
 class Visit:
-    """One request as taken in: `headers` in lower case, repeated ones joined by a comma; who asks; `body` whole."""
+    """One request as taken in: `headers` in lower case, repeated ones joined by a comma; who asks; `body` whole.
 
-    __slots__ = ("body", "headers", "id", "principal")
+    `action` is that of the step its body asks for, once it is read.
+    """
+
+    __slots__ = ("action", "body", "headers", "id", "principal")
 
     def __init__(self, headers: dict[bytes, bytes]) -> None:
         self.id = str(uuid7())
         self.headers = headers
         self.principal = _NOBODY
         self.body = b""
+        self.action = ""
 
     @property
     def person(self) -> str:
@@ -88,6 +93,8 @@ class Bucket:
 
 Verify = Callable[[str, bytes | None], Awaitable[Principal]]
 """A token, and the certificate (DER) that its sender has shown, to who they are. Raises NotRecognised, ProviderAway."""
+Heard = Callable[[Scope, Visit, MediationError], None]
+"""Hears of every refusal, before it is answered."""
 
 
 class Gate:
@@ -96,9 +103,10 @@ class Gate:
     `failures` counts requests without a good token by the address they come from: one too many is 429. A good token
     never is, so that nobody can shut out a neighbour. `certificate_header`: its name in lower case. `away`: the errors
     that mean no database. `local`: nobody is let in but over the loopback interface, whatever address is listened on.
+    `heard` is told of every refusal.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it stands between
         self,
         app: ASGIApp,
         *,
@@ -108,6 +116,7 @@ class Gate:
         away: tuple[type[Exception], ...],
         certificate_header: bytes = b"",
         local: bool = False,
+        heard: Heard | None = None,
     ) -> None:
         self._app = app
         self._verify = verify
@@ -116,6 +125,7 @@ class Gate:
         self._away = away
         self._certificate_header = certificate_header
         self._local = local
+        self._heard = heard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -140,6 +150,9 @@ class Gate:
             pass
         except Exception as error:  # noqa: BLE001  # whatever was forgotten, the caller gets a problem and the log its trace
             named = self._named(error, visit)
+            REFUSED.labels(str(status_of(named)), named.code).inc()
+            if self._heard:
+                self._heard(scope, visit, named)
             if not status:  # else the answer has begun, and the server cuts the connection
                 await refusal(named, visit.lang)(scope, receive, answer)
         finally:

@@ -29,6 +29,12 @@ class Day(str):
     __slots__ = ()
 
 
+class Serial(int):
+    """The kind of a cursor's part that is a bigint."""
+
+    __slots__ = ()
+
+
 _Kind = type[Id | Day | str | int]
 
 
@@ -68,8 +74,8 @@ def uncursor(cursor: str, *kinds: _Kind) -> list[Any]:
 
 
 def _is(part: object, kind: _Kind) -> bool:
-    if kind is int:
-        return type(part) is int and 0 <= part < 2**31
+    if issubclass(kind, int):
+        return type(part) is int and 0 <= part < 2 ** (63 if kind is Serial else 31)
     if not isinstance(part, str) or "\x00" in part:
         return False
     return kind is str or (_is_day(part) if kind is Day else _UUID.fullmatch(part) is not None)
