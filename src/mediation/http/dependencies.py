@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from starlette.responses import Response
 from starlette.types import Scope
 
+from mediation.domain import access
 from mediation.domain.commands import Command
 from mediation.domain.errors import Malformed, MediationError, NotFound, Reason
-from mediation.domain.facts import Case
+from mediation.domain.facts import Actor, Case
+from mediation.domain.vocabulary import Power
 from mediation.gateway.embedded import EmbeddedFailed, database_ready
 from mediation.gateway.identity import DevelopmentIssuer, Expected, Keyring, NotRecognised, Principal, ResourceServer
 from mediation.gateway.vault import Vault, key_from
@@ -301,6 +303,12 @@ async def viewing(request: Request) -> Viewer:
     """Who asks, for a list that is scoped by them. Raises OrganisationRequired, NotPermitted."""
     who = context(request)
     return viewer(who, await desk(request).house.memory.read_case(who))
+
+
+def well_known(request: Request, power: Power, actor: Actor) -> None:
+    """Refuse who has signed in with one factor where the table of access asks for two: 403."""
+    if access.needs_second_factor(power, actor) and not visit(request).principal.second_factor:
+        raise TurnedAway("second_factor_required")
 
 
 def now(request: Request) -> str:

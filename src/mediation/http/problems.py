@@ -65,6 +65,11 @@ COUNTER: dict[str, Kind] = {
         "令牌以 scope 限定了用途；请以含 mediation:read（读）或 mediation:write（写）的令牌重试。",
         "The token is narrowed by its scope; take one with `mediation:read` to read, `mediation:write` to write.",
     ),
+    "second_factor_required": Kind(
+        403, "须双因素认证", "A second factor is required",
+        "管理权限和不可撤销的操作须以两种因素登录：请在身份提供方再次验证后以新令牌重试。",
+        "To administer, and for what cannot be undone, sign in with a second factor and take a new token.",
+    ),
     "too_many_requests": Kind(
         429, "请求过于频繁", "Too many requests",
         "请等待 Retry-After 所示秒数后重试。", "Wait as many seconds as Retry-After says.",
