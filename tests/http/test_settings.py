@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -185,3 +186,12 @@ def wait_for(client: httpx2.Client) -> None:
             pass
         time.sleep(0.1)
     raise AssertionError("not ready within twenty seconds")
+
+
+def test_the_page_about_identity_names_each_setting_with_its_default():
+    page = (Path(__file__).parents[2] / "docs" / "identity.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `MEDIATION_(\w+)` \| (\S+) \|", page, flags=re.MULTILINE))
+    defaults = {name: Settings.model_fields[name.lower()].default for name in rows}
+    said = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    assert rows == {name: f"`{value}`" if value else "none" for name, value in said.items()}
+    assert len(rows) == 9
