@@ -146,7 +146,7 @@ async def test_what_a_killed_worker_left_behind_keeps_no_later_tick_from_its_tim
         )
     settings = Settings(data_dir=tmp_path)
     async with timekeeper(settings, database_urls) as keeper:
-        queue = _queue(database_urls.app, keeper)
+        queue = _queue(database_urls, keeper)
         async with queue.open_async():
             await queue.tasks["tick"].defer_async(timestamp=2)
             await queue.run_worker_async(wait=False, install_signal_handlers=False, delete_jobs="successful")
