@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from mediation.domain.errors import NotFound
-from mediation.http import cases, duedays, handoffs, history, manual, operations, reference, rules
+from mediation.http import cases, duedays, handoffs, history, manual, operations, oversight, reference, rules
 from mediation.http.dependencies import Desk
 from mediation.http.gate import Bucket, Gate
 from mediation.http.problems import TurnedAway, faults
@@ -25,7 +25,7 @@ from mediation.http.schemas import components
 from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
 
-ROOMS = (cases, duedays, handoffs, history, reference, rules, operations, manual)
+ROOMS = (cases, duedays, handoffs, history, oversight, reference, rules, operations, manual)
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
 一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下一条事件；已存事件若被改动，
@@ -44,6 +44,7 @@ _TAGS = {
     "cases": "案件：登记、查阅、办理 to file, read and act on",
     "handoffs": "移交：收件箱与发件箱 what came in and what went out",
     "history": "历史：事件与总流 events and the feed",
+    "oversight": "监督：被拒记录与访问日志 what was refused, and who was shown what",
     "reference": "公开表：流程、词汇、区划、单位 our own tables",
     "operations": "运行 for whoever runs the service",
 }

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Table, false, or_, select, text
+from sqlalchemy import ColumnElement, Row, Select, Table, false, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mediation.domain import access
@@ -13,8 +13,6 @@ from mediation.domain.vocabulary import Power, Standing
 from mediation.store.pages import Page, Serial, capped, page_of, uncursor
 from mediation.store.sight import Viewer, reading
 from mediation.store.tables import ATTEMPTS, DISCLOSURES, ORGANISATIONS
-
-__all__ = ["Attempt", "Sought", "attempts", "disclosures", "stands", "write_attempts"]
 
 
 class Attempt(NamedTuple):
@@ -40,6 +38,36 @@ class Attempt(NamedTuple):
     reasons: tuple[str, ...]
 
 
+class Refusal(NamedTuple):
+    """An attempt as it was written down: whose it was as far as could be told, `client` where it could not."""
+
+    at: datetime
+    request: str
+    person: str | None
+    org: str | None
+    client: str | None
+    method: str
+    route: str
+    case: str | None
+    action: str
+    status: int
+    code: str
+    reasons: list[str]
+
+
+class Access(NamedTuple):
+    """Who was shown which plain values, and what for: a code, or the digest of words that the vault holds."""
+
+    at: datetime
+    person: str
+    org: str
+    request: str
+    kind: str
+    case: str | None
+    purpose: str
+    fields: list[str]
+
+
 class Sought(NamedTuple):
     """Conditions on a log, all of which must hold; None is no condition. `since` is within, `until` beyond.
 
@@ -63,7 +91,7 @@ async def write_attempts(engine: AsyncEngine, batch: Sequence[Attempt]) -> None:
 
 async def attempts(
     engine: AsyncEngine, viewer: Viewer, sought: Sought, *, cursor: str | None = None, limit: int = 50
-) -> Page[Row[Any]]:
+) -> Page[Refusal]:
     """What was refused to members of the bodies the viewer oversees, the last written down first. Raises Malformed.
 
     What was refused to nobody's member is seen at the top alone.
@@ -71,15 +99,19 @@ async def attempts(
     mine = _overseen(viewer, Power.READ_ATTEMPTS, ATTEMPTS)
     if not viewer.org.superior and access.permitted(Power.READ_ATTEMPTS, viewer.actor, stands(viewer)):
         mine = or_(mine, ATTEMPTS.c.org.is_(None))
-    return await _log(engine, viewer, (ATTEMPTS, "code"), mine, sought, cursor, limit)
+    query = _narrowed(ATTEMPTS, ATTEMPTS.c.code, sought).where(mine)
+    found = await _rows(engine, viewer, ATTEMPTS, query, cursor, limit)
+    return page_of([(row.id, _refusal(row)) for row in found], limit)
 
 
 async def disclosures(
     engine: AsyncEngine, viewer: Viewer, sought: Sought, *, cursor: str | None = None, limit: int = 50
-) -> Page[Row[Any]]:
+) -> Page[Access]:
     """Who of the bodies the viewer oversees was shown what is personal, the last first. Raises Malformed."""
     mine = _overseen(viewer, Power.READ_ACCESS, DISCLOSURES)
-    return await _log(engine, viewer, (DISCLOSURES, "kind"), mine, sought, cursor, limit)
+    query = _narrowed(DISCLOSURES, DISCLOSURES.c.kind, sought).where(mine)
+    found = await _rows(engine, viewer, DISCLOSURES, query, cursor, limit)
+    return page_of([(row.id, _access(row)) for row in found], limit)
 
 
 def stands(viewer: Viewer) -> frozenset[Standing]:
@@ -100,32 +132,36 @@ def _overseen(viewer: Viewer, power: Power, log: Table) -> ColumnElement[bool]:
     return or_(*arms)
 
 
-async def _log(  # the log, who reads it, what of it and from where
-    engine: AsyncEngine,
-    viewer: Viewer,
-    log: tuple[Table, str],
-    mine: ColumnElement[bool],
-    sought: Sought,
-    cursor: str | None,
-    limit: int,
-) -> Page[Row[Any]]:
-    table, word = log
-    query = select(table).where(mine, *_conditions(table, table.c[word], sought)).order_by(table.c.id.desc())
+async def _rows(
+    engine: AsyncEngine, viewer: Viewer, log: Table, query: Select[Any], cursor: str | None, limit: int
+) -> Sequence[Row[Any]]:
     if cursor:
-        query = query.where(table.c.id < uncursor(cursor, Serial)[0])
+        query = query.where(log.c.id < uncursor(cursor, Serial)[0])
     async with reading(engine, viewer) as connection:
-        rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
-    return page_of([(row.id, row) for row in rows], limit)
+        found: Sequence[Row[Any]] = (
+            await connection.execute(query.order_by(log.c.id.desc()).limit(capped(limit) + 1))
+        ).all()
+    return found
 
 
-def _conditions(log: Table, word: ColumnElement[str], sought: Sought) -> list[ColumnElement[bool]]:
+def _narrowed(log: Table, word: ColumnElement[str], sought: Sought) -> Select[Any]:
     equal = ((log.c.person, sought.person), (log.c.org, sought.org), (log.c.case_id, sought.case), (word, sought.word))
-    wanted = [column == value for column, value in equal if value is not None]
+    query = select(log).where(*(column == value for column, value in equal if value is not None))
     if sought.since is not None:
-        wanted.append(log.c.at >= sought.since)
+        query = query.where(log.c.at >= sought.since)
     if sought.until is not None:
-        wanted.append(log.c.at < sought.until)
-    return wanted
+        query = query.where(log.c.at < sought.until)
+    return query
+
+
+def _refusal(row: Row[Any]) -> Refusal:
+    client = row.client.hex() if row.client else None
+    who = row.at, row.request, row.person, row.org, client
+    return Refusal(*who, row.method, row.route, row.case_id, row.action, row.status, row.code, row.reasons)
+
+
+def _access(row: Row[Any]) -> Access:
+    return Access(row.at, row.person, row.org, row.request, row.kind, row.case_id, row.purpose, row.fields)
 
 
 # Whose token it was is looked up here, and so is the body: the one claimed if they are its member, or else their only
@@ -143,4 +179,5 @@ SELECT a.at, a.request, who.person,
            method text, route text, case_id uuid, action text, status integer, code text, reasons text[])
   LEFT JOIN identities i ON i.issuer = a.issuer AND i.subject = a.subject
  CROSS JOIN LATERAL (SELECT coalesce(a.person, i.person) AS person) who
+ ORDER BY a.at
 """)

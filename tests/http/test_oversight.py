@@ -1,0 +1,143 @@
+"""The logs are read by those who oversee, signed in with two factors, as far as their own bodies go."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+from tests.http.county import NOBODY, County, running, settings_for
+
+from mediation.http.dependencies import issuer
+from mediation.service.registry import import_people, person_id
+from mediation.settings import Urls
+from mediation.store.database import engine
+
+OVERSEERS = """person_code,name,org_code,roles
+audits,镇审计管理员,T,audit_admin
+guards,镇安全管理员,T,security_admin
+runs,镇系统管理员,T,system_admin
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def overseers(county: County, module_database_urls: Urls) -> None:
+    async def put() -> None:
+        made = engine(module_database_urls.owner)
+        await import_people(made, OVERSEERS)
+        await made.dispose()
+
+    asyncio.run(put())
+
+
+@contextmanager
+def two_factors(county: County, person: str) -> Iterator[httpx2.Client]:
+    token = issuer(county.settings).issue(person_id(person), second_factor=True)
+    with httpx2.Client(base_url=county.address, headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
+
+
+def until_there(client: httpx2.Client, request: str, **query: str) -> dict:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        items = client.get("/v1/attempts", params=query).json()["items"]
+        found = [item for item in items if item["request"] == request]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    pytest.fail("the attempt was not written down")
+
+
+def test_an_overseer_reads_what_was_refused_below(county: County, place: str):
+    with county.client("wang") as wang, two_factors(county, "guards") as guards:
+        refused = wang.get(f"/v1/cases/{NOBODY}")
+        assert refused.status_code == 404
+        item = until_there(guards, refused.headers["x-request-id"], person=person_id("wang"), code="not_found")
+    assert item == {
+        "at": item["at"],
+        "request": refused.headers["x-request-id"],
+        "person": person_id("wang"),
+        "org": county.org("V1"),
+        "method": "GET",
+        "route": "/v1/cases/{case_id}",
+        "case": NOBODY,
+        "status": 404,
+        "code": "not_found",
+        "reasons": [],
+        "label_zh": refused.json()["title"],
+        "label_en": "Not found",
+    }
+
+
+def test_an_overseer_reads_who_was_shown_what(county: County, place: str):
+    wanted = {"purpose": "notify", "fields": ["parties.1.phone"]}
+    with county.client("wang") as wang:
+        assert wang.post(f"{place}/disclosures", json=wanted).status_code == 200
+    for who in ("audits", "audit"):
+        with two_factors(county, who) as client:
+            items = client.get("/v1/disclosures", params={"case": place.rpartition("/")[2]}).json()["items"]
+        assert [(item["person"], item["org"], item["fields"]) for item in items] == [
+            (person_id("wang"), county.org("V1"), ["parties.1.phone"])
+        ], who
+
+
+@pytest.mark.parametrize(
+    ("path", "readers"), [("/v1/attempts", {"audits", "guards"}), ("/v1/disclosures", {"audits", "audit"})]
+)
+def test_whoever_oversees_nothing_is_refused_and_told_so(county: County, path: str, readers: set[str]):
+    for who in ("wang", "li", "judge", "idle", "audit", "audits", "guards", "runs"):
+        with two_factors(county, who) as client:
+            answer = client.get(path)
+        if who in readers:
+            assert answer.status_code == 200, who
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (403, "not_permitted"), who
+            assert answer.json()["reasons"][0]["code"] == "not_an_overseer"
+
+
+@pytest.mark.parametrize("path", ["/v1/attempts", "/v1/disclosures"])
+def test_an_administrator_with_one_factor_is_refused_and_an_auditor_needs_no_second(county: County, path: str):
+    with county.client("audits") as audits:
+        answer = audits.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_required")
+    with county.client("audit") as auditor:
+        assert auditor.get("/v1/disclosures").status_code == 200
+
+
+def test_a_condition_or_cursor_of_somebody_s_own_making_is_malformed(county: County):
+    made_up = base64.urlsafe_b64encode(b'["a"]').decode()
+    with two_factors(county, "audits") as audits:
+        for path in ("/v1/attempts", "/v1/disclosures"):
+            for query in (
+                {"since": "yesterday"}, {"since": "2026-11-22T00:00:00"}, {"person": "张三"}, {"cursor": made_up},
+                {"no": "such"}, {"limit": "201"}, {"code" if "att" in path else "kind": "a'b"},
+            ):  # fmt: skip
+                answer = audits.get(path, params=query)
+                assert (answer.status_code, answer.json()["code"]) == (422, "malformed"), query
+
+
+def test_one_clients_flood_is_429_with_a_time_to_wait_and_leaves_others_alone(
+    county: County, module_database_urls: Urls, tmp_path
+):
+    settings = settings_for(module_database_urls, tmp_path, rate_per_minute=5, failed_logins_per_minute=3)
+    with running(settings) as address:
+        flooded = County(address, settings)
+        with flooded.client("wang") as wang, flooded.client("li") as li, flooded.client(None) as stranger:
+            many = [wang.get("/v1/glossary") for _ in range(8)]
+            assert [answer.status_code for answer in many] == [200] * 5 + [429] * 3
+            assert all(1 <= int(answer.headers["retry-after"]) <= 13 for answer in many[5:])
+            assert many[5].json()["code"] == "too_many_requests"
+            assert li.get("/v1/glossary").status_code == 200  # from the same address, another subject
+            strange = [stranger.get("/v1/glossary") for _ in range(5)]
+            assert [answer.status_code for answer in strange] == [401] * 3 + [429] * 2
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in strange[3:])
+            assert li.get("/v1/glossary").status_code == 200  # nobody shuts out a neighbour
+    with running(settings) as address:  # each process counts for itself
+        with County(address, settings).client("wang") as wang:
+            assert wang.get("/v1/glossary").status_code == 200
+        refused = many[5].headers["x-request-id"]
+    with two_factors(county, "guards") as guards:
+        item = until_there(guards, refused, code="too_many_requests")
+    assert (item["status"], item["route"], item["person"]) == (429, "/v1/glossary", person_id("wang"))
