@@ -41,8 +41,10 @@ CREATE INDEX organisations_path ON organisations USING gin (path);
 CREATE TABLE people (
     id uuid PRIMARY KEY,
     code text NOT NULL UNIQUE,
-    name text NOT NULL
+    name text NOT NULL,
+    home uuid NOT NULL REFERENCES organisations
 );
+COMMENT ON COLUMN people.home IS 'the body that registered them, whose administrators may change the record';
 CREATE TABLE memberships (
     person uuid NOT NULL REFERENCES people,
     org uuid NOT NULL REFERENCES organisations,
@@ -296,5 +298,5 @@ def downgrade() -> None:
             counting_cases, awake_cases, forget_keys, integrate;
         DROP TABLE law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
             event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
-        DROP FUNCTION refuse_change, enter;
+        DROP FUNCTION refuse_change, enter, bodies_below, bodies_audited, sees;
     """)

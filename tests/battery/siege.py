@@ -189,7 +189,7 @@ class Siege:
 
 async def _populate(urls: Urls) -> None:
     await county.populate(urls)
-    made = engine(urls.owner)
+    made = engine(urls.app)
     people = "".join(f"{clerk},{clerk},V1,chair|clerk|mediator\n" for clerk in CLERKS)
     await import_people(made, f"person_code,name,org_code,roles\n{people}")
     await made.dispose()

@@ -56,7 +56,7 @@ DISPUTE = {
 
 
 async def populate(urls: Urls) -> None:
-    made = engine(urls.owner)
+    made = engine(urls.app)
     await import_divisions(made, DIVISIONS)
     await import_organisations(made, ORGANISATIONS)
     await import_people(made, PEOPLE)

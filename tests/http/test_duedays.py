@@ -164,7 +164,7 @@ def test_a_day_that_a_person_set_says_what_it_is_for(county):
 
 async def settle_yushui(urls: Urls) -> None:
     """A village of Yushui, whose committees answer within 24 hours of the application."""
-    made = engine(urls.owner)
+    made = engine(urls.app)
     await import_divisions(made, "code,level,name,parent_code\n360502,county,渝水区,\n")
     await import_organisations(
         made,

@@ -866,6 +866,21 @@ class Power(Word):
 
 
 @unique
+class LogEntry(Word):
+    """What the log of administration records."""
+
+    PUT_ORGANISATION = "put_organisation", "登记单位", "a body was registered or changed"
+    PUT_PERSON = "put_person", "登记人员", "a person of the staff was registered or changed"
+    GRANT = "grant", "授予", "roles at a body were granted, in place of any held there"
+    REVOKE = "revoke", "撤销", "a membership was revoked"
+    IMPORT_DIVISIONS = "import_divisions", "导入区划", "divisions were loaded from a file"
+    IMPORT_ORGANISATIONS = "import_organisations", "导入单位", "bodies were loaded from a file"
+    IMPORT_PEOPLE = "import_people", "导入人员", "people and their memberships were loaded from a file"
+    IMPORT_IDENTITIES = "import_identities", "导入登录标识", "by which tokens people are known was loaded from a file"
+    ERASE = "erase", "删除个人信息", "the key of what is personal was destroyed"
+
+
+@unique
 class Sensitivity(Word):
     """How much of what is personal is asked for."""
 

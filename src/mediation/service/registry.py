@@ -1,16 +1,30 @@
-"""The registry: divisions, organisations and people from CSV, checked before they are loaded."""
+"""The registry as files fill it: divisions, organisations and people from CSV, checked before they are loaded."""
 
 import csv
+import hashlib
 import io
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
+from uuid_utils import uuid7
+
 from mediation.domain.errors import MediationError, Reason
+from mediation.domain.registering import (
+    OPERATOR,
+    Hand,
+    Import,
+    ImportDivisions,
+    ImportIdentities,
+    ImportOrganisations,
+    ImportPeople,
+    clashes,
+)
 from mediation.domain.vocabulary import Category, OrgKind, Role, Tier, Word
 from mediation.store import bodies
-from mediation.store.bodies import AsyncEngine, Person
+from mediation.store.bodies import AsyncConnection, AsyncEngine, Person
 
 LEVELS = ("province", "city", "county", "township", "village")
 
@@ -71,18 +85,21 @@ async def import_divisions(engine: AsyncEngine, text: str) -> int:
     lines = _lines(text, ("code", "level", "name", "parent_code"), check)
     _distinct(lines, ("code",), check)
     codes = {line.fields["code"] for line in lines}
-    known = codes | await bodies.known_divisions(engine, (line.fields["parent_code"] for line in lines))
-    for line in lines:
-        check.unknown(line, "level", LEVELS.__contains__)
-        if line.fields["parent_code"]:
-            check.unknown(line, "parent_code", known.__contains__)
-        _filled(line, ("code", "name"), check)
-    check.refuse()
-    rows = [
-        {"code": f["code"], "name": f["name"], "level": f["level"], "parent": f["parent_code"] or None}
-        for _, f in lines
-    ]
-    await bodies.put(engine, divisions=rows)
+    async with bodies.turn(engine) as connection:
+        parents = (line.fields["parent_code"] for line in lines)
+        known = codes | await bodies.known_divisions(connection, parents)
+        for line in lines:
+            check.unknown(line, "level", LEVELS.__contains__)
+            if line.fields["parent_code"]:
+                check.unknown(line, "parent_code", known.__contains__)
+            _filled(line, ("code", "name"), check)
+        check.refuse()
+        rows = [
+            {"code": f["code"], "name": f["name"], "level": f["level"], "parent": f["parent_code"] or None}
+            for _, f in lines
+        ]
+        await bodies.put(connection, divisions=rows)
+        await _noted(connection, ImportDivisions, text, len(rows))
     return len(rows)
 
 
@@ -95,27 +112,30 @@ async def import_organisations(engine: AsyncEngine, text: str) -> int:
     columns = ("code", "name", "name_en", "kind", "tier", "division", "speciality", "superior")
     lines = _lines(text, columns, check)
     _distinct(lines, ("code",), check)
-    divisions = await bodies.known_divisions(engine, (line.fields["division"] for line in lines))
-    above = await bodies.superiors(engine) | {line.fields["code"]: line.fields["superior"] for line in lines}
-    for line in lines:
-        _filled(line, ("code", "name"), check)
-        check.unknown(line, "kind", _codes(OrgKind).__contains__)
-        check.unknown(line, "tier", _codes(Tier).__contains__)
-        check.unknown(line, "division", divisions.__contains__)
-        check.unknown(line, "speciality", {"", *_codes(Category)}.__contains__)
-        check.unknown(line, "superior", {"", *above}.__contains__)
-        if _circular(line.fields["code"], above):
-            check.wrong(line.number, "上级关系成环", "its superiors go round in a circle")
-    check.refuse()
-    rows = [
-        {
-            "id": org_id(f["code"]),
-            **{name: f[name] for name in columns if name != "superior"},
-            "superior": org_id(f["superior"]) if f["superior"] else None,
-        }
-        for _, f in lines
-    ]
-    await bodies.put(engine, organisations=rows)
+    async with bodies.turn(engine) as connection:
+        divisions = await bodies.known_divisions(connection, (line.fields["division"] for line in lines))
+        above = await bodies.superiors(connection) | {line.fields["code"]: line.fields["superior"] for line in lines}
+        for line in lines:
+            _filled(line, ("code", "name"), check)
+            check.unknown(line, "kind", _codes(OrgKind).__contains__)
+            check.unknown(line, "tier", _codes(Tier).__contains__)
+            check.unknown(line, "division", divisions.__contains__)
+            check.unknown(line, "speciality", {"", *_codes(Category)}.__contains__)
+            check.unknown(line, "superior", {"", *above}.__contains__)
+            if _circular(line.fields["code"], above):
+                check.wrong(line.number, "上级关系成环", "its superiors go round in a circle")
+        check.refuse()
+        ids = await bodies.coded(connection, "organisations", above)
+        rows = [
+            {
+                "id": ids.get(f["code"]) or org_id(f["code"]),
+                **{name: f[name] for name in columns if name != "superior"},
+                "superior": (ids.get(f["superior"]) or org_id(f["superior"])) if f["superior"] else None,
+            }
+            for _, f in lines
+        ]
+        await bodies.put(connection, organisations=rows)
+        await _noted(connection, ImportOrganisations, text, len(rows))
     return len(rows)
 
 
@@ -127,24 +147,75 @@ async def import_people(engine: AsyncEngine, text: str) -> int:
     check = _Check()
     lines = _lines(text, ("person_code", "name", "org_code", "roles"), check)
     _distinct(lines, ("person_code", "org_code"), check)
-    orgs = await bodies.superiors(engine)
     names: dict[str, str] = {}
-    for line in lines:
-        _filled(line, ("person_code", "name", "roles"), check)
-        check.unknown(line, "org_code", orgs.__contains__)
-        for role in line.fields["roles"].split("|"):
-            if role not in _codes(Role) or role == Role.CLOCK.value:
-                check.wrong(line.number, f"角色 “{role}” 不存在", f"role {role!r} is unknown")
-        if names.setdefault(line.fields["person_code"], line.fields["name"]) != line.fields["name"]:
-            check.wrong(line.number, "同一人员代码有两个姓名", "one person code has two names")
-    check.refuse()
-    people = [{"id": person_id(code), "code": code, "name": name} for code, name in names.items()]
-    memberships = [
-        {"person": person_id(f["person_code"]), "org": org_id(f["org_code"]), "roles": f["roles"].split("|")}
-        for _, f in lines
-    ]
-    await bodies.put(engine, people=people, memberships=memberships)
-    return len(memberships)
+    async with bodies.turn(engine) as connection:
+        orgs = await bodies.coded(connection, "organisations", (line.fields["org_code"] for line in lines))
+        people = await bodies.coded(connection, "people", (line.fields["person_code"] for line in lines))
+        for line in lines:
+            _filled(line, ("person_code", "name", "roles"), check)
+            check.unknown(line, "org_code", orgs.__contains__)
+            for role in line.fields["roles"].split("|"):
+                if role not in _codes(Role) or role == Role.CLOCK.value:
+                    check.wrong(line.number, f"角色 “{role}” 不存在", f"role {role!r} is unknown")
+            if names.setdefault(line.fields["person_code"], line.fields["name"]) != line.fields["name"]:
+                check.wrong(line.number, "同一人员代码有两个姓名", "one person code has two names")
+        check.refuse()
+        known = await bodies.staff(connection, people.values())
+        homes = {id_: person.home for id_, person in known.items()}
+        held = {id_: dict(person.memberships) for id_, person in known.items()}
+        memberships = []
+        for line in lines:
+            code, org, roles = (
+                line.fields["person_code"],
+                orgs[line.fields["org_code"]],
+                line.fields["roles"].split("|"),
+            )
+            person = people.setdefault(code, person_id(code))
+            homes.setdefault(person, org)
+            held.setdefault(person, {})[org] = tuple(map(Role, roles))
+            memberships.append({"person": person, "org": org, "roles": roles})
+        for line in lines:  # what is refused depends on every line of a person, so each of them is named
+            for why in clashes({role for at in held[people[line.fields["person_code"]]].values() for role in at}):
+                check.wrong(line.number, why.zh, why.en)
+        check.refuse()
+        rows = [
+            {"id": people[code], "code": code, "name": name, "home": homes[people[code]]}
+            for code, name in names.items()
+        ]
+        await bodies.put(connection, people=rows, memberships=memberships)
+        await _noted(connection, ImportPeople, text, len(lines))
+    return len(lines)
+
+
+async def import_identities(engine: AsyncEngine, text: str) -> int:
+    """Load by which tokens people are known, from CSV `person_code,issuer,subject`: how many lines.
+
+    Identities that a person has already, and the file does not say, stay. Raises ImportRefused, and loads nothing.
+    """
+    check = _Check()
+    lines = _lines(text, ("person_code", "issuer", "subject"), check)
+    _distinct(lines, ("issuer", "subject"), check)
+    async with bodies.turn(engine) as connection:
+        people = await bodies.coded(connection, "people", (line.fields["person_code"] for line in lines))
+        holders = await bodies.holders(connection, [(line.fields["issuer"], line.fields["subject"]) for line in lines])
+        for line in lines:
+            _filled(line, ("issuer", "subject"), check)
+            check.unknown(line, "person_code", people.__contains__)
+            holder = holders.get((line.fields["issuer"], line.fields["subject"]))
+            if holder and holder != people.get(line.fields["person_code"]):
+                check.wrong(line.number, "该登录标识属于另一人员", "this identity is another person's")
+        check.refuse()
+        for _, f in lines:
+            if (f["issuer"], f["subject"]) not in holders:
+                await bodies.link(connection, people[f["person_code"]], [(f["issuer"], f["subject"])])
+        await _noted(connection, ImportIdentities, text, len(lines))
+    return len(lines)
+
+
+async def _noted(connection: AsyncConnection, kind: type[Import], text: str, lines: int) -> None:
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    hand = Hand(OPERATOR, "", OPERATOR, at, str(uuid7()))
+    await bodies.note(connection, hand, kind(sha256=hashlib.sha256(text.encode()).hexdigest(), lines=lines))
 
 
 def _lines(text: str, columns: Sequence[str], check: _Check) -> list[_Line]:

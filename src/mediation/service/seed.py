@@ -104,7 +104,8 @@ def timeline(groups: Sequence[Sequence[Dispute]], until: date) -> list[list[Line
 async def _registered(urls: Urls, *, force: bool) -> tuple[int, int, int]:
     made = engine(urls.app, pooled=urls.pooled)
     try:
-        there = len(await superiors(made))
+        async with made.connect() as connection:
+            there = len(await superiors(connection))
         if there and not force:
             raise NotEmpty(
                 zh=f"数据库中已有{there}个单位；确要在其上填充演示数据请加 --force。",

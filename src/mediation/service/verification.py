@@ -1,22 +1,26 @@
 """Recomputes every chain from the stored bytes, folds every history, and says where the two part."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from mediation.domain.errors import BrokenTrail, Reason
-from mediation.domain.events import evolve, load, parse
+from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
+from mediation.domain.registering import LOG_ID, Register, name_digest
 from mediation.store.tables import columns_of
-from mediation.store.trails import StoredCase, Trail, trails
+from mediation.store.trails import StoredCase, StoredRegistry, Trail, trails
 
 MOST_FAILURES = 100
 """Failures named in a report; more are only counted as cases that failed."""
 
 
 class Failure(NamedTuple):
-    """The first event of a case that fails, and how. `seq` 0: not an event but the row of the case."""
+    """The first event of a case that fails, and how. `seq` 0: not an event but the row of the case.
+
+    The log of administration is named by its id, and its row is the registry.
+    """
 
     case_id: str
     number: str
@@ -26,12 +30,16 @@ class Failure(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was verified, and what failed: a case each, in the order of the cases, then the feed."""
+    """What was verified, and what failed: a case each, in the order of the cases, then the feed.
+
+    `entries` are those of the log of administration; `events` are the others.
+    """
 
     cases: int
     events: int
     failed: int
     failures: tuple[Failure, ...]
+    entries: int = 0
 
     @property
     def sound(self) -> bool:
@@ -43,25 +51,29 @@ async def verify_database(reader_url: str, progress: Callable[[int, int], None] 
 
     Raises: DatabaseUnreachable.
     """
-    cases = events = failed = 0
+    cases = events = entries = failed = 0
     failures: list[Failure] = []
     async with trails(reader_url) as every:
         total = await every.count()
         async for trail in every:
-            cases += 1
-            events += len(trail.events)
-            failure = verify_trail(trail)
+            if trail.case_id == LOG_ID:
+                entries = len(trail.events)
+                failure = verify_log(trail, await every.registry())
+            else:
+                cases += 1
+                events += len(trail.events)
+                failure = verify_trail(trail)
+                if progress:
+                    progress(cases, max(total, cases))
             if failure:
                 failed += 1
                 failures.append(failure)
                 del failures[MOST_FAILURES:]
-            if progress:
-                progress(cases, max(total, cases))
         feed = await every.feed()
     for reason in _feed_reasons(contiguous=feed.contiguous, lost=feed.lost, empty=feed.empty):
         failed += 1
         failures.append(Failure("", "", 0, "", reason))
-    return Report(cases, events, failed, tuple(failures))
+    return Report(cases, events, failed, tuple(failures), entries)
 
 
 def verify_trail(trail: Trail) -> Failure | None:
@@ -69,10 +81,30 @@ def verify_trail(trail: Trail) -> Failure | None:
     number = trail.case.number if trail.case else ""
     case: Case | None = None
     first_at = ""
+
+    def fold(event: Event) -> None:
+        nonlocal case, first_at
+        case = evolve(case, event)
+        first_at = first_at or event.at
+
+    failure = _broken(trail, number, fold)
+    reason = None if failure else _row_reason(trail.case, case, first_at)
+    return Failure(trail.case_id, number, 0, "", reason) if reason else failure
+
+
+def verify_log(trail: Trail, stored: StoredRegistry) -> Failure | None:
+    """The first thing that fails in the log of administration: an entry, or a row that is not as the log left it."""
+    register = Register()
+    failure = _broken(trail, "", register.take)
+    reason = None if failure else _registry_reason(register, stored)
+    return Failure(trail.case_id, "", 0, "", reason) if reason else failure
+
+
+def _broken(trail: Trail, number: str, fold: Callable[[Event], None]) -> Failure | None:
     for stored in trail.events:
         try:
             event = parse(stored.data)
-            case = evolve(case, event)
+            fold(event)
         except BrokenTrail as broken:
             return Failure(trail.case_id, number, stored.seq, stored.id, broken.reasons[0])
         except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as broken:
@@ -81,9 +113,30 @@ def verify_trail(trail: Trail) -> Failure | None:
         if (event.event, event.case) != (stored.id, trail.case_id):
             said = Reason("misfiled", "事件与其所在行不符", "The event is not the one its row says")
             return Failure(trail.case_id, number, stored.seq, stored.id, said)
-        first_at = first_at or event.at
-    reason = _row_reason(trail.case, case, first_at)
-    return Failure(trail.case_id, number, 0, "", reason) if reason else None
+    return None
+
+
+def _registry_reason(register: Register, stored: StoredRegistry) -> Reason | None:
+    for org, put in register.organisations.items():
+        found = stored.organisations.get(org)
+        if found is None or _as_logged(found) != msgspec.structs.astuple(put):
+            zh, en = f"单位 {org} 与管理日志不符", f"Body {org} is not as the log of administration left it"
+            return Reason("wrong_body", zh, en)
+    for person, last in register.people.items():
+        if stored.people.get(person) != (last.home, last.identities):
+            zh, en = f"人员 {person} 与管理日志不符", f"Person {person} is not as the log of administration left them"
+            return Reason("wrong_person", zh, en)
+    for (person, org), roles in register.memberships.items():
+        if stored.memberships.get((person, org), ()) != tuple(roles):
+            zh = f"人员 {person} 在单位 {org} 的角色与管理日志不符"
+            en = f"The roles of {person} at {org} are not as the log of administration left them"
+            return Reason("wrong_membership", zh, en)
+    return None
+
+
+def _as_logged(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    id_, code, name, name_en, *rest = row
+    return (id_, code, name_digest(name, name_en), *rest)
 
 
 def _row_reason(stored: StoredCase | None, folded: Case | None, first_at: str) -> Reason | None:

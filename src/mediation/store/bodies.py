@@ -1,16 +1,47 @@
-"""Who there is: divisions, organisations and people, put down by imports in one transaction each."""
+"""Who there is: divisions, organisations and people, changed one hand at a time, each change with its log entry."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Table, select, text
+import msgspec
+from sqlalchemy import Row, Table, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from uuid_utils import uuid7
 
+from mediation.domain.events import Event, parse
+from mediation.domain.facts import Organisation
+from mediation.domain.registering import LOG_ID, Attributes, Hand, entry
+from mediation.domain.vocabulary import Role
 from mediation.store.database import transaction
-from mediation.store.tables import DIVISIONS, MEMBERSHIPS, ORGANISATIONS, PEOPLE
+from mediation.store.tables import DIVISIONS, EVENTS, IDENTITIES, MEMBERSHIPS, ORGANISATIONS, OUTBOX, PEOPLE
 
-__all__ = ["AsyncEngine", "Person", "find_person", "known_divisions", "put", "superiors"]
+__all__ = [
+    "AsyncConnection",
+    "AsyncEngine",
+    "Body",
+    "Person",
+    "Staff",
+    "bodies",
+    "coded",
+    "find_person",
+    "holders",
+    "known_divisions",
+    "link",
+    "note",
+    "open_cases",
+    "organisation",
+    "put",
+    "revoke",
+    "staff",
+    "superiors",
+    "too_deep",
+    "turn",
+    "unlink",
+]
+
+Coded: TypeAlias = Literal["organisations", "people"]
 
 _AT_ONCE = 1000
 
@@ -26,6 +57,46 @@ WITH RECURSIVE up AS (
 )
 UPDATE organisations o SET path = whole.path FROM whole WHERE whole.id = o.id AND o.path <> whole.path
 """)
+_TOO_DEEP = text(
+    "SELECT EXISTS (SELECT FROM organisations WHERE superior IS NOT NULL AND cardinality(path) NOT BETWEEN 1 AND 19)"
+)
+_AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
+_AS_NOBODY = text("SELECT enter(NULL, NULL, NULL, NULL, NULL)")
+_OPEN = text("""
+SELECT count(*) FROM cases c, (SELECT ARRAY[cast(:org AS uuid)]) AS its (org)
+WHERE c.orgs @> its.org AND (c.open_orgs @> its.org OR c.inbound @> its.org)
+""")
+
+
+_TURN = text("SELECT pg_advisory_xact_lock(hashtext('mediation.administration'))")
+_SETTINGS = text("SELECT current_setting('mediation.case', true), current_setting('mediation.guards', true)")
+_SET = text("SELECT set_config('mediation.case', :case, true), set_config('mediation.guards', :guards, true)")
+_LAST = select(EVENTS.c.bytes).where(EVENTS.c.case_id == LOG_ID).order_by(EVENTS.c.seq.desc()).limit(1)
+
+
+@asynccontextmanager
+async def turn(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which nobody else changes the registry: what is read in it still holds when it commits."""
+    async with transaction(engine) as connection:
+        await connection.execute(_TURN)
+        yield connection
+
+
+async def note(connection: AsyncConnection, hand: Hand, said: Attributes) -> Event:
+    """Append an entry to the log of administration, in the transaction of the change it tells of.
+
+    Whoever else appends waits until that transaction ends. The context of row-level security is as it was afterwards.
+    """
+    await connection.execute(_TURN)
+    before = (await connection.execute(_SETTINGS)).one()
+    await connection.execute(_SET, {"case": LOG_ID, "guards": "on"})  # to read the end of the log, and to write to it
+    last = await connection.scalar(_LAST)
+    event = entry(hand, said, parse(last) if last else None, str(uuid7()))
+    values = {"id": event.event, "case_id": LOG_ID, "seq": event.seq, "bytes": event.canonical}
+    await connection.execute(insert(EVENTS).values(values))
+    await connection.execute(insert(OUTBOX).values(event=event.event).inline())
+    await connection.execute(_SET, {"case": before[0] or "", "guards": before[1] or ""})
+    return event
 
 
 class Person(NamedTuple):
@@ -37,40 +108,130 @@ class Person(NamedTuple):
     memberships: tuple[tuple[str, str, str, tuple[str, ...]], ...]
 
 
+class Body(NamedTuple):
+    """A body as it is registered; one that is not active gives nobody a standing."""
+
+    organisation: Organisation
+    active: bool
+
+
+class Staff(NamedTuple):
+    """A person of the staff as registered at `home`: the roles at each body, and `(issuer, subject)` by which known."""
+
+    id: str
+    code: str
+    name: str
+    home: str
+    memberships: dict[str, tuple[Role, ...]]
+    identities: frozenset[tuple[str, str]]
+
+    @property
+    def bodies(self) -> frozenset[str]:
+        """Where they are registered, or serve."""
+        return frozenset({self.home, *self.memberships})
+
+
 async def put(
-    engine: AsyncEngine,
+    connection: AsyncConnection,
     *,
     divisions: Sequence[dict[str, Any]] = (),
     organisations: Sequence[dict[str, Any]] = (),
     people: Sequence[dict[str, Any]] = (),
     memberships: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Put these rows down, new or changed, all or none; then the path of every organisation follows."""
-    async with transaction(engine) as connection:
-        for table, rows in (
-            (DIVISIONS, divisions),
-            (ORGANISATIONS, organisations),
-            (PEOPLE, people),
-            (MEMBERSHIPS, memberships),
-        ):
-            await _upsert(connection, table, rows)
-        if organisations:
-            await connection.execute(_PATHS)
+    """Put these rows down, new or changed, in the turn of this connection; then the path of every body follows."""
+    for table, rows in (
+        (DIVISIONS, divisions),
+        (ORGANISATIONS, organisations),
+        (PEOPLE, people),
+        (MEMBERSHIPS, memberships),
+    ):
+        await _upsert(connection, table, rows)
+    if organisations:
+        await connection.execute(_PATHS)
 
 
-async def known_divisions(engine: AsyncEngine, codes: Iterable[str]) -> set[str]:
+async def revoke(connection: AsyncConnection, person: str, org: str) -> None:
+    """End a membership."""
+    await connection.execute(delete(MEMBERSHIPS).where(MEMBERSHIPS.c.person == person, MEMBERSHIPS.c.org == org))
+
+
+async def link(connection: AsyncConnection, person: str, identities: Iterable[tuple[str, str]]) -> None:
+    """Let these identities, which name nobody yet, name this person."""
+    rows = [{"issuer": issuer, "subject": subject, "person": person} for issuer, subject in identities]
+    if rows:
+        await connection.execute(insert(IDENTITIES).values(rows))
+
+
+async def unlink(connection: AsyncConnection, identities: Iterable[tuple[str, str]]) -> None:
+    """Let these identities name nobody."""
+    where = tuple_(IDENTITIES.c.issuer, IDENTITIES.c.subject).in_(list(identities))
+    await connection.execute(delete(IDENTITIES).where(where))
+
+
+async def bodies(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, Body]:
+    """These bodies by id, active or not; those there are not are left out."""
+    rows = await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id.in_(set(ids))))
+    return {row.id: Body(organisation(row), row.active) for row in rows}
+
+
+def organisation(row: Row[Any]) -> Organisation:
+    """The body of a row of `organisations`."""
+    fields = {name: getattr(row, name) or "" for name in Organisation.__struct_fields__}
+    return msgspec.convert(fields | {"path": row.path}, Organisation)
+
+
+async def staff(connection: AsyncConnection, people: Iterable[str]) -> dict[str, Staff]:
+    """These people by id; those there are not are left out."""
+    ids = set(people)
+    held: dict[str, dict[str, tuple[Role, ...]]] = {}
+    for row in await connection.execute(select(MEMBERSHIPS).where(MEMBERSHIPS.c.person.in_(ids))):
+        held.setdefault(row.person, {})[row.org] = tuple(map(Role, row.roles))
+    known: dict[str, set[tuple[str, str]]] = {}
+    for row in await connection.execute(select(IDENTITIES).where(IDENTITIES.c.person.in_(ids))):
+        known.setdefault(row.person, set()).add((row.issuer, row.subject))
+    return {
+        row.id: Staff(row.id, row.code, row.name, row.home, held.get(row.id, {}), frozenset(known.get(row.id, ())))
+        for row in await connection.execute(select(PEOPLE).where(PEOPLE.c.id.in_(ids)))
+    }
+
+
+async def holders(connection: AsyncConnection, identities: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The person of each of these identities that names one."""
+    where = tuple_(IDENTITIES.c.issuer, IDENTITIES.c.subject).in_(list(identities))
+    return {(row.issuer, row.subject): row.person for row in await connection.execute(select(IDENTITIES).where(where))}
+
+
+async def coded(connection: AsyncConnection, table: Coded, codes: Iterable[str]) -> dict[str, str]:
+    """The ids of the "organisations" or "people" of these codes."""
+    column = (ORGANISATIONS if table == "organisations" else PEOPLE).c
+    rows = await connection.execute(select(column.code, column.id).where(column.code.in_(set(codes))))
+    return {row.code: row.id for row in rows}
+
+
+async def open_cases(connection: AsyncConnection, org: str) -> int:
+    """How many cases a body has an open leg or a live hand-off in. Whoever administers sees none of them."""
+    await connection.execute(_AS_CLOCK)
+    found = await connection.scalar(_OPEN, {"org": org})
+    await connection.execute(_AS_NOBODY)
+    return int(found or 0)
+
+
+async def too_deep(connection: AsyncConnection) -> bool:
+    """Whether some body has more superiors than are followed."""
+    return bool(await connection.scalar(_TOO_DEEP))
+
+
+async def known_divisions(connection: AsyncConnection, codes: Iterable[str]) -> set[str]:
     """Those of the codes that are divisions we know."""
-    async with engine.connect() as connection:
-        found = await connection.scalars(select(DIVISIONS.c.code).where(DIVISIONS.c.code.in_(set(codes))))
-        return set(found)
+    return set(await connection.scalars(select(DIVISIONS.c.code).where(DIVISIONS.c.code.in_(set(codes)))))
 
 
-async def superiors(engine: AsyncEngine) -> dict[str, str]:
+async def superiors(connection: AsyncConnection) -> dict[str, str]:
     """The superior's code of every organisation by its own code; empty at the top."""
     above = ORGANISATIONS.alias()
     query = select(ORGANISATIONS.c.code, above.c.code).outerjoin(above, above.c.id == ORGANISATIONS.c.superior)
-    async with engine.connect() as connection:
-        return {code: superior or "" for code, superior in await connection.execute(query)}
+    return {code: superior or "" for code, superior in await connection.execute(query)}
 
 
 async def find_person(engine: AsyncEngine, said: str) -> Person | None:

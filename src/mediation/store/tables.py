@@ -73,6 +73,7 @@ PEOPLE = Table(
     Column("id", _ID, primary_key=True),
     Column("code", Text, nullable=False, unique=True),
     _column("name", Text),
+    Column("home", _ID, ForeignKey("organisations.id"), nullable=False),
 )
 MEMBERSHIPS = Table(
     "memberships",

@@ -22,6 +22,12 @@ SELECT id::text, number, version, filed_at, facts::text, {
     ", ".join(_AS_TEXT.get(name, f"{name}::text[]" if name in _LISTS else name) for name in CaseColumns._fields)
 } FROM cases ORDER BY id"""  # noqa: S608  # our own column names
 _EVENTS = "SELECT case_id::text, id::text, seq, bytes FROM events ORDER BY case_id, seq"
+_BODIES = """
+SELECT id::text, code, name, name_en, kind, tier, division, speciality, coalesce(superior::text, ''), active
+FROM organisations"""
+_PEOPLE = """
+SELECT p.id::text, p.home::text, (SELECT count(*) FROM identities i WHERE i.person = p.id) FROM people p"""
+_MEMBERSHIPS = "SELECT person::text, org::text, roles FROM memberships"
 _FEED = """
 SELECT (SELECT count(*) = coalesce(max(position), 0) FROM feed),
        (SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT FROM feed f WHERE f.event = e.id)
@@ -49,11 +55,19 @@ class StoredCase(NamedTuple):
 
 
 class Trail(NamedTuple):
-    """A case's events in order, and its row; None where there are events but no case."""
+    """A case's events in order, and its row; None where there are events but no case, as in the administration log."""
 
     case_id: str
     case: StoredCase | None
     events: list[StoredEvent]
+
+
+class StoredRegistry(NamedTuple):
+    """The registry: each body as `PutOrganisation` says it, with its names; `(home, identities)`; roles."""
+
+    organisations: dict[str, tuple[Any, ...]]
+    people: dict[str, tuple[str, int]]
+    memberships: dict[tuple[str, str], tuple[str, ...]]
 
 
 class FeedState(NamedTuple):
@@ -80,6 +94,17 @@ class Trails:
         row = await (await self._connection.execute(_FEED)).fetchone()
         assert row is not None  # noqa: S101  # an aggregate gives one row always
         return FeedState(*row)
+
+    async def registry(self) -> StoredRegistry:
+        """The registry as its tables have it."""
+        bodies, people, memberships = [
+            await (await self._connection.execute(query)).fetchall() for query in (_BODIES, _PEOPLE, _MEMBERSHIPS)
+        ]
+        return StoredRegistry(
+            {row[0]: row for row in bodies},
+            {id_: (home, count) for id_, home, count in people},
+            {(person, org): tuple(roles) for person, org, roles in memberships},
+        )
 
     async def __aiter__(self) -> AsyncIterator[Trail]:
         async with AsyncExitStack() as stack:

@@ -1,0 +1,263 @@
+"""The log of administration: what each entry says, how it is chained, what the log folds to, and which roles clash."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, ClassVar, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from mediation.domain.access import ADMINISTRATORS, EVERYBODY
+from mediation.domain.errors import BrokenTrail, Reason
+from mediation.domain.events import NO_HASH, Event, leaf_hash
+from mediation.domain.facts import Instant
+from mediation.domain.vocabulary import LogEntry, Role
+
+LOG_ID = "8d7e034d-2138-5a8b-809a-92db1fc0bc68"
+"""The `case` of every entry: uuid5 of the registry's namespace and "administration"; rls.sql names it too."""
+
+OPERATOR = "operator"
+"""Who acts at the command line, and in which role: nobody of the registry, and for no body."""
+
+_STATE = "administration"
+
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+_Upper = Annotated[str, Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?\Z")]
+_Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")]
+_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Count = Annotated[int, Meta(ge=0)]
+_Roles = tuple[Role, ...]
+
+
+class Attributes(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an entry says, by value: ids, codes, digests and counts; never a person's name."""
+
+    ACTION: ClassVar[LogEntry]
+
+
+class PutOrganisation(Attributes, frozen=True):
+    """A body as it stands from now on. `name_sha256`: of its name, a line feed, and its English name."""
+
+    ACTION = LogEntry.PUT_ORGANISATION
+    id: Id
+    code: _Code
+    name_sha256: _Hash
+    kind: _Code
+    tier: _Code
+    division: _Code
+    speciality: _Code
+    superior: _Upper
+    active: bool
+
+
+class PutPerson(Attributes, frozen=True):
+    """A person of the staff: at which body registered, how many identities they have now; `changed` names fields."""
+
+    ACTION = LogEntry.PUT_PERSON
+    id: Id
+    home: Id
+    identities: _Count
+    linked: _Count
+    unlinked: _Count
+    changed: tuple[_Code, ...]
+
+
+class Grant(Attributes, frozen=True):
+    """The roles a person holds at a body from now on, and those held before."""
+
+    ACTION = LogEntry.GRANT
+    person: Id
+    org: Id
+    roles: _Roles
+    before: _Roles
+
+
+class Revoke(Attributes, frozen=True):
+    """A membership that ended, and the roles it gave."""
+
+    ACTION = LogEntry.REVOKE
+    person: Id
+    org: Id
+    before: _Roles
+
+
+class Import(Attributes, frozen=True):
+    """A file that was loaded: its digest, and how many lines it had."""
+
+    sha256: _Hash
+    lines: _Count
+
+
+class ImportDivisions(Import, frozen=True):
+    """Divisions from a file."""
+
+    ACTION = LogEntry.IMPORT_DIVISIONS
+
+
+class ImportOrganisations(Import, frozen=True):
+    """Bodies from a file."""
+
+    ACTION = LogEntry.IMPORT_ORGANISATIONS
+
+
+class ImportPeople(Import, frozen=True):
+    """People and memberships from a file."""
+
+    ACTION = LogEntry.IMPORT_PEOPLE
+
+
+class ImportIdentities(Import, frozen=True):
+    """Identities from a file."""
+
+    ACTION = LogEntry.IMPORT_IDENTITIES
+
+
+class Erase(Attributes, frozen=True):
+    """The parties of a case whose keys were destroyed, by number; 0 is the case's own text. `ground` is a code."""
+
+    ACTION = LogEntry.ERASE
+    case: Id
+    subjects: tuple[_Count, ...]
+    ground: _Code = ""
+
+
+ENTRIES: Mapping[LogEntry, type[Attributes]] = {
+    kind.ACTION: kind
+    for kind in (
+        PutOrganisation,
+        PutPerson,
+        Grant,
+        Revoke,
+        ImportDivisions,
+        ImportOrganisations,
+        ImportPeople,
+        ImportIdentities,
+        Erase,
+    )
+}
+
+
+class Hand(NamedTuple):
+    """Whose hand writes an entry: a person's id (or OPERATOR), for which body ("" for none), in which role, and when.
+
+    `request` is the id of the request.
+    """
+
+    actor: str
+    org: str
+    role: str
+    at: Instant
+    request: str
+
+
+def entry(hand: Hand, said: Attributes, last: Event | None, event_id: str) -> Event:
+    """The entry that follows `last`, and never at or before its instant; None: it is the first."""
+    at = hand.at
+    if last and at <= last.at:
+        later = datetime.fromisoformat(last.at) + timedelta(microseconds=1)
+        at = later.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return Event(
+        event=event_id,
+        case=LOG_ID,
+        seq=last.seq + 1 if last else 1,
+        prev=leaf_hash(last.canonical) if last else NO_HASH,
+        action=said.ACTION.value,
+        from_=_STATE if last else "new",
+        to=_STATE,
+        org=hand.org,
+        actor=hand.actor,
+        role=hand.role,
+        at=at,
+        request=hand.request,
+        basis=(),
+        attrs=msgspec.to_builtins(said),
+        v=1,
+    )
+
+
+class Register:
+    """What the log says of the registry: of each body, person and membership as it was last put through the API.
+
+    What a file loaded is not in the log, so a load makes it forget what the file may have changed.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.head = NO_HASH
+        self.at = ""
+        self.organisations: dict[str, PutOrganisation] = {}
+        self.people: dict[str, PutPerson] = {}
+        self.memberships: dict[tuple[str, str], tuple[Role, ...]] = {}
+
+    def take(self, event: Event) -> None:
+        """The next entry. Raises BrokenTrail when it does not follow, or says what no entry says."""
+        expected = (LOG_ID, self.seq + 1, self.head, _STATE if self.seq else "new", _STATE, 1)
+        if expected != (event.case, event.seq, event.prev, event.from_, event.to, event.v) or event.at < self.at:
+            zh, en = f"管理日志第{event.seq}条不衔接", f"Entry {event.seq} of the log of administration does not follow"
+            raise BrokenTrail(Reason("does_not_follow", zh, en))
+        self._know(said(event))
+        self.seq, self.head, self.at = event.seq, leaf_hash(event.canonical), event.at
+
+    def _know(self, said: Attributes) -> None:
+        match said:
+            case PutOrganisation():
+                self.organisations[said.id] = said
+            case PutPerson():
+                self.people[said.id] = said
+            case Grant():
+                self.memberships[said.person, said.org] = said.roles
+            case Revoke():
+                self.memberships[said.person, said.org] = ()
+            case ImportOrganisations():
+                self.organisations.clear()
+            case ImportPeople():
+                self.people.clear()
+                self.memberships.clear()
+            case ImportIdentities():
+                self.people.clear()
+
+
+def said(event: Event) -> Attributes:
+    """What an entry says. Raises BrokenTrail for what no entry says."""
+    try:
+        return msgspec.convert(event.attrs, ENTRIES[LogEntry(event.action)])
+    except (ValueError, msgspec.ValidationError) as found:
+        zh, en = f"管理日志第{event.seq}条内容不合规定", f"Entry {event.seq} says what no entry says: {found}"
+        raise BrokenTrail(Reason("bad_entry", zh, en)) from found
+
+
+def name_digest(name: str, name_en: str) -> str:
+    """What an entry says of the names of a body."""
+    return hashlib.sha256(f"{name}\n{name_en}".encode()).hexdigest()
+
+
+def clashes(roles: Collection[Role]) -> tuple[Reason, ...]:
+    """Why one person cannot hold these roles, at however many bodies: every reason, and none where they can."""
+    held = frozenset(roles)
+    administers, acts = held & ADMINISTRATORS, held & EVERYBODY
+    found = []
+    if Role.CLOCK in held:
+        zh, en = "“时钟”不能授予任何人", "`clock` is granted to nobody"
+        found.append(Reason("clock_granted", zh, en))
+    if len(administers) > 1:
+        zh = f"三员分立：同一人不得兼任{_zh(administers)}"
+        en = f"Three separate administrators: one person is not at once {_en(administers)}"
+        found.append(Reason("administrators_separate", zh, en))
+    if administers and held - ADMINISTRATORS:
+        zh = f"管理员不得兼任其他角色（含在其他单位）：{_zh(held - ADMINISTRATORS)}"
+        en = f"An administrator holds no other role, at whatever body: {_en(held - ADMINISTRATORS)}"
+        found.append(Reason("administrator_apart", zh, en))
+    if Role.AUDITOR in held and acts:
+        zh = f"审计员不得办理案件（含在其他单位）：{_zh(acts)}"
+        en = f"Who closes is not who audits: an auditor has no part in cases, at whatever body: {_en(acts)}"
+        found.append(Reason("auditor_apart", zh, en))
+    return tuple(found)
+
+
+def _zh(roles: Collection[Role]) -> str:
+    return "、".join(role.zh for role in sorted(roles))
+
+
+def _en(roles: Collection[Role]) -> str:
+    return ", ".join(sorted(role.value for role in roles))
