@@ -123,12 +123,12 @@ PERMITS: tuple[Permit, ...] = (
     # Plain values: whoever handles the case, and says what for. What was said for the sake of agreement stays with
     # those who mediate: it is not evidence, and no judge reads it (民事诉讼法解释 107); undisputed facts are (在线规则 22).
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.REFERRED, S.ASSISTING})),
-    Permit(Power.DISCLOSE, Sensitivity.PLAIN, frozenset({Role.MEDIATOR}), frozenset({S.ASSIGNED, S.ASSISTING})),
+    Permit(Power.DISCLOSE, Sensitivity.PLAIN, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING, S.ASSISTING})),
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ABOVE, frozenset({S.SUPERVISING})),
     Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.REFERRED})),
-    Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, frozenset({Role.MEDIATOR}), frozenset({S.ASSIGNED})),
+    Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, _MEDIATING - {Role.MEDIATOR}, frozenset({S.MEDIATES})),
-    Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, frozenset({Role.MEDIATOR}), frozenset({S.ASSIGNED})),
+    Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
     Permit(Power.SEARCH, Sensitivity.MASKED, ACTING | ABOVE, frozenset({S.NAMED, S.SUBTREE})),
     Permit(Power.ERASE, Sensitivity.PLAIN, frozenset({Role.CHAIR, Role.ARCHIVIST}), frozenset({S.KEEPER})),
     # The registry and the logs: three administrators, each with a part that the others do not have.
@@ -202,6 +202,7 @@ def standing(case: Case, actor: Actor, orgs: Mapping[str, Organisation], *, show
         S.HOLDER: bool(mine),
         S.MEDIATES: any(not leg.decides for leg in mine),
         S.ASSIGNED: org in case.named and (actor.person in people or not people),
+        S.HANDLING: any(_assigned(actor, leg) for leg in mine),
         S.REFERRED: bool(received),
         S.ASSISTING: any(h.received_at and h.mode is Mode.BESIDE and not h.to_leg for h in received),
         S.SENDER: any(handoff.from_org == org for handoff in live),
