@@ -83,6 +83,7 @@ bad("a space inside", lambda p: p.token().replace(".", ". ", 1))
 bad("a tab at the end", lambda p: [("Authorization", f"Bearer {p.token()}\t.")])
 bad("padded base64", lambda p: p.token() + "==")
 bad("base64 of the other alphabet", lambda p: with_sign(p, "+"))
+bad("claims with loose bits", lambda p: loose_claims(p.claims(), p))
 bad("base64 with loose bits", lambda p: loosened(p.token()))
 bad("letters of another script", lambda p: [(b"Authorization", f"Bearer {p.token()}é".encode())])
 bad("a header that is no object", lambda p: compact(b'["at+jwt"]', p.claims(), es(p.ec)))
@@ -178,8 +179,10 @@ bad(
 bad("exp is no number", lambda p: compact(p.header(), json.dumps(p.claims(exp=float("nan"))).encode(), es(p.ec)))
 bad("exp before iat", lambda p: p.token(iat=now() + 9, exp=now() + 7))
 bad("too long a lifetime", lambda p: p.token(exp=now() + 3700))
+bad("good for longer than a number holds", lambda p: p.token(exp=10**400))
 bad("good for ever", lambda p: p.token(exp=10**300))
 bad("not yet valid", lambda p: p.token(nbf=now() + 120))
+bad("nbf is true", lambda p: p.token(nbf=True))
 bad("nbf is text", lambda p: p.token(nbf="0"))
 bad("issued in the future", lambda p: p.token(iat=now() + 120))
 bad("no iat", lambda p: p.token(iat=None))
@@ -236,8 +239,10 @@ bad(
 bad("bound to nothing", lambda p: p.token(cnf={}))
 bad("bound to null", lambda p: p.token(cnf={"x5t#S256": None}))
 bad("bound to an empty thumbprint", lambda p: p.token(cnf={"x5t#S256": ""}))
+bad("bound to the certificate that is none", lambda p: p.token(cnf=thumbprint(b"")))
 bad("cnf is text", lambda p: p.token(cnf="x5t#S256"))
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 ORDER = bytes.fromhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
 
 
@@ -254,11 +259,20 @@ def with_sign(p: Provider, sign: str) -> str:
 
 def loosened(token: str) -> str:
     """The same bytes, spelt with bits beyond the last of them."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    changed = token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
+    changed = token[:-1] + LETTERS[LETTERS.index(token[-1]) + 1]
     old, new = (base64.urlsafe_b64decode(t.rpartition(".")[2] + "==") for t in (token, changed))
     assert old == new
     return changed
+
+
+def loose_claims(claims: dict, p: Provider) -> str:
+    """Claims spelt with bits beyond their last byte, and signed so."""
+    body = json.dumps(claims).encode()
+    body += b" " * ((1 - len(body)) % 3)
+    segment = b64(body)
+    head = b64(json.dumps(p.header()).encode())
+    spelt = f"{head}.{segment[:-1]}{LETTERS[LETTERS.index(segment[-1]) + 1]}"
+    return f"{spelt}.{b64(es(p.ec)(spelt.encode()))}"
 
 
 def twice(said: dict, name: str, value: object = "f:1:wang") -> bytes:
