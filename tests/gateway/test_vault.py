@@ -131,3 +131,58 @@ def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path):
     path.write_bytes(b"short")
     with pytest.raises(BadKeyFile):
         vault.key_from(path)
+
+
+def test_what_was_said_in_a_session_and_what_both_sides_signed_are_sealed_apart_under_one_key():
+    box = Vault(b"k" * 32)
+    before = Case(id=CASE, parties=(Party(id=1), Party(id=2)))
+    paper = {"kind": "minutes", "name": "调解笔录", "sha256": "0" * 64, "ref": "file:2"}
+    session = STEP.validate_python({"action": "convene", "text": "愿让三成", "documents": [paper]})
+    step = box.seal(CASE, session, before)
+    assert [row.name for row in step.rows] == ["text", "compromise"]
+    assert [bool(row.wrapped) for row in step.rows] == [True, False]
+    assert step.others == tuple(row.digest for row in step.rows)
+    assert [opened(box, CASE, row, step.rows) for row in step.rows] == [
+        {"documents": {"1": "调解笔录"}},
+        {"text": "愿让三成"},
+    ]
+    signed = STEP.validate_python({"action": "record_undisputed", "signed_by": [1, 2], "text": "院墙于三月倒塌"})
+    (undisputed,) = box.seal(CASE, signed, before).rows
+    assert undisputed.name == "undisputed"
+    assert all(row.grams == () for row in (*step.rows, undisputed))
+
+
+def test_why_plain_values_are_asked_for_is_sealed_with_the_text_of_the_case():
+    box = Vault(b"k" * 32)
+    first = box.seal_purpose(CASE, "通知张三到场")
+    assert (first.subject, first.name) == (vault.TEXT, "purpose")
+    second = box.seal_purpose(CASE, "回访", first.wrapped)
+    assert second.wrapped == b""
+    assert box.open(CASE, second._replace(wrapped=first.wrapped)) == {"text": "回访"}
+
+
+def test_a_number_is_known_in_its_old_form_and_however_it_is_written():
+    box = Vault(b"k" * 32)
+    known = box.blind_id("11010519491231002X")
+    assert known == box.blind_id("110105491231002")
+    assert known == box.blind_id(" １１０１０５ 19491231 002x ")
+    assert known != box.blind_id("110105194912310038")
+    assert known != box.blind("11010519491231002X")  # of the number alone, in a space of its own
+    party = FILE.parties[0]
+    (row, *_) = box.seal(CASE, FILE, None).rows
+    assert row.blind_id == box.blind_id(party.id_number)
+    assert box.seal(CASE, FILE, None).rows[1].blind_id == b""
+
+
+def test_facts_are_found_by_pairs_of_characters_and_people_are_not():
+    box = Vault(b"k" * 32)
+    rows = box.seal(CASE, FILE, None).rows
+    facts = set(rows[-1].grams)
+    assert [row.grams for row in rows[:-1]] == [(), ()]
+    assert set(box.grams("争地界")) <= facts
+    assert set(box.grams("登门 道歉")) <= facts
+    for word in ("张三", "13800001234", "身份证"):
+        assert not set(box.grams(word)) <= facts
+    assert box.grams("一") == ()
+    assert all(-(2**63) <= gram < 2**63 for gram in facts)
+    assert not facts & set(Vault(b"j" * 32).grams("两家争地界"))

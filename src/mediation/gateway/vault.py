@@ -2,45 +2,69 @@
 
 Disclosures are those of RFC 9901 §4.2: base64url of the JSON `[salt, name, value]`, digest = base64url(SHA-256(that)).
 A party is one disclosure `party_<n>` whose value holds the digests of its own fields; the words of a step are one
-disclosure `text`. What belongs together is sealed together with AES-256-GCM under a data key of its own subject (the
-party's number, 0 for the text of the case), which is wrapped by a key that stays outside the database.
+disclosure `text`, but what was said in a session `compromise` and what both sides signed `undisputed`: each has readers
+of its own. What belongs together is sealed together with AES-256-GCM under a data key of its own subject (the party's
+number, 0 for the text of the case), which is wrapped by a key that stays outside the database.
 """
 
 import base64
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from mediation.domain.commands import Accept, ChangeParties, Command, File, PartyIn, Prepare, Settle
-from mediation.domain.errors import BrokenTrail, GuardRefused, MediationError, Reason
+from mediation.domain.commands import (
+    Accept,
+    ChangeParties,
+    Command,
+    Convene,
+    File,
+    PartyIn,
+    Prepare,
+    RecordUndisputed,
+    Settle,
+)
+from mediation.domain.errors import BrokenTrail, GuardRefused, Reason
 from mediation.domain.facts import Case
+from mediation.domain.numbers import eighteen, evened
+from mediation.gateway.keys import KEY_BYTES, BadKeyFile, key_from
+
+__all__ = [
+    "COMPROMISE",
+    "ERASED",
+    "PURPOSE",
+    "TEXT",
+    "UNDISPUTED",
+    "WORDS",
+    "BadKeyFile",
+    "Passing",
+    "Sealed",
+    "SealedStep",
+    "Vault",
+    "key_from",
+    "split_code",
+]
 
 TEXT = 0
 """The subject of a case's own text; parties are numbered from 1."""
 
-_KEY_BYTES = 32
+WORDS, UNDISPUTED, COMPROMISE, PURPOSE = "text", "undisputed", "compromise", "purpose"
+"""Names of what is sealed as the case's text: its words; facts both sides signed; what was said in a session, for the
+sake of agreement; and why somebody asked for plain values."""
+ERASED = "erased"
+"""The name of the row that stands for a subject whose key was destroyed."""
+
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 _CODE_LENGTH = 8
 _FIELDS = ("name", "id_number", "phone", "address")
-
-
-class BadKeyFile(MediationError):
-    """The key file is not what it should be; nothing sealed with it could be opened."""
-
-    code = "bad_key_file"
-    zh = "密钥文件不可用"
-    en = "The key file cannot be used"
 
 
 class Sealed(NamedTuple):
@@ -69,7 +93,7 @@ class Passing(NamedTuple):
 
 
 class SealedStep(NamedTuple):
-    """What a command becomes: digests of its parties in order, of its words (at most one), and the rows to store."""
+    """What a command becomes: digests of its parties in order, of its words, and the rows to store."""
 
     parties: tuple[str, ...]
     others: tuple[str, ...]
@@ -80,13 +104,16 @@ class Vault:
     """Seals, opens and recognises personal values under the key of one key file."""
 
     def __init__(self, key: bytes) -> None:
-        if len(key) != _KEY_BYTES:
+        if len(key) != KEY_BYTES:
             raise BadKeyFile
         self._wrapping = AESGCM(_derived(key, b"wrap"))
         self._blinding = _derived(key, b"blind")
         self._coding = _derived(key, b"case-code")
+        self._pairing = _derived(key, b"pairs")
         self.request_secret = _derived(key, b"request")
         """The key under which requests are hashed, so that a stored hash says nothing of a body."""
+        self.mark = _derived(key, b"mark")
+        """By which a database knows the key it was sealed with; it tells nothing of the key."""
 
     def seal(
         self,
@@ -104,20 +131,23 @@ class Vault:
         rows: list[Sealed] = []
         first = len(before.parties) + 1 if before else 1
         for number, party in enumerate(_parties(command), first):
-            rows.append(
-                self._sealed(
-                    case_id, number, f"party_{number}", _party_disclosures(number, _fields(party)), self.blind_of(party)
-                )
-            )
+            rows.append(self._sealed_party(case_id, number, _fields(party), self.blind_of(party)))
         words = _words(command, before)
         if passing:
             rows += self._passed_parties(case_id, passing)
-            words |= self._passed_words(passing)
+            words.setdefault(WORDS, {}).update(self._passed_words(passing))
         parties = tuple(row.digest for row in rows)
-        if words:
-            row = self._sealed(case_id, TEXT, "text", [_disclosure("text", words)], b"", text_key)
-            return SealedStep(parties, (row.digest,), (*rows, row))
-        return SealedStep(parties, (), tuple(rows))
+        key, others = text_key, []
+        for name, said in words.items():
+            if said:
+                row = self._sealed(case_id, TEXT, name, [_disclosure(name, said)], key)
+                key = key or row.wrapped
+                others.append(row._replace(grams=self._grams_of(said)) if name == WORDS else row)
+        return SealedStep(parties, tuple(row.digest for row in others), (*rows, *others))
+
+    def seal_purpose(self, case_id: str, purpose: str, text_key: bytes = b"") -> Sealed:
+        """Seal why somebody asks for plain values: with whatever else is said of a case, as it may name somebody."""
+        return self._sealed(case_id, TEXT, PURPOSE, [_disclosure(PURPOSE, {"text": purpose})], text_key)
 
     def open(self, case_id: str, row: Sealed) -> dict[str, Any]:
         """The plain value of a row whose `wrapped` is its data key: a party's fields and kind, or a step's words.
@@ -133,21 +163,31 @@ class Vault:
             raise BrokenTrail(said) from found
         return _opened(row.digest, disclosures)
 
-    def unwraps(self, case_id: str, subject: int, wrapped: bytes) -> bool:
-        """Whether a wrapped data key is one of ours: sealed under this key, for this case and subject."""
-        try:
-            self._decrypted(self._wrapping, wrapped, f"{case_id}|{subject}")
-        except InvalidTag:
-            return False
-        return True
-
     def blind(self, value: str) -> bytes:
         """A keyed hash (16 bytes) by which equal values are found without being known; spelling is evened out."""
         return _hmac(self._blinding, _even(value).encode())[:16]
 
     def blind_of(self, party: PartyIn) -> bytes:
         """The blind index of a party: name and identity number together."""
-        return self.blind(f"{_even(party.name)}|{_even(party.id_number or '')}")
+        return self.blind(f"{_even(party.name)}|{_even(eighteen(evened(party.id_number or '')))}")
+
+    def blind_id(self, number: str) -> bytes:
+        """The blind index of an identity number; its old form of 15 digits is the same as the one of 18."""
+        return self.blind(f"id|{_even(eighteen(evened(number)))}")
+
+    def grams(self, text: str) -> tuple[int, ...]:
+        """Keyed hashes (signed, 64 bits) of the pairs of adjacent characters, sorted; spelling is evened out.
+
+        A text may hold a shorter one only if it has every hash of that one.
+        """
+        even = _even(text)
+        pairs = {even[at : at + 2].encode() for at in range(len(even) - 1)}
+        return tuple(
+            sorted(
+                int.from_bytes(hashlib.blake2b(pair, digest_size=8, key=self._pairing).digest(), "big", signed=True)
+                for pair in pairs
+            )
+        )
 
     def case_code(self, case_id: str, number: str) -> str:
         """The code printed on a party's papers: whoever shows it may file a further leg of the case."""
@@ -162,13 +202,15 @@ class Vault:
     def _passed_parties(self, case_id: str, passing: Passing) -> list[Sealed]:
         rows = []
         for number, row in passing.parties.items():
-            disclosures = _party_disclosures(number, self._passed(passing.case_id, row))
-            rows.append(self._sealed(case_id, number, f"party_{number}", disclosures, row.blind if row else b""))
+            party = self._passed(passing.case_id, row)
+            rows.append(self._sealed_party(case_id, number, party, row.blind if row else b""))
         return rows
 
     def _passed_words(self, passing: Passing) -> dict[str, Any]:
         said: dict[str, str] = {}
         for row in passing.words if passing.claims else ():
+            if row.name != WORDS:
+                continue
             said |= self._passed(passing.case_id, row).get("claims", {})
         claims = {str(here): said[str(there)] for there, here in passing.claims.items() if str(there) in said}
         return {"claims": claims} if claims else {}
@@ -181,59 +223,26 @@ class Vault:
         en = "What is personal in the other case cannot be opened, as its key is gone or another: it cannot pass over"
         raise GuardRefused(Reason("cannot_pass_over", zh, en))
 
-    def _sealed(
-        self, case_id: str, subject: int, name: str, disclosures: list[str], blind: bytes, wrapped: bytes = b""
-    ) -> Sealed:
+    def _grams_of(self, said: Mapping[str, Any]) -> tuple[int, ...]:
+        """Of the facts alone: what happened, and what is claimed."""
+        texts = [said.get("text", ""), *said.get("claims", {}).values()]
+        return tuple(sorted({gram for text in texts for gram in self.grams(text)}))
+
+    def _sealed_party(self, case_id: str, number: int, party: Mapping[str, Any], blind: bytes) -> Sealed:
+        row = self._sealed(case_id, number, f"party_{number}", _party_disclosures(number, party))
+        paper = party.get("id_number")
+        return row._replace(blind=blind, blind_id=self.blind_id(paper) if paper else b"")
+
+    def _sealed(self, case_id: str, subject: int, name: str, disclosures: list[str], wrapped: bytes = b"") -> Sealed:
         bound = f"{case_id}|{subject}"
-        key = self._decrypted(self._wrapping, wrapped, bound) if wrapped else secrets.token_bytes(_KEY_BYTES)
+        key = self._decrypted(self._wrapping, wrapped, bound) if wrapped else secrets.token_bytes(KEY_BYTES)
         digest = _digest(disclosures[0])
         sealed = _encrypted(AESGCM(key), json.dumps(disclosures).encode(), f"{bound}|{digest}")
-        return Sealed(subject, digest, name, sealed, blind, b"" if wrapped else _encrypted(self._wrapping, key, bound))
+        return Sealed(subject, digest, name, sealed, b"", b"" if wrapped else _encrypted(self._wrapping, key, bound))
 
     @staticmethod
     def _decrypted(cipher: AESGCM, data: bytes, bound: str) -> bytes:
         return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], bound.encode())
-
-
-def key_from(path: Path) -> bytes:
-    """The 32 bytes of a key file, made (mode 0600) where there is none.
-
-    Raises BadKeyFile: it cannot be made or read, has another length, or others may read it.
-    """
-    try:
-        _make_key(path)
-        key, mode = path.read_bytes(), path.stat().st_mode & 0o777
-    except OSError as error:
-        raise BadKeyFile(
-            zh=f"密钥文件 {path} 无法读取：{error.strerror}", en=f"The key file {path} cannot be read: {error.strerror}"
-        ) from error
-    if mode & 0o077:
-        raise BadKeyFile(
-            zh=f"密钥文件 {path}（{mode:04o}）可被他人读取：请执行 chmod 600 {path}",
-            en=f"Others may read the key file {path} ({mode:04o}): chmod 600 {path}",
-        )
-    if len(key) != _KEY_BYTES:
-        raise BadKeyFile(
-            zh=f"密钥文件 {path} 应为 {_KEY_BYTES} 字节", en=f"The key file {path} must hold {_KEY_BYTES} bytes"
-        )
-    return key
-
-
-def _make_key(path: Path) -> None:
-    if path.exists():  # whoever may only read the folder can still use the key in it
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(_KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)  # fails where another was first: a key file is never written over, never half there
-        finally:
-            draft.unlink()
 
 
 def split_code(code: str) -> str:
@@ -258,11 +267,9 @@ def _party_disclosures(number: int, party: Mapping[str, Any]) -> list[str]:
     return [_disclosure(f"party_{number}", value), *inner]
 
 
-def _words(command: Command, before: Case | None) -> dict[str, Any]:
-    """The free text of a command; claims, obligations and documents by the number they get in the case."""
+def _words(command: Command, before: Case | None) -> dict[str, dict[str, Any]]:
+    """The free text of a command by the name it is sealed under; claims and the like by their number in the case."""
     words: dict[str, Any] = {}
-    if command.text:
-        words["text"] = command.text
     claims = command.claim if isinstance(command, File) else []
     promises = command.obligations if isinstance(command, Settle) else []
     numbered = {
@@ -272,7 +279,13 @@ def _words(command: Command, before: Case | None) -> dict[str, Any]:
     }
     words |= {part: texts for part, texts in numbered.items() if texts}
     plan = command.plan if isinstance(command, Prepare) else command.prepare if isinstance(command, Accept) else None
-    return words | {"plan": plan.plan} if plan else words
+    if plan:
+        words["plan"] = plan.plan
+    own = COMPROMISE if isinstance(command, Convene) else UNDISPUTED if isinstance(command, RecordUndisputed) else WORDS
+    out = {WORDS: words}
+    if command.text:
+        out.setdefault(own, {})["text"] = command.text
+    return out
 
 
 def _numbered(texts: Sequence[str | None], already: int) -> dict[str, str]:
