@@ -17,13 +17,12 @@ from mediation.service.lawbook import BadLaws, Lawbook
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
     Condition,
-    SealedKey,
     condition,
     connect,
     current_revision,
     dangers,
     head_revision,
-    oldest_key,
+    marks,
     role_powers,
 )
 
@@ -169,7 +168,7 @@ async def _database(settings: Settings, urls: Urls) -> list[Check]:
                     found += [Check(danger.code, ok=False, zh=danger.zh, en=danger.en) for danger in dangers(seen)]
                     found += [_durability(seen), _roles(await role_powers(connection))]
                     found.append(_revision(await current_revision(connection), settings))
-                    found.append(_vault(settings, await oldest_key(connection)))
+                    found.append(_vault(settings, await marks(connection)))
         except MediationError as error:
             found.append(Check(f"door_{door}", ok=False, zh=f"{door}：{error.zh}", en=f"{door}: {error.en}"))
     return found
@@ -198,12 +197,12 @@ def _roles(there: dict[str, tuple[bool, bool]]) -> Check:
     )
 
 
-def _vault(settings: Settings, sealed: SealedKey | None) -> Check:
+def _vault(settings: Settings, noted: frozenset[bytes]) -> Check:
     try:
-        check_key(settings, sealed)
+        check_key(settings, noted)
     except BadKeyFile as error:
         return Check("vault", ok=False, zh=error.zh, en=error.en)
-    if sealed is None:
+    if not noted:
         return Check("vault", ok=True, zh="保险库是空的", en="the vault is empty")
     return Check("vault", ok=True, zh="密钥能打开保险库", en="the key opens the vault")
 

@@ -130,7 +130,7 @@ def restore(
     demo: Demo = False,
 ) -> None:
     """Put a backup into an empty database; its key file is brought along by hand. 恢复（密钥文件须另行带来）"""
-    from mediation.commandline.readiness import check_key, sealed_behind
+    from mediation.commandline.readiness import check_key, marks_behind
     from mediation.gateway.backup import read_backup
     from mediation.gateway.embedded import database_ready
     from mediation.gateway.vault import BadKeyFile
@@ -138,12 +138,12 @@ def restore(
     settings = read_settings(database="demo" if demo else None)
     with database_ready(settings, "owner") as urls:
         read_backup(urls.owner, file, force=force)
-        sealed = asyncio.run(sealed_behind(urls.owner))
+        noted = asyncio.run(marks_behind(urls.owner))
     say(
         "已恢复。若备份来自旧版本，请执行 mediation migrate。",
         "Restored. If it is of an older version: `mediation migrate`.",
     )
     try:
-        check_key(settings, sealed)
+        check_key(settings, noted)
     except BadKeyFile as error:
         say(error.zh, error.en, to_stderr=True)

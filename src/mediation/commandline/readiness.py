@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from mediation.domain.errors import MediationError
 from mediation.gateway.vault import BadKeyFile, Vault, key_from
 from mediation.settings import key_file_mode
-from mediation.store.database import SealedKey, connect, current_revision, oldest_key
+from mediation.store.database import connect, current_revision, marks, note_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from mediation.settings import Settings
 
 
@@ -43,21 +45,21 @@ def something_there(url: str) -> None:
         raise NothingYet
 
 
-def check_key(settings: "Settings", sealed: SealedKey | None) -> None:
-    """Refuse a key file that cannot be used or does not open `sealed`; with nothing sealed none is needed yet.
+def check_key(settings: "Settings", noted: "Collection[bytes]") -> None:
+    """Refuse a key file that cannot be used, or whose mark is not `noted`; with none noted no key is needed yet.
 
     Makes no key. Raises: BadKeyFile.
     """
     path = settings.key_file
     if key_file_mode(path) is None:
-        if sealed is None:
+        if not noted:
             return
         raise BadKeyFile(
             zh=f"保险库中已有内容，但密钥文件 {path} 不在：请把原密钥文件一并带来；没有它，个人信息无法读取。",
             en=f"The vault is not empty, but its key file {path} is not there: bring the key file along, "
             "without it nothing personal can be read.",
         )
-    if not (sealed is None or Vault(key_from(path)).unwraps(*sealed)):
+    if noted and Vault(key_from(path)).mark not in noted:
         raise BadKeyFile(
             zh=f"密钥文件 {path} 打不开保险库，它属于另一套数据：请换上原来的密钥文件。",
             en=f"The key file {path} does not open the vault, it belongs to other data: bring the right one along.",
@@ -66,18 +68,26 @@ def check_key(settings: "Settings", sealed: SealedKey | None) -> None:
 
 
 def vault_of(settings: "Settings", url: str) -> Vault:
-    """The vault behind `url` under this installation's key, which is made only where nothing is sealed yet.
+    """The vault behind `url` under this installation's key, which is made only where none was ever used, and noted.
 
     Raises: BadKeyFile, DatabaseUnreachable.
     """
-    check_key(settings, asyncio.run(sealed_behind(url)))
-    return Vault(key_from(settings.key_file))
+
+    async def note() -> frozenset[bytes]:
+        async with await connect(url) as connection:
+            await note_mark(connection, vault.mark)
+            return await marks(connection)
+
+    check_key(settings, asyncio.run(marks_behind(url)))
+    vault = Vault(key_from(settings.key_file))
+    check_key(settings, asyncio.run(note()))  # again: of two that begin at once with keys of their own one was first
+    return vault
 
 
-async def sealed_behind(url: str) -> SealedKey | None:
-    """The oldest sealed key behind a door. Raises: DatabaseUnreachable."""
+async def marks_behind(url: str) -> frozenset[bytes]:
+    """The marks of the keys of the vault behind a door. Raises: DatabaseUnreachable."""
     async with await connect(url) as connection:
-        return await oldest_key(connection)
+        return await marks(connection)
 
 
 async def port_free(host: str, port: int) -> None:

@@ -834,7 +834,11 @@ class Standing(Word):
     HOLDER = "holder", "承办单位", "the body has an open leg in it, or opens one"
     MEDIATES = "mediates", "主持调解单位", "the body has an open leg in it that mediates and does not decide"
     ASSIGNED = "assigned", "承办人", "the person is its mediator there, or nobody has been assigned yet"
-    HANDLING = "handling", "正在承办", "the body has an open leg in it, of which the person is a mediator or nobody is yet"
+    HANDLING = (
+        "handling",
+        "正在承办",
+        "the body has an open leg in it, of which the person is a mediator or nobody is yet",
+    )
     REFERRED = "referred", "受移送单位", "a hand-off to the body is live"
     ASSISTING = (
         "assisting",

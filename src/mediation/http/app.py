@@ -17,7 +17,18 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from mediation.domain.errors import NotFound
-from mediation.http import cases, duedays, handoffs, history, manual, operations, oversight, reference, rules
+from mediation.http import (
+    cases,
+    disclosures,
+    duedays,
+    handoffs,
+    history,
+    manual,
+    operations,
+    oversight,
+    reference,
+    rules,
+)
 from mediation.http.dependencies import Desk
 from mediation.http.gate import Bucket, Gate
 from mediation.http.problems import TurnedAway, faults
@@ -25,7 +36,7 @@ from mediation.http.schemas import components
 from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
 
-ROOMS = (cases, duedays, handoffs, history, oversight, reference, rules, operations, manual)
+ROOMS = (cases, disclosures, duedays, handoffs, history, oversight, reference, rules, operations, manual)
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
 一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下一条事件；已存事件若被改动，

@@ -1,6 +1,5 @@
-"""Cases: file one, find one, read one, see what may be done, take a step, ask for plain values."""
+"""Cases: file one, find one, read one, see what may be done, take a step."""
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -8,19 +7,17 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 from starlette.responses import Response
 
-from mediation.domain import decision, offering
+from mediation.domain import access, decision, offering
 from mediation.domain import vocabulary as v
-from mediation.domain.access import ROLE_LETTERS
 from mediation.domain.clocks import urgencies
 from mediation.domain.commands import STEP, Command, File
-from mediation.domain.errors import Malformed, NotPermitted, Reason
 from mediation.domain.events import Event
 from mediation.domain.facts import Case
 from mediation.domain.masks import masked
-from mediation.gateway.vault import TEXT, Sealed
+from mediation.gateway.vault import ERASED, TEXT, Sealed
 from mediation.http.contract import (
     ACTING,
     ACTING_FOR,
@@ -57,35 +54,14 @@ from mediation.http.dependencies import (
     viewing,
     visit,
 )
-from mediation.http.schemas import Schema, case_line, case_shown, event_shown, page, paged, ref
+from mediation.http.schemas import Personal, Schema, case_line, case_shown, event_shown, page, paged, ref
 from mediation.service.perform import House, instant, perform
 from mediation.store import queries
-from mediation.store.append import Context, SealedRow, Seen
+from mediation.store.append import Context, Seen
 
 routes = APIRouter(tags=["cases"])
 
 FILE: TypeAdapter[File] = TypeAdapter(File)
-_FIELD = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,64}$")]
-_NAMES = (
-    "要看的明文 plain values by name: parties.<n>.name | id_number | phone | address, claims.<n>.text, "
-    "obligations.<n>.text, documents.<n>.name; texts.<k> and plans.<k> count free texts and plans in their order. "
-    "不在案内的名称被拒绝，答复列出本案有哪些 "
-    "a name that is not in the case is refused, and the refusal lists those that are."
-)
-_MOST_NAMED = 100
-
-
-class Disclosure(BaseModel):
-    """What plain values are asked for, and what for; both are written down before anything is shown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    purpose: Annotated[str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)]
-    fields: Annotated[list[_FIELD], Field(min_length=1, max_length=50, description=_NAMES)]
-
-
-DISCLOSURE: TypeAdapter[Disclosure] = TypeAdapter(Disclosure)
-
 
 _DISPUTE = {
     "category": "neighbour",
@@ -215,18 +191,24 @@ async def show_case(request: Request, case_id: CaseId) -> Response:
     # What is overdue depends on the hour: whoever has the version may have it from before a period ran out.
     if unchanged(visit(request), tag) and urgent == urgencies(case, house.laws, seen.orgs, case.at):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
-    personal = await _masked(house, context(request), seen, case)
+    personal = await _personal(house, context(request), seen, case)
     out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], personal, urgent)
     if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)
 
 
-async def _masked(house: House, who: Context, seen: Seen, case: Case) -> dict[int, dict[str, Any]]:
-    """The parties' personal values by their number, masked."""
+async def _personal(house: House, who: Context, seen: Seen, case: Case) -> Personal:
+    """What is personal in a case, masked; nothing where this reader reads codes alone."""
+    stands = access.standing(case, seen.actor, seen.orgs)
+    fewer = access.restricted(case)
     rows = await house.memory.sealed(who, seen.actor, case.id)
-    parties = [row for row in rows if row.subject != TEXT]
-    return {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
+    erased = frozenset(row.subject for row in rows if row.name == ERASED)
+    if v.Sensitivity.MASKED not in access.permitted(v.Power.READ, seen.actor, stands, fewer=fewer):
+        return Personal({}, erased, access.sensitive(case))
+    parties = [row for row in rows if row.subject != TEXT and row.name != ERASED]
+    values = {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
+    return Personal(values, erased, access.sensitive(case))
 
 
 @routes.get(
@@ -261,84 +243,6 @@ def _offered(offer: offering.Offer) -> dict[str, Any]:
     return out | ({"leg": offer.leg} if offer.leg else {})
 
 
-@routes.post(
-    "/v1/cases/{case_id}/disclosures",
-    operation_id="disclose",
-    responses={
-        200: answer("明文 plain values", ref("Disclosed")),
-        **refusals(*EVERY, *BODY, *ACTING, "not_found"),
-    },
-    openapi_extra={
-        "requestBody": body("Disclosure", phone={"purpose": "通知到场", "fields": ["parties.1.phone"]}),
-        "parameters": _WHO,
-    },
-)
-async def disclose(request: Request, case_id: CaseId) -> Response:
-    """查看明文：先留痕，后显示。Plain values: who sees what and why is written down before it is shown."""
-    wanted: Disclosure = parsed(DISCLOSURE, visit(request))
-    no_query(request)
-    case, seen = await seeing(request, case_id)
-    house = desk(request).house
-    if not _handles(case, seen):
-        raise NotPermitted(
-            Reason(
-                "not_handling",
-                "只有正在办理该案的单位可查看明文",
-                "Only a body that handles the case sees plain values",
-            )
-        )
-    who = context(request)
-    rows = await house.memory.sealed(who, seen.actor, case.id)
-    plain = _plain([(row, house.vault.open(case.id, Sealed(*row))) for row in rows])
-    unknown = sorted(set(wanted.fields) - plain.keys())
-    if unknown:
-        raise Malformed(*_no_such(unknown, sorted(plain)))
-    await house.memory.disclose(who, seen.actor, "disclosure", case.id, wanted.purpose, wanted.fields)
-    values = {name: plain[name] for name in wanted.fields}
-    return Response(
-        msgspec.json.encode({"values": values}),
-        headers={"Cache-Control": "no-store", "Vary": PRIVATE["Vary"]},
-        media_type="application/json",
-    )
-
-
-def _no_such(unknown: Sequence[str], known: Sequence[str]) -> list[Reason]:
-    """Each unknown name by itself, the names there are behind the first."""
-    more = len(known) > _MOST_NAMED
-    zh = "、".join(known[:_MOST_NAMED]) + ("等" if more else "")
-    en = ", ".join(known[:_MOST_NAMED]) + (" and more" if more else "")
-    first, *rest = unknown
-    return [
-        Reason("no_such_field", f"没有 {first}；本案有：{zh}", f"There is no {first}; there are: {en}"),
-        *(Reason("no_such_field", f"没有 {name}", f"There is no {name}") for name in rest),
-    ]
-
-
-def _handles(case: Case, seen: Seen) -> bool:
-    """An open leg, or a hand-off received and still live, and a role that acts in cases."""
-    mine = {leg.org for leg in case.legs if leg.open} | {h.to_org for h in case.handoffs if h.live and h.received_at}
-    return seen.actor.org in mine and any(ROLE_LETTERS.get(role) for role in seen.actor.roles)
-
-
-def _plain(opened: Sequence[tuple[SealedRow, dict[str, Any]]]) -> dict[str, str]:
-    """Plain values by name: `parties.1.phone`, `claims.1.text`, `documents.2.name`, and `texts.1` … in their order."""
-    out: dict[str, str] = {}
-    texts = plans = 0
-    for row, value in opened:
-        if row.subject != TEXT:
-            out |= {f"parties.{row.subject}.{name}": text for name, text in value.items() if name != "kind"}
-            continue
-        for part, suffix in (("claims", "text"), ("obligations", "text"), ("documents", "name")):
-            out |= {f"{part}.{number}.{suffix}": text for number, text in value.get(part, {}).items()}
-        if "text" in value:
-            texts += 1
-            out[f"texts.{texts}"] = value["text"]
-        if "plan" in value:
-            plans += 1
-            out[f"plans.{plans}"] = value["plan"]
-    return out
-
-
 _OFFER: Schema = {
     "type": "object",
     "properties": {
@@ -359,11 +263,5 @@ SCHEMAS: dict[str, Schema] = {
         "type": "object",
         "properties": {"items": {"type": "array", "items": ref("Offer")}},
         "required": ["items"],
-    },
-    "Disclosure": Disclosure.model_json_schema(ref_template="#/components/schemas/{model}"),
-    "Disclosed": {
-        "type": "object",
-        "properties": {"values": {"type": "object", "additionalProperties": {"type": "string"}}},
-        "required": ["values"],
     },
 }

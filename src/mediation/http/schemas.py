@@ -1,6 +1,6 @@
 """The shapes of answers: how facts and events are shown, and what the OpenAPI file says of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,14 +100,21 @@ def shown(fact: Fact) -> dict[str, Any]:
 _ACTIONS = {word.value: word for word in v.Action}
 
 
+class Personal(NamedTuple):
+    """What an answer shows of what is personal: masked values by a party's number; why fewer people see the case.
+
+    `erased`: whose key was destroyed, by number; 0 is the case's own text.
+    """
+
+    values: Mapping[int, Mapping[str, str]]
+    erased: Collection[int]
+    sensitive: Collection[v.Sensitive]
+
+
 def case_shown(
-    case: Case,
-    holder_name: str,
-    filed_by: Organisation,
-    personal: Mapping[int, Mapping[str, str]],
-    urgent: list[Urgency],
+    case: Case, holder_name: str, filed_by: Organisation, personal: Personal, urgent: list[Urgency]
 ) -> dict[str, Any]:
-    """A case with its earliest due day, its number as people cite it, and its parties' `personal` values by number.
+    """A case with its earliest due day, its number as people cite it, and what is `personal` of its parties.
 
     `urgent` says how urgent its clocks are, in their order.
     """
@@ -119,7 +126,10 @@ def case_shown(
     if case.due_on:
         out["due_on"] = case.due_on
     for party in out["parties"]:
-        party |= {name: value for name, value in personal.get(party["id"], {}).items() if name in _PERSONAL}
+        party |= {name: value for name, value in personal.values.get(party["id"], {}).items() if name in _PERSONAL}
+        party["erased"] = party["id"] in personal.erased
+    out |= {"text_erased": 0 in personal.erased, "restricted": bool(personal.sensitive)}
+    out["sensitive"] = sorted(personal.sensitive)
     return out
 
 
@@ -214,6 +224,10 @@ def _also(schema: Schema, properties: Schema) -> Schema:
     """An object that always has these properties too."""
     whole = schema["properties"] | properties
     return schema | {"properties": whole, "required": [*schema["required"], *properties]}
+
+
+def _said(description: str) -> Schema:
+    return {"type": "boolean", "description": description}
 
 
 _LABELS = {"label_zh": _string("中文名称"), "label_en": _string("English label")}
@@ -321,13 +335,21 @@ def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
         out[fact.__name__] = _fact_schema(fact, generated[fact.__name__])
     masked = {name: _string("遮蔽显示 shown masked") for name in _PERSONAL}
     out["Party"]["properties"] |= masked
+    out["Party"] = _also(out["Party"], {"erased": _said("个人信息已删除 what was personal has been destroyed")})
     out["Case"]["properties"]["due_on"] = _string("最早到期日 earliest due day of a running clock", format="date")
     urgency: Schema = {
         "overdue": {"type": "boolean", "description": "已逾期 a running clock has run out when it is asked"},
         "due_soon": {"type": "boolean", "description": "临期 it is to be reminded of, or three days are left at most"},
     }
     out["Clock"] = _also(out["Clock"], {"overdue": urgency["overdue"]})
-    out["Case"] = _also(out["Case"], urgency)
+    out["Case"] = _also(
+        out["Case"],
+        urgency
+        | {
+            "restricted": _said("限制查阅 fewer people see it"),
+            "text_erased": _said("案情文字已删除 what was said has been destroyed"),
+        },
+    )
     out["Case"]["properties"]["holder_name"] = _string("承办单位名称 name of the holder")
     out["Case"]["properties"]["number_zh"] = _string("案号的通行写法 the number as people cite it")
     out["Case"]["properties"]["case_code"] = _string("案件码 opens a further leg elsewhere; shown to who handles it")

@@ -25,7 +25,6 @@ __all__ = [
     "Condition",
     "DatabaseUnreachable",
     "MigrationFailed",
-    "SealedKey",
     "UnsafeDatabase",
     "Urls",
     "assert_durable",
@@ -36,8 +35,9 @@ __all__ = [
     "engine",
     "head_revision",
     "hot_pool",
+    "marks",
     "migrate",
-    "oldest_key",
+    "note_mark",
     "parameters",
     "role_powers",
     "session",
@@ -86,14 +86,6 @@ class MigrationFailed(MediationError):
     """The schema could not be brought to its newest revision; it is as it was."""
 
     code = "migration_failed"
-
-
-class SealedKey(NamedTuple):
-    """A data key of the vault as it is stored: whose it is, and wrapped by the key of the key file."""
-
-    case_id: str
-    subject: int
-    wrapped: bytes
 
 
 class Condition(NamedTuple):
@@ -316,14 +308,18 @@ async def current_revision(connection: psycopg.AsyncConnection[Any]) -> str | No
     return row[0] if row else None
 
 
-async def oldest_key(connection: psycopg.AsyncConnection[Any]) -> SealedKey | None:
-    """The oldest data key of the vault; None where nothing is sealed yet, or before the first migration."""
-    seen = await (await connection.execute("SELECT to_regclass('vault_keys')")).fetchone()
+async def marks(connection: psycopg.AsyncConnection[Any]) -> frozenset[bytes]:
+    """The marks of the keys that the vault was sealed with; none before the first use, or the first migration."""
+    seen = await (await connection.execute("SELECT to_regclass('vault_marks')")).fetchone()
     if seen is None or seen[0] is None:
-        return None
-    rows = await connection.execute("SELECT case_id::text, subject, wrapped FROM vault_keys ORDER BY case_id LIMIT 1")
-    row = await rows.fetchone()
-    return SealedKey(*row) if row else None
+        return frozenset()
+    return frozenset([mark async for (mark,) in await connection.execute("SELECT mark FROM vault_marks")])
+
+
+async def note_mark(connection: psycopg.AsyncConnection[Any], mark: bytes) -> None:
+    """Note the key that the vault is sealed with, where none is noted yet."""
+    noted = "INSERT INTO vault_marks (mark) SELECT %s WHERE NOT EXISTS (SELECT FROM vault_marks) ON CONFLICT DO NOTHING"
+    await connection.execute(noted, (mark,))
 
 
 @cache

@@ -1,0 +1,223 @@
+"""Plain values: who may see which, and the note of it, which is made before anything is shown."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from starlette.responses import Response
+
+from mediation.domain import access
+from mediation.domain.errors import Malformed, NotFound, NotPermitted, Reason, StaleVersion
+from mediation.domain.facts import Case
+from mediation.domain.vocabulary import Power, Sensitivity
+from mediation.gateway.identity import narrowed
+from mediation.gateway.vault import COMPROMISE, ERASED, TEXT, UNDISPUTED, WORDS, Sealed
+from mediation.http.contract import ACTING, ACTING_FOR, BODY, EVERY, LANGUAGE, answer, body, refusals
+from mediation.http.dependencies import PRIVATE, CaseId, context, desk, no_query, parsed, seeing, visit
+from mediation.http.problems import TurnedAway
+from mediation.http.schemas import Schema, ref
+from mediation.service.perform import House
+from mediation.store.append import Context, SealedRow, Seen
+
+routes = APIRouter(tags=["cases"])
+
+_TRIES = 3
+_FIELD = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,64}$")]
+_NAMES = (
+    "要看的明文 plain values by name: parties.<n>.name | id_number | phone | address, claims.<n>.text, "
+    "obligations.<n>.text, documents.<n>.name; texts.<k> and plans.<k> count free texts and plans in their order, "
+    "compromise.<k> what was said in sessions (调解陈述), undisputed.<k> the facts both sides signed (无争议事实). "
+    "不在案内的名称被拒绝，答复列出您可看的名称 "
+    "a name that is not in the case is refused, and the refusal lists those that you may see."
+)
+_MOST_NAMED = 100
+_FAMILIES: Mapping[str, Sensitivity] = {
+    "compromise": Sensitivity.COMPROMISE,
+    "undisputed": Sensitivity.UNDISPUTED,
+}
+"""How sensitive a value is, by the first part of its name; all others are plain."""
+_ROWS: Mapping[str, Sensitivity] = {
+    WORDS: Sensitivity.PLAIN,
+    UNDISPUTED: Sensitivity.UNDISPUTED,
+    COMPROMISE: Sensitivity.COMPROMISE,
+}
+"""How sensitive a case's text is, by the name of its row; what has another name is shown to nobody."""
+_NOT_YOURS: Mapping[Sensitivity, tuple[str, str, str]] = {
+    Sensitivity.PLAIN: (
+        "须以办理、督办或协助单位承办人的身份查看",
+        "is for those who handle, supervise or assist the case",
+        "",
+    ),
+    Sensitivity.UNDISPUTED: ("须以办理单位承办人的身份查看", "is for those who handle the case", "ONL-22"),
+    Sensitivity.COMPROMISE: (
+        "是为达成协议作出的陈述，限主持调解的单位承办人查看，审判、检察人员不得查看",
+        "was said for the sake of agreement: it is for those who mediate, and no judge or prosecutor reads it",
+        "CPI-107",
+    ),
+}
+
+
+class Disclosure(BaseModel):
+    """What plain values are asked for, and what for; both are written down before anything is shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    purpose: Annotated[str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)]
+    fields: Annotated[list[_FIELD], Field(min_length=1, max_length=50, description=_NAMES)]
+
+
+DISCLOSURE: TypeAdapter[Disclosure] = TypeAdapter(Disclosure)
+
+
+class _Asker(NamedTuple):
+    """Who asks, what they see of the case, and up to which sensitivities."""
+
+    context: Context
+    seen: Seen
+    case: Case
+    allowed: Collection[Sensitivity]
+
+
+@routes.post(
+    "/v1/cases/{case_id}/disclosures",
+    operation_id="disclose",
+    responses={
+        200: answer("明文 plain values", ref("Disclosed")),
+        **refusals(*EVERY, *BODY, *ACTING, "not_found", "stale_version"),
+    },
+    openapi_extra={
+        "requestBody": body("Disclosure", phone={"purpose": "通知到场", "fields": ["parties.1.phone"]}),
+        "parameters": [ACTING_FOR, LANGUAGE],
+    },
+)
+async def disclose(request: Request, case_id: CaseId) -> Response:
+    """查看明文：先留痕，后显示。Plain values: who sees what and why is written down before it is shown."""
+    taken = visit(request)
+    wanted: Disclosure = parsed(DISCLOSURE, taken)
+    no_query(request)
+    if narrowed(taken.principal, "mediation:disclose"):
+        raise TurnedAway("insufficient_scope")
+    for _ in range(_TRIES - 1):
+        with suppress(StaleVersion):  # the key of the case's text was made or destroyed meanwhile
+            return _shown(await _disclosed(desk(request).house, await _asker(request, case_id), wanted))
+    return _shown(await _disclosed(desk(request).house, await _asker(request, case_id), wanted))
+
+
+def _shown(values: Mapping[str, str]) -> Response:
+    return Response(
+        msgspec.json.encode({"values": values}),
+        headers={"Cache-Control": "no-store", "Vary": PRIVATE["Vary"]},
+        media_type="application/json",
+    )
+
+
+async def _asker(request: Request, case_id: str) -> _Asker:
+    case, seen = await seeing(request, case_id)
+    stands = access.standing(case, seen.actor, seen.orgs)
+    allowed = access.permitted(Power.DISCLOSE, seen.actor, stands, fewer=access.restricted(case))
+    return _Asker(context(request), seen, case, allowed)
+
+
+async def _disclosed(house: House, asker: _Asker, wanted: Disclosure) -> dict[str, str]:
+    """The plain values asked for, once it is written down who sees them; one that is not to be had refuses the rest.
+
+    Raises: NotPermitted, Malformed, NotFound; StaleVersion.
+    """
+    _permit(asker.allowed, wanted.fields)
+    case, seen = asker.case, asker.seen
+    rows = await house.memory.sealed(asker.context, seen.actor, case.id)
+    erased = {row.subject for row in rows if row.name == ERASED}
+    readable = [row for row in rows if _of_row(row) in asker.allowed]
+    plain = plain_values([(row, house.vault.open(case.id, Sealed(*row))) for row in readable])
+    unknown = sorted(set(wanted.fields) - plain.keys())
+    gone = [name for name in unknown if _subject(name) in erased]
+    if len(gone) < len(unknown):
+        known = [name for name in sorted(plain) if _sensitivity(name) in asker.allowed]
+        raise Malformed(*_no_such([name for name in unknown if name not in gone], known))
+    if gone:
+        names = gone[:_MOST_NAMED]
+        zh, en = f"{'、'.join(names)}：已删除，密钥已销毁", f"{', '.join(names)}: destroyed, and its key with it"
+        raise NotFound(Reason("erased", zh, en))
+    purpose = SealedRow(*house.vault.seal_purpose(case.id, wanted.purpose, seen.text_key))
+    await house.memory.disclose(
+        asker.context, seen.actor, "disclosure", case.id, purpose.digest, wanted.fields, [purpose]
+    )
+    return {name: plain[name] for name in wanted.fields}
+
+
+def _permit(allowed: Collection[Sensitivity], fields: Sequence[str]) -> None:
+    """Raises NotPermitted, naming every field that this reader may not see, whether there is such a one or not."""
+    if not allowed:
+        zh, en = "只有正在办理该案的单位可查看明文", "Only a body that handles the case sees plain values"
+        raise NotPermitted(Reason("not_handling", zh, en))
+    reasons = []
+    for sensitivity, (zh, en, basis) in _NOT_YOURS.items():
+        names = [name for name in dict.fromkeys(fields) if _sensitivity(name) is sensitivity]
+        if names and sensitivity not in allowed:
+            reasons.append(Reason("not_yours_to_see", f"{'、'.join(names)}：{zh}", f"{', '.join(names)} {en}", basis))
+    if reasons:
+        raise NotPermitted(*reasons)
+
+
+def _sensitivity(name: str) -> Sensitivity:
+    return _FAMILIES.get(name.partition(".")[0], Sensitivity.PLAIN)
+
+
+def _of_row(row: SealedRow) -> Sensitivity | None:
+    if row.name == ERASED:
+        return None
+    return _ROWS.get(row.name) if row.subject == TEXT else Sensitivity.PLAIN
+
+
+def _subject(name: str) -> int:
+    """Under whose key a value of this name is sealed, or was."""
+    family, _, rest = name.partition(".")
+    number = rest.partition(".")[0]
+    return int(number) if family == "parties" and number.isdecimal() else TEXT
+
+
+def _no_such(unknown: Sequence[str], known: Sequence[str]) -> list[Reason]:
+    """Each unknown name by itself, the names there are behind the first."""
+    more = len(known) > _MOST_NAMED
+    zh = "、".join(known[:_MOST_NAMED]) + ("等" if more else "")
+    en = ", ".join(known[:_MOST_NAMED]) + (" and more" if more else "")
+    first, *rest = unknown
+    return [
+        Reason("no_such_field", f"没有 {first}；您可看的有：{zh}", f"There is no {first}; there are: {en}"),
+        *(Reason("no_such_field", f"没有 {name}", f"There is no {name}") for name in rest),
+    ]
+
+
+def plain_values(opened: Sequence[tuple[SealedRow, dict[str, Any]]]) -> dict[str, str]:
+    """Plain values by name, such as `parties.1.phone` and `claims.1.text`; `texts.1` … as they were sealed."""
+    out: dict[str, str] = {}
+    counted = {"texts": 0, "plans": 0, COMPROMISE: 0, UNDISPUTED: 0}
+
+    def count(family: str, text: str) -> None:
+        counted[family] += 1
+        out[f"{family}.{counted[family]}"] = text
+
+    for row, value in opened:
+        if row.subject != TEXT:
+            out |= {f"parties.{row.subject}.{name}": text for name, text in value.items() if name != "kind"}
+            continue
+        for part, suffix in (("claims", "text"), ("obligations", "text"), ("documents", "name")):
+            out |= {f"{part}.{number}.{suffix}": text for number, text in value.get(part, {}).items()}
+        if "text" in value:
+            count("texts" if row.name == WORDS else row.name, value["text"])
+        if "plan" in value:
+            count("plans", value["plan"])
+    return out
+
+
+SCHEMAS: dict[str, Schema] = {
+    "Disclosure": Disclosure.model_json_schema(ref_template="#/components/schemas/{model}"),
+    "Disclosed": {
+        "type": "object",
+        "properties": {"values": {"type": "object", "additionalProperties": {"type": "string"}}},
+        "required": ["values"],
+    },
+}
