@@ -73,9 +73,8 @@ BEGIN
                        'id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, 'tier', o.tier,
                        'division', o.division, 'superior', coalesce(o.superior::text, ''),
                        'speciality', o.speciality, 'path', o.path))::text
-            FROM organisations o WHERE o.id = ANY (c.orgs || c.past_orgs || p_named || actor_org)),
-           (SELECT v.wrapped FROM vault_keys v WHERE v.case_id = c.id AND v.subject = 0)
-    INTO facts, orgs, text_key
+            FROM organisations o WHERE o.id = ANY (c.orgs || c.past_orgs || p_named || actor_org))
+    INTO facts, orgs
     FROM (SELECT) AS once
     LEFT JOIN cases c ON c.id = p_case AND (
         'clock' = ANY (roles)
@@ -89,6 +88,10 @@ BEGIN
             OR NOT actor = ANY (c.closers) AND (
                 starts_with(c.division, audits)
                 OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND starts_with(o.division, audits)))));
+    IF facts IS NOT NULL THEN
+        PERFORM set_config('mediation.case', p_case::text, true);
+        SELECT v.wrapped INTO text_key FROM vault_keys v WHERE v.case_id = p_case AND v.subject = 0;
+    END IF;
 END
 $$;
 
@@ -200,13 +203,16 @@ RETURNS TABLE (subject integer, digest text, name text, sealed bytea, blind byte
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
-    RETURN QUERY SELECT s.subject, s.digest, s.name, s.sealed, s.blind, s.wrapped, s.blind_id
-                 FROM (SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id, v.place
-                       FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case
-                       UNION ALL
-                       SELECT DISTINCT e.subject, '', 'erased', ''::bytea, NULL::bytea, NULL::bytea, NULL::bytea, 0
-                       FROM erasures e WHERE e.case_id = p_case) AS s
-                 ORDER BY s.subject, s.place;
+    IF sees(p_case) THEN
+        PERFORM set_config('mediation.case', p_case::text, true);
+        RETURN QUERY SELECT s.subject, s.digest, s.name, s.sealed, s.blind, s.wrapped, s.blind_id
+                     FROM (SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id, v.place
+                           FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case
+                           UNION ALL
+                           SELECT DISTINCT e.subject, '', 'erased', ''::bytea, NULL::bytea, ''::bytea, NULL::bytea, 0
+                           FROM erasures e WHERE e.case_id = p_case) AS s
+                     ORDER BY s.subject, s.place;
+    END IF;
 END
 $$;
 
@@ -283,8 +289,10 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION enter, read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose,
+REVOKE ALL ON FUNCTION enter, bodies_below, bodies_audited, sees, read_case, write_step, open_case, prepare_filing,
+    numbered_case, sealed_rows, disclose,
     waking_cases, awake_cases, counting_cases, forget_keys, integrate FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION enter, read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose,
+GRANT EXECUTE ON FUNCTION enter, bodies_below, bodies_audited, sees, read_case, write_step, open_case, prepare_filing,
+    numbered_case, sealed_rows, disclose,
     waking_cases, awake_cases, counting_cases, forget_keys TO mediation_app;
 GRANT EXECUTE ON FUNCTION integrate TO mediation_log;

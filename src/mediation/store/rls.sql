@@ -2,79 +2,97 @@
 -- decided by the context that `enter` has set in it. With no context there is no row.
 --
 -- A custom setting that was ever set on a connection reverts to the empty string and not to null, so every reading of
--- one goes through nullif. Each stands in a sub-select, which the planner evaluates once and not for every row; and every
--- arm of a policy is one that an index serves, as a condition of the application is used for an index only after these.
+-- one goes through nullif. Every arm of a policy is one that an index serves, as a condition of the application is used
+-- for an index only after these. Settings are read in place, not in sub-selects: a step looks at one row, and setting up
+-- thirty sub-plans took longer than the step (`make bench ARGS=--second-line`).
 
 -- Who acts here until the transaction ends: `p_roles` as the membership says, `p_shown` the number of a case whose code
 -- was shown and checked. The role lists are those of domain/access.py, which a test compares.
+--
+-- mediation.may holds: all (sees every case of the body), assigned (a restricted one only as its mediator), above (sees
+-- restricted cases of bodies below), guards and oversees (the logs), clock.
 CREATE OR REPLACE FUNCTION enter(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     audits text;
-    clock text := CASE WHEN p_person = '00000000-0000-0000-0000-000000000000' THEN p_person::text ELSE '' END;
 BEGIN
-    IF 'auditor' = ANY (p_roles) THEN
-        SELECT o.division INTO audits FROM organisations o WHERE o.id = p_org AND o.kind = 'audit_office';
-    END IF;
     PERFORM set_config('mediation.person', coalesce(p_person::text, ''), true),
             set_config('mediation.org', coalesce(p_org::text, ''), true),
-            set_config('mediation.request', coalesce(p_request::text, ''), true),
-            set_config('mediation.shown', coalesce(p_shown, ''), true),
-            set_config('mediation.case', '', true),
-            set_config('mediation.event', '', true),
-            set_config('mediation.grams', '', true),
-            set_config('mediation.clock', clock, true),
-            set_config('mediation.part', CASE
-                WHEN p_roles && '{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator,leader,supervisor,archivist,system}'
-                    THEN 'all'
-                WHEN 'mediator' = ANY (p_roles) THEN 'assigned'
-                ELSE '' END, true),
-            set_config('mediation.supervises', CASE
-                WHEN p_roles && '{coordinator,chair,leader,supervisor}' THEN 'on' ELSE '' END, true),
-            set_config('mediation.audits', coalesce(audits, ''), true),
-            set_config('mediation.oversees', CASE WHEN 'audit_admin' = ANY (p_roles) THEN 'on' ELSE '' END, true),
-            set_config('mediation.guards', CASE
-                WHEN p_roles && '{audit_admin,security_admin}' THEN 'on' ELSE '' END, true);
+            set_config('mediation.may', concat_ws(' ',
+                CASE WHEN p_roles && '{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator,leader,supervisor,archivist,system}'
+                    THEN 'all' WHEN p_roles && '{mediator}' THEN 'assigned' END,
+                CASE WHEN p_roles && '{coordinator,chair,leader,supervisor}' THEN 'above' END,
+                CASE WHEN p_roles && '{audit_admin}' THEN 'oversees guards' END,
+                CASE WHEN p_roles && '{security_admin}' THEN 'guards' END,
+                CASE WHEN p_person = '00000000-0000-0000-0000-000000000000' THEN 'clock' END), true);
+    IF p_roles && '{auditor}' THEN
+        SELECT o.division INTO audits FROM organisations o WHERE o.id = p_org AND o.kind = 'audit_office';
+    END IF;
+    IF coalesce(audits, '') <> coalesce(current_setting('mediation.audits', true), '') THEN
+        PERFORM set_config('mediation.audits', coalesce(audits, ''), true);
+    END IF;
+    IF coalesce(p_shown, '') <> coalesce(current_setting('mediation.shown', true), '') THEN
+        PERFORM set_config('mediation.shown', coalesce(p_shown, ''), true);
+    END IF;
+END
+$$;
+
+-- The bodies below the one that acts.
+CREATE OR REPLACE FUNCTION bodies_below() RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
+            WHERE o.path @> ARRAY[nullif(current_setting('mediation.org', true), '')::uuid]);
+END
+$$;
+
+-- The bodies in the division where an auditor has jurisdiction. Codes are digits, and ':' is the sign after '9'.
+CREATE OR REPLACE FUNCTION bodies_audited() RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    audits text := nullif(current_setting('mediation.audits', true), '');
+BEGIN
+    RETURN (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
+            WHERE o.division >= audits AND o.division < audits || ':');
+END
+$$;
+
+-- Whether the case is one that is seen: for rows of other tables that belong to a case not in hand.
+CREATE OR REPLACE FUNCTION sees(p_case uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM cases c WHERE c.id = p_case);
 END
 $$;
 
 DO $$
 DECLARE
-    person text := $x$ (SELECT nullif(current_setting('mediation.person', true), '')::uuid) $x$;
-    org text := $x$ (SELECT nullif(current_setting('mediation.org', true), '')::uuid) $x$;
-    this_case text := $x$ (SELECT nullif(current_setting('mediation.case', true), '')::uuid) $x$;
-    this_event text := $x$ (SELECT nullif(current_setting('mediation.event', true), '')::uuid) $x$;
-    clock text := $x$ (SELECT nullif(current_setting('mediation.clock', true), '')::uuid) $x$;
-    part text := $x$ (SELECT nullif(current_setting('mediation.part', true), '')) $x$;
-    supervises text := $x$ (SELECT nullif(current_setting('mediation.supervises', true), '')) $x$;
-    oversees text := $x$ (SELECT nullif(current_setting('mediation.oversees', true), '')) $x$;
-    guards text := $x$ (SELECT nullif(current_setting('mediation.guards', true), '')) $x$;
-    shown text := $x$ (SELECT nullif(current_setting('mediation.shown', true), '')) $x$;
-    grams text := $x$ (SELECT nullif(current_setting('mediation.grams', true), '')::bigint[]) $x$;
-    lowest text := $x$ (SELECT nullif(current_setting('mediation.audits', true), '')) $x$;
-    -- A division and all below it: codes are digits, and ':' is the sign after '9'.
-    beyond text := $x$ (SELECT nullif(current_setting('mediation.audits', true), '') || ':') $x$;
-    below text := $x$ (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
-        WHERE o.path @> ARRAY[nullif(current_setting('mediation.org', true), '')::uuid]) $x$;
-    audited text := $x$ (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
-        WHERE o.division >= nullif(current_setting('mediation.audits', true), '')
-          AND o.division < nullif(current_setting('mediation.audits', true), '') || ':') $x$;
-    takes_part text;
-    audits text;
+    person text := $x$ nullif(current_setting('mediation.person', true), '')::uuid $x$;
+    org text := $x$ nullif(current_setting('mediation.org', true), '')::uuid $x$;
+    this_case text := $x$ nullif(current_setting('mediation.case', true), '')::uuid $x$;
+    this_event text := $x$ nullif(current_setting('mediation.event', true), '')::uuid $x$;
+    may text := $x$ (nullif(current_setting('mediation.may', true), '') LIKE '%%%s%%') $x$;
+    shown text := $x$ nullif(current_setting('mediation.shown', true), '') $x$;
+    grams text := $x$ nullif(current_setting('mediation.grams', true), '')::bigint[] $x$;
+    lowest text := $x$ nullif(current_setting('mediation.audits', true), '') $x$;
+    below text := '(SELECT bodies_below())';
+    audited text := '(SELECT bodies_audited())';
+    -- For the clock the lowest id there is, for anybody else nothing to compare with.
+    clock text := $x$ (CASE WHEN nullif(current_setting('mediation.may', true), '') = 'clock'
+                       THEN '00000000-0000-0000-0000-000000000000'::uuid END) $x$;
     seen text;
-    of_case text := 'EXISTS (SELECT FROM cases c WHERE c.id = case_id)';
     written text := 'case_id = ' || this_case;
-    -- The log of administration is a history in `events` like any other; this is its `case_id` (domain/events.py).
+    of_case text := format('(case_id = %s OR sees(case_id))', this_case);
+    -- The log of administration is a history in `events` like any other; this is its `case_id`.
     the_log text := $x$ '8d7e034d-2138-5a8b-809a-92db1fc0bc68'::uuid $x$;
     name text;
 BEGIN
-    takes_part := format($x$ (
-        (orgs && ARRAY[%s] AND (NOT restricted OR %s = 'all' OR assigned && ARRAY[%s] OR assigned = '{}') AND %s IS NOT NULL)
-        OR (orgs && %s AND (NOT restricted OR %s IS NOT NULL) AND %s IS NOT NULL)
-    ) AND NOT recused && ARRAY[%s] $x$, org, part, person, part, below, supervises, part, person);
-    audits := format($x$ ((division >= %s AND division < %s) OR (orgs && %s AND %s IS NOT NULL))
-        AND NOT closers && ARRAY[%s] AND NOT recused && ARRAY[%s] $x$, lowest, beyond, audited, lowest, person, person);
-    seen := format($x$ (%s) OR (%s) OR number = %s OR id >= %s $x$, takes_part, audits, shown, clock);
+    seen := format($x$ (
+        (orgs @> ARRAY[%s] AND (%s OR %s AND (NOT restricted OR assigned @> ARRAY[%s] OR assigned = '{}')))
+        OR (orgs && %s AND (NOT restricted AND (%s OR %s) OR %s))
+        OR (((division >= %s AND division < %s || ':') OR orgs && %s) AND %s IS NOT NULL AND NOT closers @> ARRAY[%s])
+    ) AND NOT recused @> ARRAY[%s] OR number = %s OR id >= %s $x$,
+        org, format(may, 'all'), format(may, 'assigned'), person,
+        below, format(may, 'all'), format(may, 'assigned'), format(may, 'above'),
+        lowest, lowest, audited, lowest, person,
+        person, shown, clock);
 
     FOREACH name IN ARRAY ARRAY['cases', 'events', 'event_keys', 'outbox', 'feed', 'vault', 'vault_keys', 'vault_words',
                                 'erasures', 'case_numbers', 'disclosures', 'attempts'] LOOP
@@ -90,8 +108,8 @@ BEGIN
     EXECUTE format('CREATE POLICY moved ON cases FOR UPDATE TO mediation_app USING (%s OR (id = %s AND version = 0)) WITH CHECK (id = %s)',
                    seen, this_case, this_case);
 
-    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (%s OR id = %s OR (case_id = %s AND %s IS NOT NULL))',
-                   of_case, this_event, the_log, guards);
+    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (id = %s OR (case_id = %s AND %s) OR %s)',
+                   this_event, the_log, format(may, 'guards'), of_case);
     EXECUTE format('CREATE POLICY appended ON events FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE 'CREATE POLICY integrated ON events FOR SELECT TO mediation_log USING (id IS NOT NULL)';
 
@@ -108,10 +126,10 @@ BEGIN
     EXECUTE 'CREATE POLICY numbered ON feed FOR SELECT TO mediation_log USING (event IS NOT NULL)';
     EXECUTE 'CREATE POLICY placed ON feed FOR INSERT TO mediation_log WITH CHECK (event IS NOT NULL)';
 
-    EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s OR %s)', of_case, written);
+    EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY sealed ON vault FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY erased ON vault FOR DELETE TO mediation_app USING (%s)', written);
-    EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s OR %s)', of_case, written);
+    EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY wrapped ON vault_keys FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', written);
     -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and then through the case.
@@ -119,7 +137,7 @@ BEGIN
     EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY erased ON vault_words FOR DELETE TO mediation_app USING (%s)', written);
 
-    EXECUTE format('CREATE POLICY seen ON erasures FOR SELECT TO mediation_app USING (%s OR %s)', of_case, written);
+    EXECUTE format('CREATE POLICY seen ON erasures FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY noted ON erasures FOR INSERT TO mediation_app WITH CHECK (%s)', written);
 
     EXECUTE format('CREATE POLICY own ON case_numbers FOR SELECT TO mediation_app USING (org = %s)', org);
@@ -128,13 +146,13 @@ BEGIN
 
     EXECUTE format('CREATE POLICY written ON disclosures FOR INSERT TO mediation_app WITH CHECK (person = %s AND org = %s)', person, org);
     EXECUTE format('CREATE POLICY overseen ON disclosures FOR SELECT TO mediation_app USING ('
-                   '(%s IS NOT NULL AND (org = %s OR org = ANY (%s::uuid[]))) OR (%s IS NOT NULL AND org = ANY (%s::uuid[])))',
-                   oversees, org, below, lowest, audited);
+                   '(%s AND (org = %s OR org = ANY (%s::uuid[]))) OR (%s IS NOT NULL AND org = ANY (%s::uuid[])))',
+                   format(may, 'oversees'), org, below, lowest, audited);
     -- An attempt may be anybody's, also nobody's: it is written down in no one's name.
     EXECUTE 'CREATE POLICY written ON attempts FOR INSERT TO mediation_app WITH CHECK (status >= 400)';
     EXECUTE format('CREATE POLICY overseen ON attempts FOR SELECT TO mediation_app USING ('
-                   '%s IS NOT NULL AND (org = %s OR org = ANY (%s::uuid[]) OR (org IS NULL AND EXISTS ('
+                   '%s AND (org = %s OR org = ANY (%s::uuid[]) OR (org IS NULL AND EXISTS ('
                    'SELECT FROM organisations o WHERE o.id = %s AND o.superior IS NULL))))',
-                   guards, org, below, org);
+                   format(may, 'guards'), org, below, org);
 END
 $$;
