@@ -90,8 +90,8 @@ class County:
         self.settings = settings
         self._issuer = issuer(settings)
 
-    def token(self, person: str) -> str:
-        return self._issuer.issue(person_id(person))
+    def token(self, person: str, *, scope: str = "", second_factor: bool = False) -> str:
+        return self._issuer.issue(person_id(person), scope=scope, second_factor=second_factor)
 
     def client(self, person: str | None, **headers: str) -> httpx2.Client:
         said = {"Authorization": f"Bearer {self.token(person)}"} if person else {}
