@@ -47,7 +47,7 @@ def test_what_was_seeded_verifies_to_the_last_event(seeded: Urls, told):
 
 
 def test_no_step_was_taken_after_the_day_it_ends_on_nor_out_of_order(seeded: Urls):
-    found = asyncio.run(rows(seeded, "SELECT bytes FROM events ORDER BY case_id, seq"))
+    found = asyncio.run(rows(seeded, "SELECT bytes FROM events WHERE case_id IN (SELECT id FROM cases)"))
     latest = max(str(data).partition('"at":"')[2][:27] for (data,) in found)
     assert datetime.fromisoformat(latest).astimezone(SHANGHAI).date() <= TODAY
 

@@ -44,11 +44,13 @@ def verify(*, demo: Demo = False, as_json: AsJson = False) -> None:
         for failure in report.failures:
             where = pick(f"第{failure.seq}号事件 {failure.event_id}", f"event {failure.seq} {failure.event_id}")
             why = pick(failure.reason.zh, failure.reason.en)
-            typer.echo(f"✗ {failure.number} {where if failure.seq else pick('案件记录', 'the stored case')}: {why}")
+            name = failure.number or failure.case_id
+            typer.echo(f"✗ {name} {where if failure.seq else pick('案件记录', 'the stored case')}: {why}")
         if report.sound:
+            count = report.entries
             say(
-                f"{report.cases}件案件、{report.events}个事件：历史完整，状态相符。",
-                f"{report.cases} cases, {report.events} events: whole, and as stored.",
+                f"{report.cases}件案件、{report.events}个事件、管理日志{count}条：历史完整，状态相符。",
+                f"{report.cases} cases, {report.events} events, {count} entries of administration: whole, as stored.",
             )
         else:
             say(f"{report.failed}件案件未通过校验。", f"{report.failed} cases fail.", to_stderr=True)
@@ -71,6 +73,12 @@ def organisations(file: Csv, *, demo: Demo = False) -> None:
 def people(file: Csv, *, demo: Demo = False) -> None:
     """People, a line a membership: person_code,name,org_code,roles (separated by |). 人员"""
     _load("import_people", file, demo=demo)
+
+
+@imports.command()
+def identities(file: Csv, *, demo: Demo = False) -> None:
+    """By what people sign in: person_code,issuer,subject. 登录标识"""
+    _load("import_identities", file, demo=demo)
 
 
 def _load(name: str, file: Path, *, demo: bool) -> None:

@@ -18,6 +18,7 @@ from starlette.routing import Match
 
 from mediation.domain.errors import NotFound
 from mediation.http import (
+    administration,
     cases,
     disclosures,
     duedays,
@@ -36,7 +37,7 @@ from mediation.http.schemas import components
 from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
 
-ROOMS = (cases, disclosures, duedays, handoffs, history, oversight, reference, rules, operations, manual)
+ROOMS = (administration, cases, disclosures, duedays, handoffs, history, oversight, reference, rules, operations, manual)
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
 一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下一条事件；已存事件若被改动，
@@ -56,6 +57,7 @@ _TAGS = {
     "handoffs": "移交：收件箱与发件箱 what came in and what went out",
     "history": "历史：事件与总流 events and the feed",
     "oversight": "监督：被拒记录与访问日志 what was refused, and who was shown what",
+    "administration": "管理：单位、人员、任职与管理日志 the registry, and the log of every change to it",
     "reference": "公开表：流程、词汇、区划、单位 our own tables",
     "operations": "运行 for whoever runs the service",
 }
@@ -127,7 +129,7 @@ def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Acting-For", "If-Match", "If-None-Match", "Idempotency-Key", "Content-Type"],
         expose_headers=["ETag", "Location", "X-Request-Id", "Retry-After", "Link"],
     )

@@ -169,7 +169,7 @@ class Gate:
             _not_too_often(self._bucket, f"{who.issuer} {who.subject}")
             if narrowed(who, "mediation:read" if scope["method"] in _READING else "mediation:write"):
                 raise TurnedAway("insufficient_scope", headers=_INSUFFICIENT)
-        if scope["method"] == "POST":
+        if scope["method"] in _WITH_BODY:
             visit.body = await _read(receive, visit)
 
     async def _recognised(self, scope: Scope, visit: Visit) -> Principal:
@@ -279,5 +279,6 @@ def _record(scope: Scope, status: int, seconds: float, request_id: str) -> None:
         _log.info("request", extra=extra)
 
 
+_WITH_BODY = frozenset({"POST", "PUT"})
 _READING = frozenset({"GET", "HEAD"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -97,7 +97,7 @@ def shown(fact: Fact) -> dict[str, Any]:
     return out
 
 
-_ACTIONS = {word.value: word for word in v.Action}
+_ACTIONS: dict[str, v.Word] = {word.value: word for kind in (v.Action, v.LogEntry) for word in kind}
 
 
 class Personal(NamedTuple):

@@ -1,0 +1,297 @@
+"""The registry as administrators change it: one body, person or membership at a time, each with its log entry."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from mediation.domain import access
+from mediation.domain.errors import NotFound, NotPermitted, Reason, Refused
+from mediation.domain.events import Event
+from mediation.domain.facts import Actor, Instant, Organisation
+from mediation.domain.registering import (
+    Attributes,
+    Grant,
+    Hand,
+    PutOrganisation,
+    PutPerson,
+    Revoke,
+    clashes,
+    name_digest,
+)
+from mediation.domain.vocabulary import Power, Role, Standing
+from mediation.store import bodies
+from mediation.store.append import CLOCK_CALLER
+from mediation.store.bodies import AsyncConnection, AsyncEngine, Body, Staff
+
+Identity = tuple[str, str]
+
+
+class By(NamedTuple):
+    """Who administers, when, and in which request."""
+
+    actor: Actor
+    at: Instant
+    request: str
+
+
+class Done(NamedTuple):
+    """What came of it: whether there was nothing before, and the entry, None where nothing changed."""
+
+    created: bool
+    entry: Event | None
+
+
+async def put_organisation(engine: AsyncEngine, by: By, wanted: Body) -> Done:
+    """Register a body below a superior in the administrator's subtree, or change one there.
+
+    Raises: NotFound, for a body outside; NotPermitted; Refused, with every reason.
+    """
+    new = wanted.organisation
+    async with bodies.turn(engine) as connection:
+        known = await bodies.bodies(connection, {new.id, new.superior} - {""})
+        there = known.get(new.id)
+        _may(Power.PUT_ORGANISATION, by.actor, [there.organisation] if there else None)
+        if there and _same(there, wanted):
+            return Done(created=False, entry=None)
+        superior = known.get(new.superior)
+        _refuse(
+            [
+                *_place_reasons(by.actor, there, new, superior.organisation if superior else None),
+                *await _body_reasons(connection, by.actor, wanted),
+            ]
+        )
+        row = {
+            "id": new.id,
+            "code": new.code,
+            "name": new.name,
+            "name_en": new.name_en,
+            "kind": new.kind.value,
+            "tier": new.tier.value,
+            "division": new.division,
+            "speciality": new.speciality,
+            "superior": new.superior or None,
+            "active": wanted.active,
+        }
+        await bodies.put(connection, organisations=[row])
+        if await bodies.too_deep(connection):
+            zh, en = "上级层数过多", "It would have too many superiors above one another"
+            raise Refused(Reason("too_deep", zh, en))
+        entry = await _note(
+            connection,
+            by,
+            PutOrganisation(
+                id=new.id,
+                code=new.code,
+                name_sha256=name_digest(new.name, new.name_en),
+                kind=new.kind.value,
+                tier=new.tier.value,
+                division=new.division,
+                speciality=new.speciality,
+                superior=new.superior,
+                active=wanted.active,
+            ),
+        )
+    return Done(there is None, entry)
+
+
+async def put_person(
+    engine: AsyncEngine, by: By, person: str, *, code: str, name: str, identities: Collection[Identity]
+) -> Done:
+    """Register a person at the administrator's own body, or change one of the subtree; `identities` replace theirs.
+
+    Raises: NotFound, for a person who is registered and serves outside; NotPermitted, also where they serve outside as
+    well; Refused, with every reason.
+    """
+    if person == CLOCK_CALLER:  # whoever were known as this one would see what the clock sees
+        raise NotFound
+    async with bodies.turn(engine) as connection:
+        there = (await bodies.staff(connection, [person])).get(person)
+        places = await _places(connection, there) if there else None
+        _may(Power.PUT_PERSON, by.actor, places)
+        wanted = frozenset(identities)
+        before = there.identities if there else frozenset()
+        changed = tuple(
+            field
+            for field, differs in (
+                ("code", there is None or there.code != code),
+                ("name", there is None or there.name != name),
+                ("identities", before != wanted),
+            )
+            if differs
+        )
+        if not changed:
+            return Done(created=False, entry=None)
+        if there and places:
+            _own_reach(by.actor, there, places)
+        _refuse(await _person_reasons(connection, person, there, code, wanted))
+        home = there.home if there else by.actor.org
+        await bodies.put(connection, people=[{"id": person, "code": code, "name": name, "home": home}])
+        if before - wanted:
+            await bodies.unlink(connection, before - wanted)
+        await bodies.link(connection, person, wanted - before)
+        said = PutPerson(
+            id=person,
+            home=home,
+            identities=len(wanted),
+            linked=len(wanted - before),
+            unlinked=len(before - wanted),
+            changed=changed,
+        )
+        entry = await _note(connection, by, said)
+    return Done(there is None, entry)
+
+
+async def grant(engine: AsyncEngine, by: By, person: str, org: str, roles: Collection[Role]) -> Done:
+    """Let a person hold these roles at a body, in place of any held there.
+
+    Raises: NotFound, for a person or body outside the subtree; NotPermitted, also for one's own; Refused.
+    """
+    wanted = tuple(dict.fromkeys(roles))
+    async with bodies.turn(engine) as connection:
+        there, body = await _membership(connection, by.actor, person, org)
+        before = there.memberships.get(org, ())
+        if before == wanted:
+            return Done(created=False, entry=None)
+        elsewhere = {role for at, held in there.memberships.items() if at != org for role in held}
+        reasons = list(clashes(elsewhere | set(wanted)))
+        if not body.active:
+            reasons.append(Reason("inactive_body", "该单位已停用", "The body is not active"))
+        _refuse(reasons)
+        row = {"person": person, "org": org, "roles": [role.value for role in wanted]}
+        await bodies.put(connection, memberships=[row])
+        entry = await _note(connection, by, Grant(person=person, org=org, roles=wanted, before=before))
+    return Done(not before, entry)
+
+
+async def revoke(engine: AsyncEngine, by: By, person: str, org: str) -> Done:
+    """End a membership; one that there is not stays so. Raises: NotFound, NotPermitted, as `grant`."""
+    async with bodies.turn(engine) as connection:
+        there, _ = await _membership(connection, by.actor, person, org)
+        if org not in there.memberships:
+            return Done(created=False, entry=None)
+        await bodies.revoke(connection, person, org)
+        entry = await _note(connection, by, Revoke(person=person, org=org, before=there.memberships[org]))
+    return Done(created=False, entry=entry)
+
+
+# ── who may ──
+
+
+def _may(power: Power, actor: Actor, places: Collection[Organisation] | None) -> None:
+    """Refuse who stands to none of these places (what is there is not to be seen), or has not the power.
+
+    None: there is nothing yet, and what is new belongs to one's own subtree.
+    """
+    stands = frozenset({Standing.SUBTREE})
+    if places is not None:
+        stands = frozenset(found for place in places for found in access.over(actor, place))
+        if not stands:
+            raise NotFound
+    if not access.permitted(power, actor, stands):
+        zh, en = f"您在本单位的角色不能{power.zh}", f"Your roles here do not let you: {power.en}"
+        raise NotPermitted(Reason("not_permitted", zh, en))
+
+
+def _own_reach(actor: Actor, there: Staff, places: Collection[Organisation]) -> None:
+    """Refuse to change oneself, or who serves beyond one's subtree too: the change would reach as far as they do."""
+    reasons = []
+    if there.id == actor.person:
+        zh, en = "不得更改本人的登记", "Nobody changes their own record"
+        reasons.append(Reason("own_record", zh, en))
+    if any(not access.over(actor, place) for place in places):
+        zh, en = (
+            "该人员还在您辖区以外的单位任职，由共同的上级办理",
+            "They serve outside your subtree too",
+        )
+        reasons.append(Reason("serves_elsewhere", zh, en))
+    if reasons:
+        raise NotPermitted(*reasons)
+
+
+async def _places(connection: AsyncConnection, person: Staff) -> list[Organisation]:
+    return [body.organisation for body in (await bodies.bodies(connection, person.bodies)).values()]
+
+
+async def _membership(connection: AsyncConnection, actor: Actor, person: str, org: str) -> tuple[Staff, Body]:
+    """The person and body of a membership that the actor may grant and revoke."""
+    body = (await bodies.bodies(connection, [org])).get(org)
+    if body is None:
+        raise NotFound
+    _may(Power.GRANT, actor, [body.organisation])
+    there = (await bodies.staff(connection, [person])).get(person)
+    if there is None:
+        raise NotFound
+    _may(Power.GRANT, actor, await _places(connection, there))
+    if person == actor.person:
+        zh, en = "不得更改本人的任职", "Nobody changes their own membership"
+        raise NotPermitted(Reason("own_membership", zh, en))
+    return there, body
+
+
+# ── why not ──
+
+
+def _refuse(reasons: Collection[Reason]) -> None:
+    if reasons:
+        raise Refused(*reasons)
+
+
+def _same(there: Body, wanted: Body) -> bool:
+    """Whether a body is as it is wanted; its path follows from the others."""
+    asked = wanted.organisation
+    fields = [name for name in Organisation.__struct_fields__ if name != "path"]
+    return there.active == wanted.active and all(getattr(there.organisation, f) == getattr(asked, f) for f in fields)
+
+
+def _place_reasons(actor: Actor, there: Body | None, new: Organisation, superior: Organisation | None) -> list[Reason]:
+    """Why a body cannot be put there: both where it is and where it goes lie in the administrator's subtree."""
+    if there and there.organisation.superior == new.superior:
+        return []
+    if there and new.id == actor.org:
+        zh, en = "本单位的隶属由上级调整", "Where your own body stands is for a superior to say"
+        return [Reason("own_place", zh, en)]
+    if not new.superior:
+        return [Reason("superior_required", "须指明上级单位", "It stands below a superior: name one")]
+    if superior is None or not access.over(actor, superior):
+        zh, en = "上级单位不存在，或不在您的辖区", "There is no such superior in your subtree"
+        return [Reason("unknown_superior", zh, en)]
+    if new.id in {superior.id, *superior.path}:
+        return [Reason("circular", "上级关系成环", "Its superiors would go round in a circle")]
+    return []
+
+
+async def _body_reasons(connection: AsyncConnection, actor: Actor, wanted: Body) -> list[Reason]:
+    new = wanted.organisation
+    reasons = []
+    if not await bodies.known_divisions(connection, [new.division]):
+        reasons.append(Reason("unknown_division", "区划不存在", "There is no such division"))
+    holder = (await bodies.coded(connection, "organisations", [new.code])).get(new.code)
+    if holder not in {None, new.id}:
+        reasons.append(Reason("code_taken", "代码已被占用", "The code is another's"))
+    if not wanted.active and new.id == actor.org:
+        reasons.append(Reason("own_body", "不得停用本单位", "Nobody closes the body they act for"))
+    if not wanted.active and (count := await bodies.open_cases(connection, new.id)):
+        zh, en = f"该单位尚有{count}件未结案件或待处理移交", f"The body still has {count} open cases or hand-offs"
+        reasons.append(Reason("open_cases", zh, en))
+    return reasons
+
+
+async def _person_reasons(
+    connection: AsyncConnection, person: str, there: Staff | None, code: str, wanted: frozenset[Identity]
+) -> list[Reason]:
+    reasons = []
+    if (await bodies.coded(connection, "people", [code])).get(code) not in {None, person}:
+        reasons.append(Reason("code_taken", "代码已被占用", "The code is another's"))
+    if wanted and set((await bodies.holders(connection, wanted)).values()) - {person}:
+        reasons.append(Reason("identity_taken", "登录标识属于另一人员", "An identity is another person's"))
+    held = {role for roles in there.memberships.values() for role in roles} if there else set()
+    if there and there.identities != wanted and held & access.ADMINISTRATORS:
+        # Else whoever registers people could sign in as whoever grants, and the three would be one.
+        zh = "管理员的登录标识只能由运维人员导入（mediation import identities）"
+        en = "By what an administrator signs in is loaded by the operator: mediation import identities"
+        reasons.append(Reason("administrators_identity", zh, en))
+    return reasons
+
+
+async def _note(connection: AsyncConnection, by: By, said: Attributes) -> Event:
+    hand = Hand(by.actor.person, by.actor.org, by.actor.roles[0].value, by.at, by.request)
+    return await bodies.note(connection, hand, said)
