@@ -277,9 +277,7 @@ def file(draft: Draft) -> None:
             draft.add("claims", kind=claim.kind, what=claim.what, by=by, against=against, amount_fen=claim.amount_fen)
         for reference in command.refs:
             draft.add("refs", system=reference.system, number=reference.number)
-    draft.find(command.circumstances)
-    if set(command.sensitive) - set(step.case.sensitive):
-        draft.header(sensitive=tuple(sorted({*step.case.sensitive, *command.sensitive})))
+    draft.find(command.circumstances, command.sensitive)
     procedure = chosen(step, step.org, command.procedure)
     claims = command.claims or [claim.id for claim in draft.case.claims if claim.state is ClaimState.OPEN]
     draft.notes["leg"] = draft.open_leg(step.org, procedure, claims)

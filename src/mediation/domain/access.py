@@ -247,7 +247,12 @@ def needs_second_factor(power: Power, actor: Actor) -> bool:
 def step_standing(
     case: Case | None, leg: Leg | None, handoff: Handoff | None, actor: Actor, orgs: Mapping[str, Organisation]
 ) -> frozenset[Standing]:
-    """Where the actor stands to the leg and hand-off a step is about; with no leg yet, whoever opens one is its holder."""
+    """Where the actor stands to the leg and hand-off a step is about; with no leg yet, whoever opens one is its holder.
+
+    The clock stands everywhere.
+    """
+    if Role.CLOCK in actor.roles:
+        return frozenset(Standing)
     org = leg.org if leg else actor.org
     body = orgs.get(org)
     found = {

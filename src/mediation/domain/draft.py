@@ -18,6 +18,7 @@ from mediation.domain.vocabulary import (
     Mode,
     Moment,
     Outcome,
+    Sensitive,
     SuspendCause,
 )
 
@@ -27,11 +28,12 @@ class Draft(Timing):
 
     # -- legs ---------------------------------------------------------------------------------------------------
 
-    def find(self, circumstances: Iterable[Circumstance]) -> None:
-        """Circumstances found are on record from now on."""
-        known = {*self.case.circumstances, *circumstances}
-        if known != set(self.case.circumstances):
-            self.header(circumstances=tuple(sorted(word.value for word in known)))
+    def find(self, circumstances: Iterable[Circumstance], sensitive: Iterable[Sensitive] = ()) -> None:
+        """Circumstances found, and why fewer people may see the case, are on record from now on."""
+        for name, words in (("circumstances", circumstances), ("sensitive", sensitive)):
+            known = {*getattr(self.case, name), *words}
+            if known != set(getattr(self.case, name)):
+                self.header(**{name: tuple(sorted(word.value for word in known))})
 
     def procedure(self, leg: Leg) -> Procedure | None:
         """Its procedure."""

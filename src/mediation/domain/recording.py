@@ -174,10 +174,7 @@ def note(draft: Draft) -> None:
         if str(command.countersigned_by) == step.actor.person:
             raise Malformed(why("same_signer", "情况说明须由另一人会签", "Another person must countersign", "FRM"))
         draft.header(statement=True)
-    if command.circumstances:
-        draft.find(command.circumstances)
-    if command.sensitive:
-        draft.header(sensitive=tuple(sorted({*step.case.sensitive, *command.sensitive})))
+    draft.find(command.circumstances, command.sensitive)
     moment = _STARTS.get(command.kind)
     if moment and step.leg and step.leg.org == step.actor.org and step.leg.state in _WHERE.get(moment, _OPEN):
         if moment is Moment.INJURY_APPRAISED and step.leg.sessions:
