@@ -19,6 +19,7 @@ from tests.http.county import DISPUTE, County, file_one, fresh, populate, runnin
 
 from mediation.gateway.embedded import Server
 from mediation.http.app import create_app
+from mediation.http.gate import Gate
 from mediation.settings import BadSetting, Settings, Urls
 
 PROGRAM = str(Path(sys.executable).parent / "mediation")
@@ -41,6 +42,19 @@ def test_with_a_provider_it_is_but_not_with_the_sandbox_clock():
     assert create_app(Settings(host="192.0.2.1", issuer="https://id.example"))
     with pytest.raises(BadSetting, match="MEDIATION_SANDBOX_CLOCK"):
         create_app(Settings(host="192.0.2.1", issuer="https://id.example", sandbox_clock=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "local"),
+    [
+        (Settings(), True),
+        (Settings(issuer="https://id.example"), False),
+        (Settings(issuer="https://id.example", sandbox_clock=True), True),
+    ],
+)
+def test_however_it_is_started_development_tokens_and_the_sandbox_clock_need_the_loopback_interface(settings, local):
+    gate = next(found for found in create_app(settings).user_middleware if found.cls is Gate)
+    assert gate.kwargs["local"] is local
 
 
 @pytest.mark.parametrize(

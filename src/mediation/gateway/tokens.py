@@ -181,9 +181,9 @@ def usable_key(said: object) -> tuple[str | None, frozenset[str], PublicKey] | N
 
 
 def strict_json(data: bytes) -> Json:
-    """A JSON object with no key given twice and no number that JSON does not have. Raises NotRecognised."""
+    """A JSON object in which no key is given twice, at whatever depth. Raises NotRecognised."""
     try:
-        found = json.loads(data, object_pairs_hook=_each_once, parse_constant=_no_number)
+        found = json.loads(data, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as refused:
         raise NotRecognised from refused
     if not isinstance(found, dict):
@@ -228,12 +228,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> Json:
     return found
 
 
-def _no_number(_: str) -> None:
-    raise ValueError
-
-
 def _instant(said: object) -> float:
-    """A NumericDate (RFC 7519 §2) as Unix seconds."""
+    """A NumericDate (RFC 7519 §2) as Unix seconds; Python's JSON also reads NaN and Infinity, which are none."""
     if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= _UNTIL:
         raise NotRecognised
     return float(said)

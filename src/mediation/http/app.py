@@ -121,7 +121,7 @@ def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:
         failures=Bucket(settings.failed_logins_per_minute),
         away=AWAY,
         certificate_header=(settings.client_cert_header or "").lower().encode(),
-        local=settings.issuer is None,
+        local=settings.issuer is None or settings.sandbox_clock,
         heard=desk.heard,
     )
     if not settings.cors_origins:
