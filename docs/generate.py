@@ -6,14 +6,26 @@ from html import unescape
 from pathlib import Path
 from re import findall
 
-from mediation.domain import errors
-from mediation.domain.access import ROLE_LETTERS, WHO
+from mediation.domain import access, errors
 from mediation.domain.deadlines import Rule
 from mediation.domain.enquiry import in_force, limit
 from mediation.domain.laws import Procedure
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
-from mediation.domain.published import mermaid, moves
-from mediation.domain.vocabulary import Action, Label, LegState, Letter, LinkUp, Word, glossary
+from mediation.domain.published import FEWER, THREE, mermaid, moves, second_factor
+from mediation.domain.vocabulary import (
+    Action,
+    Label,
+    LegState,
+    Letter,
+    LinkUp,
+    Power,
+    Role,
+    Sensitive,
+    Sensitivity,
+    Standing,
+    Word,
+    glossary,
+)
 from mediation.service.lawbook import load_laws
 
 HERE = Path(__file__).parent
@@ -187,22 +199,87 @@ def _procedures(versions: list[Procedure]) -> list[str]:
     ]
 
 
+GROUPS: dict[str, frozenset[Role]] = {
+    "办案各角色 every part": access.EVERYBODY,
+    "办案各角色（调解员除外） every part but a mediator": access.WIDE,
+    "经办各角色 who acts": access.ACTING,
+    "督导各角色 who is above": access.ABOVE,
+    "经办与督导各角色 who acts or is above": access.ACTING | access.ABOVE,
+}
+"""Sets of roles with a name of their own on the page."""
+
+
 def access_page() -> str:
-    """docs/access.md: who may take which action, and the roles behind the letters."""
-    actions = [
-        (f"{action.zh} `{action.value}`", "、".join(f"{letter.zh}({letter.value})" for letter in WHO[action]))
-        for action in Action
-    ]
-    roles = [(f"{role.zh} `{role.value}`", " ".join(sorted(letters))) for role, letters in ROLE_LETTERS.items()]
-    return "\n".join(
-        [
-            MADE,
-            "# Who may do what 权限\n\nA letter is a capacity and a relation to the leg.\n",
-            table(("action", "who"), actions),
-            "## Roles 角色\n",
-            table(("role", "letters"), roles),
-        ]
+    """docs/access.md: who may do what from where; its words stand in access.txt, its tables in the house."""
+    return f"{MADE}\n" + (HERE / "access.txt").read_text("utf-8").format(
+        standings=_coded("standing", Standing),
+        roles=table(
+            ("role", "letters"), [(_words([r]), " ".join(sorted(access.ROLE_LETTERS.get(r, "–")))) for r in Role]
+        ),
+        groups="\n".join(f"- **{name}**: {_words([r for r in Role if r in group])}" for name, group in GROUPS.items()),
+        steps=table(
+            ("action", "who"),
+            [(_words([a]), "、".join(f"{letter.zh}({letter.value})" for letter in access.WHO[a])) for a in Action],
+        ),
+        letters=table(
+            ("letter", "roles", "from", "only to"),
+            [
+                (
+                    f"{c.letter.value} {c.letter.zh}",
+                    _roles(c.roles),
+                    _standings(c.standings),
+                    _words(sorted(c.actions or ())),
+                )
+                for c in access.CAPACITIES
+            ],
+        ),
+        permits=table(
+            ("power", "how much", "roles", "from", "restricted too"),
+            [
+                (
+                    *(_words([p.power]), _words([p.sensitivity]), _roles(p.roles), _standings(p.standings)),
+                    "是 yes" if p.restricted else "否 no",
+                )
+                for p in access.PERMITS
+            ],
+        ),
+        sensitivities=_coded("how much", Sensitivity),
+        fewer=FEWER,
+        sensitive="\n".join(f"- {why.zh} {why.en} `{why.value}`" for why in Sensitive),
+        three=THREE,
+        administrators=table(
+            ("administrator", "may"),
+            [
+                (_words([role]), _words([power for power in Power if (power, role) in _GIVEN]))
+                for role in Role
+                if role in access.ADMINISTRATORS
+            ],
+        ),
+        twice=_words([power for power in Power if second_factor(power)]),
     )
+
+
+_GIVEN = {(permit.power, role) for permit in access.PERMITS for role in permit.roles}
+
+
+def _coded(head: str, words: type[Word]) -> str:
+    return table((head, "中文", "English"), [(f"`{word.value}`", word.zh, word.en) for word in words])
+
+
+def _standings(standings: frozenset[Standing]) -> str:
+    return "不限 any" if standings == frozenset(Standing) else _words([s for s in Standing if s in standings])
+
+
+def _roles(roles: frozenset[Role]) -> str:
+    """Roles by name, or the group that they are but for a few."""
+    for name, group in GROUPS.items():
+        if roles == group:
+            return f"**{name}**"
+    for name, group in GROUPS.items():
+        less = group - roles
+        if roles < group and len(less) <= 3 < len(roles):  # noqa: PLR2004 - what is still easy to read
+            return f"**{name}**，除 but {_words([role for role in Role if role in less])}"
+    return _words([role for role in Role if role in roles])
 
 
 def glossary_page() -> str:

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from tests.http.county import NOBODY, NOTE, County, step
 from tests.whole import whole
 
+from mediation.http.blotter import PER_MINUTE
 from mediation.service.registry import person_id
 from mediation.settings import Urls
 
@@ -118,6 +119,24 @@ def test_what_is_written_down_holds_nothing_of_path_query_body_or_headers(county
     said = " ".join(str(written(answer)) for answer in answers)
     for planted in ("张三丰", NUMBER, "13812345678"):
         assert planted not in said
+
+
+def test_one_clients_flood_is_not_a_flood_of_rows_and_what_is_left_out_is_counted(
+    county: County, written, module_database_urls: Urls
+):
+    def dropped(client) -> float:
+        lines = client.get("/metrics").text.splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith("mediation_attempts_dropped_total")))
+
+    with county.client("judge") as judge, county.client("li") as li:
+        before = dropped(judge)
+        flood = [judge.get(f"/v1/cases/{NOBODY}").headers["x-request-id"] for _ in range(PER_MINUTE + 30)]
+        assert written(li.get(f"/v1/cases/{NOBODY}"))  # later, and of somebody else
+        with psycopg.connect(whole(module_database_urls)) as connection:
+            query = "SELECT count(*) FROM attempts WHERE request = ANY (%s)"
+            (kept,) = connection.execute(query, (flood,)).fetchone() or (0,)
+        assert PER_MINUTE <= kept < len(flood)
+        assert dropped(judge) - before == len(flood) - kept
 
 
 def test_refusals_are_measured_by_status_and_code_alone(county: County):

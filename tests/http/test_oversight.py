@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from tests.http.county import NOBODY, County, running, settings_for
 
+from mediation.domain.access import CAPACITIES, PERMITS
 from mediation.http.dependencies import issuer
 from mediation.service.registry import import_people, person_id
 from mediation.settings import Urls
@@ -25,7 +26,7 @@ runs,镇系统管理员,T,system_admin
 @pytest.fixture(scope="module", autouse=True)
 def overseers(county: County, module_database_urls: Urls) -> None:
     async def put() -> None:
-        made = engine(module_database_urls.owner)
+        made = engine(module_database_urls.app)
         await import_people(made, OVERSEERS)
         await made.dispose()
 
@@ -116,6 +117,30 @@ def test_a_condition_or_cursor_of_somebody_s_own_making_is_malformed(county: Cou
             ):  # fmt: skip
                 answer = audits.get(path, params=query)
                 assert (answer.status_code, answer.json()["code"]) == (422, "malformed"), query
+
+
+def test_the_table_of_access_is_published_whole_and_every_code_in_it_has_its_labels(county: County):
+    with county.client("idle") as idle:
+        table = idle.get("/v1/access").json()
+    rows = {(p["power"], p["sensitivity"], *sorted(p["roles"]), *sorted(p["standings"])) for p in table["permits"]}
+    assert rows == {(p.power, p.sensitivity, *sorted(p.roles), *sorted(p.standings)) for p in PERMITS}
+    assert len(table["capacities"]) == len(CAPACITIES)
+    known = {
+        name: {word["code"] for word in table[name] if word["zh"] and word["en"]}
+        for name in ("roles", "letters", "steps", "powers", "sensitivities", "standings")
+    }
+    for permit in table["permits"]:
+        assert permit["power"] in known["powers"]
+        assert permit["sensitivity"] in known["sensitivities"]
+        assert set(permit["roles"]) <= known["roles"]
+        assert set(permit["standings"]) <= known["standings"]
+    for capacity in table["capacities"]:
+        assert capacity["letter"] in known["letters"]
+        assert set(capacity.get("actions", ())) <= known["steps"]
+    twice = {power["code"]: power["second_factor"] for power in table["powers"]}
+    assert twice["read"] == twice["disclose"] == []
+    assert twice["read_access"] == ["audit_admin"]  # and not the auditor
+    assert twice["grant"] == ["security_admin"]
 
 
 def test_one_clients_flood_is_429_with_a_time_to_wait_and_leaves_others_alone(

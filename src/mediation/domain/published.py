@@ -1,15 +1,32 @@
-"""The process as it is published: rows, link-ups, guards, texts and procedures as data, and the diagram in Mermaid."""
+"""The tables as they are published: the process with its law and its diagram in Mermaid, and who may do what."""
 
 from typing import Any
 
 import msgspec
 
-from mediation.domain.access import ROLE_LETTERS
+from mediation.domain.access import ADMINISTRATORS, CAPACITIES, PERMITS, ROLE_LETTERS, WHO, needs_second_factor
+from mediation.domain.facts import Actor
 from mediation.domain.laws import Laws
 from mediation.domain.process import CONDITIONS, GUARDS, LINK_UPS, NONE, ROWS, TEXTS, cite_zh
-from mediation.domain.vocabulary import Action, LegState, LinkUp
+from mediation.domain.vocabulary import (
+    Action,
+    LegState,
+    Letter,
+    LinkUp,
+    Power,
+    Role,
+    Sensitive,
+    Sensitivity,
+    Standing,
+    Word,
+)
 
 Table = dict[str, Any]
+
+FEWER = "OUR-6"
+"""Where it is said which cases fewer people see."""
+THREE = "OUR-7"
+"""Where it is said who administers."""
 
 
 def published(laws: Laws) -> Table:
@@ -69,6 +86,50 @@ def _link_up(link_up: LinkUp, laws: Laws) -> Table:
         "rules": [rule for rule, versions in laws.rules.items() if any(link_up in v.link_ups for v in versions)],
         "basis": [{"code": article, "zh": cite_zh(article)} for article in row.basis],
     }
+
+
+def access_published() -> Table:
+    """`{roles, letters, steps, capacities, permits, powers, …}`: the table of access, and every word in it with labels.
+
+    Whatever stands in neither `capacities` nor `permits` is refused. A capacity without `actions` is for all of its
+    letter's; a permit not `restricted` does not hold in a case that fewer may see.
+    """
+    return {
+        "roles": [_word(role) | {"letters": sorted(ROLE_LETTERS.get(role, ()))} for role in Role],
+        "letters": [_word(letter) for letter in Letter],
+        "steps": [_word(action) | {"who": [letter.value for letter in WHO[action]]} for action in Action],
+        "capacities": [
+            {"letter": row.letter.value, "roles": sorted(row.roles), "standings": sorted(row.standings)}
+            | ({"actions": sorted(row.actions)} if row.actions is not None else {})
+            for row in CAPACITIES
+        ],
+        "permits": [
+            {
+                "power": row.power.value,
+                "sensitivity": row.sensitivity.value,
+                "roles": sorted(row.roles),
+                "standings": sorted(row.standings),
+                "restricted": row.restricted,
+            }
+            for row in PERMITS
+        ],
+        "powers": [_word(power) | {"second_factor": second_factor(power)} for power in Power],
+        "sensitivities": [_word(sensitivity) for sensitivity in Sensitivity],
+        "standings": [_word(standing) for standing in Standing],
+        "sensitive": [_word(why) | {"basis": FEWER} for why in Sensitive],
+        "administrators": [_word(role) | {"basis": THREE} for role in Role if role in ADMINISTRATORS],
+        "texts": [{"code": article, "zh": cite_zh(article)} for article in (FEWER, THREE)],
+    }
+
+
+def second_factor(power: Power) -> list[str]:
+    """The roles that have this power only where they have signed in with two factors."""
+    holders = {role for permit in PERMITS if permit.power is power for role in permit.roles}
+    return sorted(role for role in holders if needs_second_factor(power, Actor(person="", org="", roles=(role,))))
+
+
+def _word(word: Word) -> Table:
+    return {"code": word.value, "zh": word.zh, "en": word.en}
 
 
 def moves() -> dict[tuple[str, str], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from mediation.domain import vocabulary as v
 from mediation.domain.laws import Laws
-from mediation.domain.published import published
+from mediation.domain.published import access_published, published
 from mediation.http.contract import EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import Paged, desk, no_query, once
 from mediation.http.schemas import Schema, page, paged, ref, shown
@@ -47,6 +47,11 @@ def _glossary() -> bytes:
     return msgspec.json.encode({"items": v.glossary()})
 
 
+@cache
+def _access() -> bytes:
+    return msgspec.json.encode(access_published())
+
+
 def _published(data: bytes) -> Response:
     return Response(data, headers=_OURS, media_type="application/json")
 
@@ -73,6 +78,18 @@ async def show_glossary(request: Request) -> Response:
     """词汇表：每个代码的中英文名称。Every code with its Chinese and English term."""
     no_query(request)
     return _published(_glossary())
+
+
+@routes.get(
+    "/v1/access",
+    operation_id="show_access",
+    responses={200: answer("权限表 the table of access", ref("AccessTable")), **refusals(*EVERY)},
+    openapi_extra={"parameters": [LANGUAGE]},
+)
+async def show_access(request: Request) -> Response:
+    """权限表：何人从何地位可办何事、可见何种内容；表外一律拒绝。Who may do what, from where; all else is refused."""
+    no_query(request)
+    return _published(_access())
 
 
 @routes.get(
@@ -106,6 +123,19 @@ async def list_organisations(request: Request, wanted: Annotated[Organisations, 
 
 _TABLE: Schema = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
 _TABLES = ("states", "actions", "rows", "conditions", "guards", "link_ups", "procedures", "roles", "texts")
+_ACCESS = (
+    "roles",
+    "letters",
+    "steps",
+    "capacities",
+    "permits",
+    "powers",
+    "sensitivities",
+    "standings",
+    "sensitive",
+    "administrators",
+    "texts",
+)
 _TERM: Schema = {"type": "object", "properties": {n: {"type": "string"} for n in ("kind", "code", "zh", "en")}}
 SCHEMAS: dict[str, Schema] = {
     "Process": {
@@ -113,6 +143,7 @@ SCHEMAS: dict[str, Schema] = {
         "properties": dict.fromkeys(_TABLES, _TABLE) | {"mermaid": {"type": "string"}},
         "required": [*_TABLES, "mermaid"],
     },
+    "AccessTable": {"type": "object", "properties": dict.fromkeys(_ACCESS, _TABLE), "required": [*_ACCESS]},
     "Glossary": {
         "type": "object",
         "properties": {"items": {"type": "array", "items": _TERM | {"required": ["kind", "code", "zh", "en"]}}},

@@ -42,11 +42,13 @@ class Refusals:
 
     async def write_forever(self) -> None:
         """Write what waits, each half a second or when there is a batch of it, until `close`."""
-        while not self._closing:
+        while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), PAUSE_S)
             self._due.clear()
             await self._write()
+            if self._closing:
+                return
 
     async def close(self, writing: asyncio.Task[None]) -> None:
         """Let `writing` end with all that waits; what cannot be written now is dropped and counted."""
