@@ -886,6 +886,26 @@ class LogEntry(Word):
 
 
 @unique
+class Purpose(Word):
+    """What a person is looked up for by identity number."""
+
+    HANDLE = "handle", "办理案件", "a case in hand"
+    DUPLICATE = "duplicate", "查重", "whether the dispute is being handled already"
+    FOLLOW_UP = "follow_up", "回访", "a visit after the case was closed"
+    SUPERVISE = "supervise", "督办", "supervision"
+
+
+@unique
+class ErasureGround(Word):
+    """Why what is personal is destroyed (个人信息保护法 47 [S]: its text is not held here, and is not quoted)."""
+
+    RETENTION_ENDED = "retention_ended", "保存期限届满", "the period of keeping it has ended"
+    CONSENT_WITHDRAWN = "consent_withdrawn", "个人撤回同意", "the person has withdrawn their consent"
+    UNLAWFUL = "unlawful", "处理不合法", "it should not have been recorded"
+    COURT_ORDER = "court_order", "法院裁判", "a court has ordered it"
+
+
+@unique
 class Sensitivity(Word):
     """How much of what is personal is asked for."""
 

@@ -27,6 +27,7 @@ from mediation.http import (
     manual,
     operations,
     oversight,
+    persons,
     reference,
     rules,
 )
@@ -37,7 +38,20 @@ from mediation.http.schemas import components
 from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
 
-ROOMS = (administration, cases, disclosures, duedays, handoffs, history, oversight, reference, rules, operations, manual)
+ROOMS = (
+    administration,
+    cases,
+    disclosures,
+    duedays,
+    handoffs,
+    history,
+    oversight,
+    persons,
+    reference,
+    rules,
+    operations,
+    manual,
+)
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
 一起纠纷、一个案件、一部历史。每一步由有权的人依有据的规则办理，并留下一条事件；已存事件若被改动，

@@ -76,6 +76,12 @@ _DISPUTE = {
 _NOTE = {"action": "note", "kind": "contact_attempt", "text": "电话联系被申请人，约定周三到场。"}
 
 
+_Q = (
+    "案号开头、外部编号，或案情与诉求中的文字（两字以上；按相邻两字检索，偶有近似结果） the beginning of a number, a "
+    "reference, or words of the facts and claims (two signs or more, found by their pairs: now and then a near miss)"
+)
+
+
 class Worklist(Paged):
     """Which cases of a body's worklist; every condition given must hold."""
 
@@ -89,7 +95,7 @@ class Worklist(Paged):
     due_before: Annotated[date | None, Field(description="最早到期日早于该日 due before this day")] = None
     due_after: Annotated[date | None, Field(description="最早到期日晚于该日 due after this day")] = None
     division: Annotated[str, StringConstraints(pattern=r"^[0-9]{2,12}$")] | None = None
-    q: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    q: Annotated[str | None, StringConstraints(min_length=1, max_length=64), Field(description=_Q)] = None
     sort: Annotated[
         Literal["newest", "due"],
         Field(description="新近在前；或按到期日，只列有到期日的 newest first; or by due day, those that have one"),
@@ -162,7 +168,8 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
     at = now(request)
     conditions = wanted.model_dump(exclude={"limit", "cursor", "sort", "holder"}, mode="python")
     holder = str(wanted.holder) if wanted.holder else None
-    filters = queries.Filters(at, holder=holder, **conditions)
+    grams = desk(request).house.vault.grams(wanted.q) if wanted.q else ()
+    filters = queries.Filters(at, holder=holder, grams=grams, **conditions)
     who = await viewing(request)
     found = await queries.worklist(
         desk(request).engine, who, filters, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit

@@ -1,11 +1,11 @@
 """Every other SELECT, scoped by who asks: worklists, trays, histories, the feed, and the published registers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, any_, cast, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -16,17 +16,19 @@ from mediation.domain.facts import Case, Handoff, Instant, Organisation
 from mediation.domain.vocabulary import HandoffState
 from mediation.store.pages import MOST, Day, Id, Page, capped, page_of, uncursor
 from mediation.store.sight import Viewer, reading, viewer, visible
-from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS
+from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, VAULT, VAULT_WORDS
 
 __all__ = [
     "MOST",
     "Division",
     "Filters",
+    "Known",
     "Listed",
     "Page",
     "Stored",
     "Trayed",
     "Viewer",
+    "cases_of",
     "divisions",
     "event",
     "feed",
@@ -46,7 +48,8 @@ _RAN_OUT = '$.clocks[*] ? (@.due_at <= $at && !(@.state != "running"))'  # a run
 class Filters(NamedTuple):
     """Conditions on a worklist, all of which must hold; None is no condition. `at` decides what is overdue.
 
-    `due_before` and `due_after` leave their own day out.
+    `due_before` and `due_after` leave their own day out. `q` is the beginning of a number or a reference; or the facts
+    hold all its `grams` (`Vault.grams`), in whatever order: a few cases may be found that do not hold it whole.
     """
 
     at: Instant
@@ -61,12 +64,21 @@ class Filters(NamedTuple):
     due_after: date | None = None
     division: str | None = None
     q: str | None = None
+    grams: tuple[int, ...] = ()
 
 
 class Listed(NamedTuple):
     """A case of a worklist; `orgs` are the bodies that conduct the cases of its page."""
 
     case: Case
+    orgs: Mapping[str, Organisation]
+
+
+class Known(NamedTuple):
+    """A case in which a person was found, as these parties; `orgs`: bodies that it names or that conduct it."""
+
+    case: Case
+    parties: tuple[int, ...]
     orgs: Mapping[str, Organisation]
 
 
@@ -107,7 +119,7 @@ async def worklist(
 
     `holder` matches any body with an open leg. A cursor goes on in the order it was given for. Raises Malformed.
     """
-    query = select(CASES.c.id, CASES.c.due_on, _FACTS).where(visible(viewer), *_conditions(filters))
+    query = select(CASES.c.id, CASES.c.due_on, _FACTS).where(visible(viewer), *_conditions(filters, viewer))
     by_due = tuple_(CASES.c.due_on, CASES.c.id)
     if sort == "due":
         query = query.where(CASES.c.due_on.is_not(None)).order_by(CASES.c.due_on, CASES.c.id)
@@ -119,12 +131,38 @@ async def worklist(
         query = query.order_by(CASES.c.id.desc())
         if cursor:
             query = query.where(CASES.c.id < uncursor(cursor, Id)[0])
-    async with reading(engine, viewer) as connection:
+    async with reading(engine, viewer, _array(filters.grams)) as connection:
         rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
         cases = [load(row.facts) for row in rows]
         orgs = await _conducting(connection, cases)
     keys = [(row.due_on.isoformat(), row.id) if sort == "due" else row.id for row in rows]
     return page_of([(key, Listed(case, orgs)) for key, case in zip(keys, cases, strict=True)], limit)
+
+
+async def cases_of(
+    engine: AsyncEngine, viewer: Viewer, blind_id: bytes, *, cursor: str | None = None, limit: int = 50
+) -> Page[Known]:
+    """Cases with a party of this number (`Vault.blind_id`) among those the viewer may see, newest first."""
+    found = (
+        select(VAULT.c.case_id, func.array_agg(VAULT.c.subject).label("subjects"))
+        .where(VAULT.c.blind_id == blind_id)
+        .group_by(VAULT.c.case_id)
+        .subquery()
+    )
+    query = (
+        select(CASES.c.id, _FACTS, found.c.subjects)
+        .join(found, found.c.case_id == CASES.c.id)
+        .where(visible(viewer, in_codes=False))
+        .order_by(CASES.c.id.desc())
+    )
+    if cursor:
+        query = query.where(CASES.c.id < uncursor(cursor, Id)[0])
+    async with reading(engine, viewer) as connection:
+        rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
+        cases = [load(row.facts) for row in rows]
+        orgs = await _conducting(connection, cases, {viewer.org.id, *(org for case in cases for org in case.named)})
+    known = (Known(case, tuple(sorted(row.subjects)), orgs) for row, case in zip(rows, cases, strict=True))
+    return page_of([(item.case.id, item) for item in known], limit)
 
 
 async def tray(
@@ -245,16 +283,18 @@ async def organisations(
     return page_of([(row.code, _organisation(row)) for row in rows], limit)
 
 
-async def _conducting(connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Organisation]:
-    """The bodies that conduct these cases, or sent a hand-off in them: under whose rules their clocks run."""
-    ids = {case.holder for case in cases}
+async def _conducting(
+    connection: AsyncConnection, cases: Sequence[Case], more: Collection[str] = ()
+) -> dict[str, Organisation]:
+    """The bodies that conduct these cases, or sent a hand-off in them, whose rules bind their clocks; and `more`."""
+    ids = {case.holder for case in cases} | set(more)
     for case in cases:
         ids |= {leg.org for leg in case.legs} | {handoff.from_org for handoff in case.handoffs}
     rows = await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id.in_(ids))) if ids else ()
     return {row.id: _organisation(row) for row in rows}
 
 
-def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+def _conditions(filters: Filters, viewer: Viewer) -> list[ColumnElement[bool]]:
     equal = ("state", "track", "tier", "category", "risk")
     wanted = [CASES.c[name] == getattr(filters, name) for name in equal if getattr(filters, name) is not None]
     if filters.holder is not None:
@@ -271,8 +311,20 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.division is not None:
         wanted.append(CASES.c.division.startswith(filters.division, autoescape=True))
     if filters.q is not None:
-        wanted.append(or_(CASES.c.number.startswith(filters.q, autoescape=True), CASES.c.refs.contains([filters.q])))
+        named = [CASES.c.number.startswith(filters.q, autoescape=True), CASES.c.refs.contains([filters.q])]
+        wanted.append(or_(*named, _telling_of(filters.grams, viewer)) if filters.grams else or_(*named))
     return wanted
+
+
+def _telling_of(grams: tuple[int, ...], viewer: Viewer) -> ColumnElement[bool]:
+    """Cases whose facts hold all of these; not where the viewer reads codes alone, and could guess what was said."""
+    holding = func.array(select(VAULT_WORDS.c.case_id).where(VAULT_WORDS.c.grams.contains(grams)).scalar_subquery())
+    told = CASES.c.id == any_(holding)
+    return and_(told, visible(viewer, in_codes=False)) if viewer.audits else told
+
+
+def _array(grams: tuple[int, ...]) -> str:
+    return "{" + ",".join(map(str, grams)) + "}" if grams else ""
 
 
 def _trayed(

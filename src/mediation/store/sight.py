@@ -54,8 +54,11 @@ async def reading(engine: AsyncEngine, viewer: Viewer, grams: str = "") -> Async
         yield connection
 
 
-def visible(viewer: Viewer) -> ColumnElement[bool]:
-    """What the permits for reading say (domain/access.py), as a condition: row-level security says it once more."""
+def visible(viewer: Viewer, *, in_codes: bool = True) -> ColumnElement[bool]:
+    """What the permits for reading say (domain/access.py), as a condition: row-level security says it once more.
+
+    `in_codes`: also the cases in which this reader sees nothing personal, not even masked.
+    """
     person, roles = viewer.actor.person, frozenset(viewer.actor.roles)
     ordinary = CASES.c.restricted.is_(False)
     arms: list[ColumnElement[bool]] = []
@@ -70,7 +73,8 @@ def visible(viewer: Viewer) -> ColumnElement[bool]:
         there = ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True)
         lies_there = CASES.c.division.startswith(viewer.audits, autoescape=True)
         audited = or_(CASES.c.orgs.op("&&")(_bodies(there)), lies_there)
-        arms.append(and_(audited, not_(CASES.c.closers.contains([person]))))
+        audited = and_(audited, not_(CASES.c.closers.contains([person])))
+        arms.append(audited if in_codes else and_(audited, ordinary))
     return and_(or_(false(), *arms), not_(CASES.c.recused.contains([person])))
 
 
