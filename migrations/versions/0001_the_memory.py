@@ -201,6 +201,7 @@ CREATE TABLE disclosures (
 );
 COMMENT ON TABLE disclosures IS 'the access log: who was shown what is personal, written before it was shown';
 COMMENT ON COLUMN disclosures.purpose IS 'a code, or the digest of what the vault holds sealed';
+CREATE INDEX disclosures_at ON disclosures (at);
 CREATE TABLE attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
