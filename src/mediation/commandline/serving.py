@@ -264,7 +264,8 @@ async def _empty(urls: "Urls") -> bool:
 
     made = engine(urls.app, 1, pooled=urls.pooled)
     try:
-        return not await superiors(made)
+        async with made.connect() as connection:
+            return not await superiors(connection)
     finally:
         await made.dispose()
 
