@@ -229,8 +229,8 @@ async def known_divisions(connection: AsyncConnection, codes: Iterable[str]) -> 
 
 async def superiors(connection: AsyncConnection) -> dict[str, str]:
     """The superior's code of every organisation by its own code; empty at the top."""
-    above = ORGANISATIONS.alias()
-    query = select(ORGANISATIONS.c.code, above.c.code).outerjoin(above, above.c.id == ORGANISATIONS.c.superior)
+    upper = ORGANISATIONS.alias()
+    query = select(ORGANISATIONS.c.code, upper.c.code).outerjoin(upper, upper.c.id == ORGANISATIONS.c.superior)
     return {code: superior or "" for code, superior in await connection.execute(query)}
 
 
