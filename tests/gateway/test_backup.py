@@ -2,7 +2,6 @@
 
 import psycopg
 import pytest
-from tests.whole import whole
 
 from mediation.gateway.backup import BackupFailed, DatabaseNotEmpty, read_backup, write_backup
 
@@ -15,7 +14,7 @@ def rows(url: str) -> list[tuple[str]]:
 @pytest.fixture
 def written(database_urls):
     """A table that only what sees through row-level security can read whole."""
-    with psycopg.connect(whole(database_urls)) as owner:
+    with psycopg.connect(database_urls.owner) as owner:
         owner.execute("CREATE TABLE paper (text text)")
         owner.execute("INSERT INTO paper VALUES ('调解协议'), ('SET transaction_timeout = 0;')")
         owner.execute("ALTER TABLE paper ENABLE ROW LEVEL SECURITY")
