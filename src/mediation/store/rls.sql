@@ -109,7 +109,7 @@ BEGIN
                    seen, this_case, this_case);
 
     EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (id = %s OR (case_id = %s AND %s) OR %s)',
-                   this_event, the_log, format(may, 'guards'), of_case);
+                   this_event, the_log, format(may, 'oversees'), of_case);
     EXECUTE format('CREATE POLICY appended ON events FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE 'CREATE POLICY integrated ON events FOR SELECT TO mediation_log USING (id IS NOT NULL)';
 
@@ -132,8 +132,9 @@ BEGIN
     EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY wrapped ON vault_keys FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', written);
-    -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and then through the case.
-    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING (grams @> %s OR %s)', grams, written);
+    -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and of the cases they see.
+    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ((grams @> %s AND sees(case_id)) OR %s)',
+                   grams, written);
     EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY erased ON vault_words FOR DELETE TO mediation_app USING (%s)', written);
 

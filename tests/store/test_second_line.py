@@ -1,0 +1,395 @@
+"""Row-level security alone: with the application's own predicate taken away nobody sees or writes more than with it."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import true
+from tests.matrix.conftest import anyio_backend, district
+from tests.matrix.district import PEOPLE, STORIES
+from tests.matrix.oracle import readers
+from tests.matrix.told import District, org, person
+from tests.whole import whole
+
+from mediation.domain import access
+from mediation.domain.errors import NotFound
+from mediation.domain.registering import LOG_ID
+from mediation.domain.vocabulary import Role
+from mediation.service.perform import Context
+from mediation.store import queries
+
+__all__ = ["anyio_backend", "district"]
+
+ENTER = "SELECT enter(%s::uuid, %s::uuid, %s::text[], gen_random_uuid(), NULL)"
+GUARDED = """
+SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relrowsecurity
+   AND has_table_privilege('mediation_app', c.oid, 'SELECT')
+"""
+WRITES = """
+SELECT c.relname::text, command FROM pg_class c, unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) AS command
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relrowsecurity
+   AND CASE command WHEN 'DELETE' THEN has_table_privilege('mediation_app', c.oid, command)
+            ELSE has_any_column_privilege('mediation_app', c.oid, command) END
+"""
+OF_A_CASE = {"cases": "id", "events": "case_id", "vault": "case_id", "vault_keys": "case_id", "erasures": "case_id"}
+MEMBERS = [name for name, who in PEOPLE.items() if who.org]
+
+
+def enter(connection: psycopg.Connection[Any], who: str) -> None:
+    connection.execute(ENTER, (person(who), org(PEOPLE[who].org), list(PEOPLE[who].roles)))
+
+
+def seen(connection: psycopg.Connection[Any], query: str, *values: object) -> list[Any]:
+    return [value for (value,) in connection.execute(query, values)]
+
+
+def ids(connection: psycopg.Connection[Any], table: str, column: str) -> set[str]:
+    query = SQL("SELECT {}::text FROM {}").format(Identifier(column), Identifier(table))
+    return {value for (value,) in connection.execute(query)}
+
+
+def rows(connection: psycopg.Connection[Any], table: str) -> int:
+    """How many there are, the log of administration not counted."""
+    which = SQL(" WHERE case_id <> {}").format(LOG_ID) if table == "events" else SQL("")
+    (count,) = connection.execute(SQL("SELECT count(*) FROM {}{}").format(Identifier(table), which)).fetchone()
+    return count
+
+
+@pytest.fixture(scope="module")
+def sown(district: District) -> District:
+    """The county, with rows in the tables that its stories have left empty."""
+    with psycopg.connect(whole(district.urls)) as everything:
+        for told in district.cases.values():
+            row = (told.id, uuid.uuid4())
+            everything.execute("INSERT INTO erasures (case_id, subject, event, at) VALUES (%s, 9, %s, now())", row)
+            words = "INSERT INTO vault_words (case_id, digest, subject, grams) VALUES (%s, 'd', 1, '{1,2,3}')"
+            key = "INSERT INTO vault_keys (case_id, subject, wrapped) VALUES (%s, 1, 'k') ON CONFLICT DO NOTHING"
+            everything.execute(key, row[:1])
+            everything.execute(words, row[:1])
+    for who in MEMBERS:
+        for case in district.cases.values():
+            with psycopg.connect(district.urls.app) as connection:
+                enter(connection, who)
+                values = (person(who), org(PEOPLE[who].org), uuid.uuid4(), case.id)
+                connection.execute(
+                    "INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields)"
+                    " VALUES (%s, %s, %s, 'disclosure', %s, 'p', '{}')",
+                    values,
+                )
+                connection.execute(
+                    "INSERT INTO attempts (person, org, request, case_id, method, route, status, code)"
+                    " VALUES (%s, %s, %s, %s, 'GET', '/', 404, 'not_found')",
+                    values,
+                )
+    return district
+
+
+def may_see(district: District, who: str) -> set[str]:
+    return {told.id for case, told in district.cases.items() if readers()[who, case]}
+
+
+@pytest.mark.parametrize("who", MEMBERS)
+def test_each_table_by_itself_shows_the_cases_that_are_theirs_to_see_and_no_other(sown: District, who: str):
+    theirs, all_ = may_see(sown, who), {told.id for told in sown.cases.values()}
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, who)
+        for table, column in OF_A_CASE.items():
+            assert ids(connection, table, column) & all_ == theirs, table
+        connection.execute("SELECT set_config('mediation.grams', '{1,3}', true)")
+        assert ids(connection, "vault_words", "case_id") & all_ == theirs
+        connection.execute("SELECT set_config('mediation.grams', '{}', true)")  # which every row contains
+        assert ids(connection, "vault_words", "case_id") & all_ == theirs
+        mine = person(who)
+        assert ids(connection, "event_keys", "caller") <= {mine}
+        assert ids(connection, "case_numbers", "org") <= {org(PEOPLE[who].org)}
+
+
+@pytest.mark.parametrize("who", MEMBERS)
+async def test_lists_histories_and_the_feed_without_the_application_s_predicate_are_the_same(
+    sown: District, who: str, monkeypatch: pytest.MonkeyPatch
+):
+    context = Context(person(who), "", str(uuid.uuid4()))
+    asks = queries.viewer(context, await sown.desk.house.memory.read_case(context))
+    with_it = await _found(sown, asks)
+    monkeypatch.setattr(queries, "visible", lambda _viewer, **_how: true())
+    assert await _found(sown, asks) == with_it
+    assert with_it["list"] >= may_see(sown, who)
+
+
+async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]]:
+    engine = district.desk.engine
+    at = "2026-11-22T04:00:00.000000Z"
+    listed = (await queries.worklist(engine, asks, queries.Filters(at), limit=200)).items
+    trays = [(await queries.tray(engine, asks, box=box, limit=200)).items for box in ("in", "out")]
+    fed, _ = await queries.feed(engine, asks)
+    told: set[str] = set()
+    for case in district.cases.values():
+        try:
+            told |= {stored.data.decode() for stored in (await queries.history(engine, asks, case.id)).items}
+            told.add((await queries.event(engine, asks, case.event)).data.decode())
+        except NotFound:
+            continue
+    return {
+        "list": {item.case.id for item in listed},
+        "trays": {item.case.id for tray in trays for item in tray},
+        "feed": {stored.data.decode() for stored in fed},
+        "told": told,
+    }
+
+
+@pytest.mark.parametrize("who", MEMBERS)
+def test_the_log_of_administration_is_seen_by_who_audits_the_administrators_alone(sown: District, who: str):
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, who)
+        shown = seen(connection, "SELECT count(*) FROM events WHERE case_id = %s", LOG_ID)
+    assert (shown != [0]) == ("audit_admin" in PEOPLE[who].roles)
+
+
+@pytest.mark.parametrize("who", MEMBERS)
+def test_the_logs_show_only_what_was_done_in_the_bodies_they_oversee(sown: District, who: str):
+    below = {"J": {"J", "C", "T", "T2", "V1", "V2", "V3"}}
+    here = {*below["J"], "K", "P", "A"}
+    roles = set(PEOPLE[who].roles)
+    overseen = below["J"] if roles & {"audit_admin"} else set()
+    audited = {"A": here, "A9": {"C9", "V9", "A9"}}[PEOPLE[who].org] if "auditor" in roles else set()
+    refused = below["J"] if roles & {"audit_admin", "security_admin"} else set()
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, who)
+        served = {org(one.org) for one in PEOPLE.values() if one.org}
+        shown = set(seen(connection, "SELECT DISTINCT org::text FROM disclosures"))
+        assert shown == {org(body) for body in overseen | audited} & served
+        shown = set(seen(connection, "SELECT DISTINCT org::text FROM attempts WHERE org IS NOT NULL"))
+        assert shown == {org(body) for body in refused} & served
+
+
+# ── no context, or one that is over ──
+
+
+@pytest.fixture
+def served(sown: District) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that has served before: its settings are no longer null but empty."""
+    with psycopg.connect(sown.urls.app, autocommit=True) as connection:
+        with connection.transaction():
+            enter(connection, "supervisor")
+            connection.execute("SELECT set_config('mediation.grams', '{1}', true)")
+            connection.execute("SELECT set_config('mediation.case', %s, true)", (sown.cases["filed"].id,))
+            assert seen(connection, "SELECT id FROM cases")
+        assert seen(connection, "SELECT current_setting('mediation.org', true)") == [""]
+        yield connection
+
+
+def empty(connection: psycopg.Connection[Any], tables: list[str]) -> None:
+    for table in tables:
+        assert rows(connection, table) == 0, table
+
+
+@pytest.fixture(scope="module")
+def guarded(sown: District) -> list[str]:
+    with psycopg.connect(whole(sown.urls)) as everything:
+        tables = seen(everything, GUARDED)
+        assert {"cases", "events", "vault", "vault_keys", "vault_words", "attempts", "disclosures"} <= set(tables)
+        for table in tables:
+            assert rows(everything, table), f"nothing to hide in {table}"
+    return tables
+
+
+def test_with_no_context_there_is_no_row_on_a_fresh_connection(sown: District, guarded: list[str]):
+    with psycopg.connect(sown.urls.app, autocommit=True) as connection:
+        empty(connection, guarded)
+
+
+def test_with_no_context_there_is_no_row_on_a_connection_that_has_served_before(
+    served: psycopg.Connection[Any], guarded: list[str]
+):
+    empty(served, guarded)
+    with served.transaction():
+        empty(served, guarded)
+
+
+def test_a_context_ends_with_its_transaction_also_where_that_fails(served: psycopg.Connection[Any], guarded: list[str]):
+    served.execute("BEGIN")
+    enter(served, "supervisor")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        served.execute("SELECT 1/0")
+    served.execute("ROLLBACK")
+    empty(served, guarded)
+
+
+def test_a_context_of_one_transaction_leaves_nothing_to_the_next(sown: District):
+    all_ = {told.id for told in sown.cases.values()}
+    with psycopg.connect(sown.urls.app, autocommit=True) as connection:
+        for who in ("auditor", "supervisor", "audit_admin", "officer", "far_chair", "recused_mediator", "mediator"):
+            with connection.transaction():
+                enter(connection, who)
+                assert ids(connection, "cases", "id") & all_ == may_see(sown, who), who
+
+
+@pytest.mark.parametrize(
+    ("who", "body", "roles"),
+    [
+        (None, None, []),
+        (None, None, ["supervisor"]),
+        (str(uuid.uuid4()), str(uuid.uuid4()), [role.value for role in Role]),
+        (str(uuid.uuid4()), org("V1"), []),
+        (str(uuid.uuid4()), org("V1"), ["system_admin", "security_admin", "audit_admin"]),
+        (str(uuid.uuid4()), org("V1"), ["auditor"]),  # of a body that is no audit office
+        (str(uuid.uuid4()), org("A"), ["archivist", "chair"]),
+    ],
+)
+def test_a_context_of_nobody_or_of_no_part_shows_no_case(
+    sown: District, who: str | None, body: str | None, roles: list[str]
+):
+    with psycopg.connect(sown.urls.app) as connection:
+        connection.execute(ENTER, (who, body, roles))
+        for table in (*OF_A_CASE, "vault_words", "event_keys"):
+            assert rows(connection, table) == 0, table
+
+
+def test_the_owner_of_the_tables_sees_no_row_either(sown: District, guarded: list[str]):
+    with psycopg.connect(sown.urls.owner) as owner:
+        empty(owner, guarded)
+
+
+def test_the_role_of_the_log_sees_events_and_their_places_and_nothing_else(sown: District, guarded: list[str]):
+    assert sown.urls.log
+    with psycopg.connect(sown.urls.log, autocommit=True) as log:
+        for table in ("events", "feed"):
+            assert rows(log, table)
+        for table in {*guarded, "memberships", "people", "identities"} - {"events", "feed"}:
+            with pytest.raises(InsufficientPrivilege):
+                rows(log, table)
+
+
+# ── writing ──
+
+_EVENT = "INSERT INTO events (id, case_id, seq, bytes) VALUES (gen_random_uuid(), '{other}', 99, 'x')"
+_CASE = "INSERT INTO cases (id, number, filed_at) VALUES ('{new}', 'n', now())"
+_ACCESS = "INSERT INTO disclosures (person, org, request, kind, purpose, fields) VALUES (?, gen_random_uuid(), 'k', 'p', '{{}}')"
+ATTEMPTED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("cases", "INSERT"): (_CASE,),
+    ("cases", "UPDATE"): (
+        "UPDATE cases SET risk = 'red' WHERE id = '{other}'",
+        "UPDATE cases SET risk = 'red' WHERE id = '{own}'",  # seen, but not the one in hand
+        "UPDATE cases SET id = '{new}' WHERE id = '{hand}'",
+    ),
+    ("events", "INSERT"): (_EVENT, _EVENT.replace("{other}", "{own}")),
+    ("event_keys", "INSERT"): (
+        "INSERT INTO event_keys (caller, key, fingerprint, event) VALUES (gen_random_uuid(), 'k', 'f', gen_random_uuid())",
+    ),
+    ("event_keys", "DELETE"): ("DELETE FROM event_keys",),
+    ("vault", "INSERT"): (
+        "INSERT INTO vault (case_id, subject, digest, name, sealed) VALUES ('{other}', 1, 'new', 'n', 's')",
+        "INSERT INTO vault (case_id, subject, digest, name, sealed) VALUES ('{own}', 1, 'new', 'n', 's')",
+    ),
+    ("vault", "DELETE"): ("DELETE FROM vault WHERE case_id <> '{hand}'",),
+    ("vault_keys", "INSERT"): ("INSERT INTO vault_keys (case_id, subject, wrapped) VALUES ('{other}', 77, 'k')",),
+    ("vault_keys", "DELETE"): ("DELETE FROM vault_keys WHERE case_id <> '{hand}'",),
+    ("vault_words", "INSERT"): (
+        "INSERT INTO vault_words (case_id, digest, subject, grams) VALUES ('{other}', 'new', 1, '{{1}}')",
+    ),
+    ("vault_words", "DELETE"): ("DELETE FROM vault_words WHERE case_id <> '{hand}'",),
+    ("erasures", "INSERT"): (
+        "INSERT INTO erasures (case_id, subject, event, at) VALUES ('{other}', 1, gen_random_uuid(), now())",
+    ),
+    ("case_numbers", "INSERT"): ("INSERT INTO case_numbers (org, year, last) VALUES ('{court}', 1999, 1)",),
+    ("case_numbers", "UPDATE"): (
+        "UPDATE case_numbers SET last = 0 WHERE org <> '{body}'",
+        "UPDATE case_numbers SET org = '{court}', year = 1998",
+    ),
+    ("disclosures", "INSERT"): (
+        _ACCESS.replace("?", "gen_random_uuid(), '{body}'"),
+        _ACCESS.replace("?", "'{person}', '{court}'"),
+    ),
+    ("attempts", "INSERT"): (
+        "INSERT INTO attempts (request, method, route, status, code) VALUES (gen_random_uuid(), 'GET', '/', 200, 'c')",
+    ),
+    ("outbox", "INSERT"): (),  # a place in the queue is an event's id; see below
+}  # fmt: skip
+"""By table and command what is tried from a context with one case in hand: each is refused, or touches no row."""
+
+
+def test_every_command_that_the_application_is_granted_is_tried_on_rows_of_others(sown: District):
+    with psycopg.connect(whole(sown.urls)) as everything:
+        assert set(ATTEMPTED) == set(everything.execute(WRITES))
+
+
+@pytest.mark.parametrize("statement", [one for tried in ATTEMPTED.values() for one in tried])
+def test_rows_of_another_case_are_not_written(sown: District, statement: str):
+    names = {
+        "hand": sown.cases["assigned"].id,
+        "own": sown.cases["filed"].id,
+        "other": sown.cases["elsewhere"].id,
+        "new": str(uuid.uuid4()),
+        "body": org("V1"),
+        "court": org("K"),
+        "person": person("clerk"),
+    }
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, "clerk")
+        connection.execute("SELECT set_config('mediation.case', %s, true)", (names["hand"],))
+        try:
+            touched = connection.execute(statement.format(**names)).rowcount
+        except InsufficientPrivilege:
+            touched = 0
+        assert touched == 0
+        connection.rollback()
+
+
+@pytest.mark.parametrize("statement", [one for tried in ATTEMPTED.values() for one in tried if "status" not in one])
+def test_without_a_context_nothing_is_written(served: psycopg.Connection[Any], sown: District, statement: str):
+    names = dict.fromkeys(("hand", "new", "person"), str(uuid.uuid4()))
+    names |= {"own": sown.cases["filed"].id, "other": sown.cases["elsewhere"].id, "body": org("V1"), "court": org("K")}
+    try:
+        assert served.execute(statement.format(**names)).rowcount == 0
+    except InsufficientPrivilege:
+        return
+
+
+def test_nothing_is_queued_but_with_a_case_in_hand(served: psycopg.Connection[Any]):
+    with pytest.raises(InsufficientPrivilege):
+        served.execute("INSERT INTO outbox (event) VALUES (gen_random_uuid())")
+
+
+def test_a_stranger_to_a_case_cannot_take_it_in_hand(sown: District):
+    """The case in hand may be left by a step, and so is seen: but not by who did not see it before."""
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, "clerk")
+        connection.execute("SELECT set_config('mediation.case', %s, true)", (sown.cases["elsewhere"].id,))
+        moved = connection.execute("UPDATE cases SET risk = 'red' WHERE id = %s", (sown.cases["elsewhere"].id,))
+        assert moved.rowcount == 0
+
+
+# ── the same lists of roles in three places ──
+
+LISTS = {
+    "all": access.WIDE,
+    "assigned": access.EVERYBODY - access.WIDE,
+    "above": access.ABOVE,
+}
+
+
+def roles_in(name: str) -> list[frozenset[Role]]:
+    """Every list of roles in one of our files of SQL."""
+    text = files("mediation.store").joinpath(name).read_text("utf-8")
+    known = {role.value for role in Role}
+    lists = [frozenset(found.split(",")) for found in re.findall(r"'\{([a-z_,]+)\}'", text)]
+    return [frozenset(map(Role, one)) for one in lists if one <= known]
+
+
+def test_the_lists_of_roles_in_sql_are_those_of_the_table_of_access():
+    of_admins = [frozenset({Role.AUDIT_ADMIN}), frozenset({Role.SECURITY_ADMIN}), frozenset({Role.AUDITOR})]
+    assert sorted(map(sorted, roles_in("rls.sql"))) == sorted(map(sorted, [*LISTS.values(), *of_admins]))
+    assert set(roles_in("hot.sql")) >= {access.WIDE, access.ABOVE}
+    others = set(roles_in("hot.sql")) - {access.WIDE, access.ABOVE, access.EVERYBODY}
+    assert others <= {frozenset({Role.CLOCK})}, others
+
+
+def test_every_story_has_somebody_who_sees_it_and_somebody_who_does_not():
+    for case in STORIES:
+        assert {readers()[who, case] for who in MEMBERS} == {True, False}, case
