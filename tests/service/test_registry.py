@@ -1,13 +1,23 @@
 """A file is loaded whole or not at all, and every fault is told by its line."""
 
 from importlib.resources import files
+from uuid import uuid4
 
 import pytest
-from tests.service.town import Town
+from sqlalchemy import text
+from tests.service.town import Town, now
 
-from mediation.service import registry
+from mediation.domain.errors import NotPermitted
+from mediation.domain.facts import Actor, Organisation
+from mediation.domain.registering import Erase, Hand
+from mediation.domain.vocabulary import OrgKind, Role, Tier
+from mediation.service import administer, registry
+from mediation.service.administer import By
 from mediation.service.registry import ImportRefused, org_id, person_id
-from mediation.store import queries
+from mediation.service.verification import verify_database
+from mediation.store import bodies, queries
+from mediation.store.append import Context
+from mediation.store.bodies import Body
 
 ORGS = "code,name,name_en,kind,tier,division,speciality,superior\n"
 
@@ -105,3 +115,92 @@ async def test_one_person_may_serve_several_bodies_and_is_found_by_code_or_id(to
         ("village", ("clerk",)),
     ]
     assert await registry.person_by(town.engine, "nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            "x,人,village,clerk\nx,人,audit,auditor\n",
+            [
+                f"Line {number}: Who closes is not who audits: an auditor has no part in cases, at whatever body: clerk"
+                for number in (2, 3)
+            ],
+        ),
+        ("x,人,village,system_admin|audit_admin\n", ["Line 2: Three separate administrators: one person is not at once audit_admin, system_admin"]),
+        ("auditor,审计员,village,chair\n", ["Line 2: Who closes is not who audits: an auditor has no part in cases, at whatever body: chair"]),
+        ("wang,王主任,court,security_admin\n", ["Line 2: An administrator holds no other role, at whatever body: chair, clerk, mediator"]),
+    ],
+)  # fmt: skip
+async def test_a_file_grants_no_roles_that_clash_with_those_held_elsewhere(town: Town, lines: str, said: list[str]):
+    assert await refusal(registry.import_people, town, f"person_code,name,org_code,roles\n{lines}") == said
+
+
+async def test_a_file_finds_by_its_code_whoever_the_api_registered(town: Town):
+    by = By(
+        Actor(person=person_id("nobody_yet"), org=org_id("centre"), roles=(Role.SYSTEM_ADMIN,)), now(), str(uuid4())
+    )
+    person, body = str(uuid4()), str(uuid4())
+    place = Organisation(
+        id=body,
+        code="api",
+        name="甲",
+        kind=OrgKind.COURT,
+        tier=Tier.COUNTY,
+        division="150525",
+        superior=org_id("centre"),
+    )
+    assert (await administer.put_organisation(town.engine, by, Body(place, active=True))).created
+    assert (await administer.put_person(town.engine, by, person, code="api", name="人", identities=())).created
+    await registry.import_organisations(
+        town.engine, ORGS + "api,乙,,court,county,150525,,centre\nsub,丙,,court,county,150525,,api\n"
+    )
+    assert await path(town, "sub") == (body, org_id("centre"))
+    await registry.import_people(town.engine, "person_code,name,org_code,roles\napi,人,api,clerk\n")
+    found = await registry.person_by(town.engine, "api")
+    assert found is not None
+    assert (found.id, found.memberships[0][0]) == (person, body)
+    assert (await verify_database(town.urls.reader)).sound
+
+
+async def test_an_identity_lets_in_until_it_is_unlinked(town: Town):
+    header = "person_code,issuer,subject\n"
+    assert await registry.import_identities(town.engine, f"{header}wang,https://login.example,w-1\n") == 1
+    assert await registry.import_identities(town.engine, f"{header}wang,https://login.example,w-1\n") == 1
+    assert await refusal(registry.import_identities, town, f"{header}li,https://login.example,w-1\nghost,x,\n") == [
+        "Line 2: this identity is another person's",
+        "Line 3: subject is empty",
+        "Line 3: person_code 'ghost' is unknown",
+    ]
+    context = Context("", "", str(uuid4()), "https://login.example", "w-1")
+    assert (await town.house.memory.read_case(context)).actor.person == person_id("wang")
+    by = By(
+        Actor(person=person_id("nobody_yet"), org=org_id("centre"), roles=(Role.SYSTEM_ADMIN,)), now(), str(uuid4())
+    )
+    await administer.put_person(town.engine, by, person_id("wang"), code="wang", name="王主任", identities=())
+    with pytest.raises(NotPermitted):
+        await town.house.memory.read_case(context)
+
+
+async def test_an_entry_leaves_the_context_of_its_transaction_as_it_was(town: Town):
+    hand = Hand("operator", "", "operator", now(), str(uuid4()))
+    async with bodies.turn(town.engine) as connection:
+        await connection.execute(text("SELECT set_config('mediation.case', 'a', true)"))
+        await bodies.note(connection, hand, Erase(case=str(uuid4()), subjects=(1,)))
+        asked = "SELECT current_setting('mediation.case'), current_setting('mediation.guards')"
+        assert tuple((await connection.execute(text(asked))).one()) == ("a", "")
+
+
+async def test_what_is_rolled_back_is_not_in_the_log(town: Town):
+    before = (await verify_database(town.urls.reader)).entries
+    hand = Hand("operator", "", "operator", now(), str(uuid4()))
+
+    async def noted() -> None:
+        async with bodies.turn(town.engine) as connection:
+            await bodies.note(connection, hand, Erase(case=str(uuid4()), subjects=()))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await noted()
+    report = await verify_database(town.urls.reader)
+    assert (report.sound, report.entries) == (True, before)

@@ -7,8 +7,14 @@ import psycopg
 import pytest
 from tests.service.town import ESCALATE, NOTE, Town, opened, populate
 
+from mediation.domain.facts import Actor
+from mediation.domain.registering import LOG_ID
+from mediation.domain.vocabulary import Role
 from mediation.gateway.embedded import Server
+from mediation.service import administer
+from mediation.service.administer import By
 from mediation.service.integrate import integrate_once
+from mediation.service.registry import org_id, person_id
 from mediation.service.verification import verify_database
 from mediation.settings import Urls
 
@@ -39,7 +45,7 @@ async def test_an_untouched_database_is_sound(told: tuple[Town, str]):
     heard: list[tuple[int, int]] = []
     report = await verify_database(told[0].urls.reader, lambda done, total: heard.append((done, total)))
     assert report.sound
-    assert (report.cases, report.events, report.failures) == (3, 5, ())
+    assert (report.cases, report.events, report.entries, report.failures) == (3, 5, 3, ())
     assert heard == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -108,6 +114,36 @@ async def test_a_change_behind_the_triggers_is_found_and_named(told: tuple[Town,
     assert (failure.case_id, failure.seq, failure.reason.code) == (case_id, seq, code)
     assert failure.reason.zh
     assert failure.reason.en
+
+
+_EDIT = "UPDATE events SET bytes = convert_to(replace(convert_from(bytes, 'UTF8'), {}), 'UTF8') WHERE case_id = %(log)s AND seq = {}"
+LOG: dict[str, tuple[str, str, int]] = {
+    "an edited entry": (_EDIT.format("'\"lines\":5', '\"lines\":8'", 2), "does_not_follow", 3),
+    "a missing entry": ("DELETE FROM events WHERE case_id = %(log)s AND seq = 1", "does_not_follow", 2),
+    "an entry that says a name": (_EDIT.format('\'"attrs":{\', \'"attrs":{"a":"wang",\'', 4), "bad_entry", 4),
+    "a role granted past the log": (
+        "UPDATE memberships SET roles = '{chair}' WHERE person = %(who)s",
+        "wrong_membership",
+        0,
+    ),
+    "a membership that is gone": ("DELETE FROM memberships WHERE person = %(who)s", "wrong_membership", 0),
+}
+
+
+@pytest.mark.parametrize("change", LOG)
+async def test_a_change_of_the_registry_behind_its_log_is_found(told: tuple[Town, str], server: Server, change: str):
+    town = told[0]
+    actor = Actor(person=person_id("auditor"), org=org_id("centre"), roles=(Role.SECURITY_ADMIN,))
+    by = By(actor, "2026-11-22T08:00:00.000000Z", actor.person)
+    await administer.grant(town.engine, by, person_id("wang"), org_id("village"), [Role.CLERK])
+    assert (await verify_database(town.urls.reader)).entries == 4
+    sql, code, seq = LOG[change]
+    async with behind_the_triggers(server, town.urls) as superuser:
+        assert (await superuser.execute(sql, {"log": LOG_ID, "who": person_id("wang")})).rowcount
+    report = await verify_database(town.urls.reader)
+    failure = report.failures[0]
+    assert (failure.case_id, failure.seq, failure.reason.code) == (LOG_ID, seq, code)
+    assert failure.reason.zh
 
 
 FEED: dict[str, Callable[[], str]] = {
