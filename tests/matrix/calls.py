@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import httpx2
-from tests.matrix.district import PEOPLE, STORIES, Story
-from tests.matrix.told import DISPUTE, District
+from tests.matrix.district import BODIES, PEOPLE, STORIES, Story
+from tests.matrix.told import DISPUTE, District, org, person
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 NEVER = '"999999999"'
@@ -89,7 +89,7 @@ class Column(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One list: in which cases it is found, by whoever has it; None where it is refused."""
+    """One list or search: the cases found in it; None where it is refused. `action`: what one must have leave for."""
 
     operation: str
     action: str
@@ -200,6 +200,14 @@ def _tray(box: str) -> Callable[[District, str], Awaitable[set[str] | None]]:
     return ask
 
 
+async def _by_person(district: District, who: str) -> set[str] | None:
+    body = {"id_number": DISPUTE["parties"][0]["id_number"], "purpose": "duplicate", "limit": 200}
+    answer = await district.call(who, "POST", "/v1/persons/search", body)
+    if answer.status_code == 403:
+        return None
+    return _named(district, {item["case"]["id"] for item in answer.json()["items"]})
+
+
 def _sent_to(who: str, story: Story) -> bool:
     return any(handoff.live and handoff.to_org == PEOPLE[who].org for handoff in story.handoffs)
 
@@ -208,9 +216,16 @@ def _sent_from(who: str, story: Story) -> bool:
     return any(handoff.live and handoff.from_org == PEOPLE[who].org for handoff in story.handoffs)
 
 
+def _told_of(who: str, story: Story) -> bool:
+    """What was said of a restricted case is found by its words by none of its auditors, who read codes alone."""
+    return not (story.restricted and "auditor" in PEOPLE[who].roles)
+
+
 LISTS: tuple[Found, ...] = (
     Found("list_cases", "read", _worklist()),
     Found("list_cases", "read", _by_number),
+    Found("list_cases", "read", _worklist("&q=两家因排水发生争执"), _told_of),
+    Found("search_person", "search", _by_person),
     Found("list_events", "read", _feed),
     Found("list_handoffs", "read", _tray("in"), _sent_to),
     Found("list_handoffs", "read", _tray("out"), _sent_from),
@@ -248,6 +263,10 @@ OTHERS: tuple[Other, ...] = (
     Other("file_case", "file_for_party", "POST", "/v1/cases", _joining(on_behalf_of=[1]), 409),
     Other("list_attempts", "read_attempts", "GET", "/v1/attempts"),
     Other("list_disclosures", "read_access", "GET", "/v1/disclosures"),
+    Other("list_administration", "read_administration", "GET", "/v1/administration"),
+    Other("list_memberships", "read_registry", "GET", "/v1/memberships"),
+    Other("list_people", "read_registry", "GET", "/v1/people"),
+    Other("show_access", "", "GET", "/v1/access"),
     Other("show_process", "", "GET", "/v1/process"),
     Other("show_glossary", "", "GET", "/v1/glossary"),
     Other("list_divisions", "", "GET", "/v1/divisions"),
@@ -257,10 +276,56 @@ OTHERS: tuple[Other, ...] = (
     Other("reckon_due", "", "POST", "/v1/rules/PM-MED/due", lambda _: {"from": "2026-03-02"}),
 )
 
+
+class Registry(NamedTuple):
+    """A change of the registry, to what is there already; `org` is the body it is about."""
+
+    operation: str
+    org: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    allowed: int = 200
+
+    @property
+    def action(self) -> str:
+        return {"grant_membership": "grant", "revoke_membership": "grant"}.get(self.operation, self.operation)
+
+
+def _as_it_is(code: str) -> dict[str, Any]:
+    body = BODIES[code]
+    superior = org(body.superior) if body.superior else None
+    return body._asdict() | {"code": code, "name": code, "superior": superior}
+
+
+def _of(name: str) -> dict[str, Any]:
+    return {"person": person(name), "org": org(PEOPLE[name].org), "roles": list(PEOPLE[name].roles)}
+
+
+REGISTRY: tuple[Registry, ...] = (
+    *(
+        Registry("put_organisation", code, "PUT", f"/v1/organisations/{org(code)}", _as_it_is(code))
+        for code in ("V1", "T", "K", "V9")
+    ),
+    *(
+        Registry("put_person", PEOPLE[name].org, "PUT", f"/v1/people/{person(name)}", {"code": name, "name": name})
+        for name in ("other_mediator", "coordinator", "judge", "far_chair")
+    ),
+    *(
+        Registry("grant_membership", PEOPLE[name].org, "POST", "/v1/memberships", _of(name))
+        for name in ("other_mediator", "coordinator", "judge", "far_chair")
+    ),
+    *(  # where they do not serve, so that nobody is revoked
+        Registry("revoke_membership", code, "DELETE", f"/v1/memberships?person={person(name)}&org={org(code)}", None, 204)
+        for name, code in (("other_mediator", "V2"), ("other_mediator", "T"), ("judge", "P"), ("far_chair", "C9"))
+    ),
+)  # fmt: skip
+
+
 PUBLIC = {"show_livez", "show_readyz", "show_version", "show_metrics"}
 """Asked without a token; they tell nothing of any case."""
 
 
 def operations() -> set[str]:
     """Every operation that has a place in the matrix."""
-    return PUBLIC | {column.operation for column in (*CASES, *LISTS, *OTHERS)}
+    return PUBLIC | {column.operation for column in (*CASES, *LISTS, *OTHERS, *REGISTRY)}

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import pytest
-from tests.matrix.calls import CASES, LISTS, OTHERS, PUBLIC, Column, operations
+from tests.matrix.calls import CASES, LISTS, OTHERS, PUBLIC, REGISTRY, Column, operations
 from tests.matrix.district import PEOPLE, STORIES
-from tests.matrix.oracle import Question, answers, readers
+from tests.matrix.oracle import COUNTER, Question, answers, readers
 from tests.matrix.told import District
 
 from mediation.domain.vocabulary import Action
@@ -20,6 +20,7 @@ from mediation.settings import Settings
 
 FULL = os.environ.get("MEDIATION_BATTERY") == "1"
 AT_ONCE = 8
+ADMINISTRATORS = {"system_admin", "security_admin", "audit_admin"}
 TOLD = {403: "refused", 404: "not found"}
 
 
@@ -96,12 +97,15 @@ async def test_everybody_is_answered_about_every_case_as_the_oracle_says(distric
 
 async def test_every_list_and_search_holds_the_cases_that_the_oracle_says(district: District):
     wrong: list[tuple[str, ...]] = []
+    leave = answers(
+        Question(who, found.action, *COUNTER) for found in LISTS if found.action != "read" for who in PEOPLE
+    )
     for number, found in enumerate(LISTS):
         for who, person in PEOPLE.items():
             got = await found.ask(district, who)
-            if got is None:
-                if person.org:
-                    wrong.append((found.operation, who, "", "a list", "refused"))
+            listed = bool(person.org) and (found.action == "read" or leave[Question(who, found.action, *COUNTER)])
+            if got is None or not listed:
+                wrong += [(found.operation, who, "", f"{listed}", f"{got}")] if listed or got is not None else []
                 continue
             should = {case for case, story in STORIES.items() if readers()[who, case] and found.holds(who, story)}
             wrong += [(f"{found.operation} {number}", who, case, "held", "lacking") for case in should - got]
@@ -121,6 +125,25 @@ async def test_what_is_about_no_case_is_answered_as_the_oracle_says(district: Di
         status = other.allowed if allowed else 403
         if answer.status_code != status:
             wrong.append((other.operation, other.action, who, str(status), f"{answer.status_code} {answer.text}"))
+    if wrong:
+        pytest.fail(table(wrong))
+
+
+async def test_the_registry_is_changed_by_whom_the_oracle_says(district: District):
+    asked = [(change, who) for change in REGISTRY for who in PEOPLE]
+    may = answers(
+        Question(who, action, "Org", change.org) for change, who in asked for action in (change.action, "reach")
+    )
+    wrong: list[tuple[str, ...]] = []
+    for change, who in asked:
+        answer = await district.call(who, change.method, change.path, change.body)
+        got = "allowed" if answer.status_code == change.allowed else TOLD.get(answer.status_code, answer.text)
+        allowed, reached = (may[Question(who, action, "Org", change.org)] for action in (change.action, "reach"))
+        should = expected(who, may=allowed, sees=reached)
+        if ADMINISTRATORS & {*PEOPLE[who].roles} and not PEOPLE[who].second_factor:
+            should = "refused"  # before anything else, and whatever there is
+        if got != should:
+            wrong.append((change.operation, change.org, who, should, got))
     if wrong:
         pytest.fail(table(wrong))
 
