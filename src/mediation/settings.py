@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     """The embedded database to use: `mediation`, or `demo` for the demo."""
     key_file: Path = Field(default_factory=lambda data: data["data_dir"] / "vault.key")
     """The key that wraps every data key of the vault; mode 0600, kept apart from database and backups."""
+    erasures: Path = Field(default_factory=lambda data: data["data_dir"] / "erasures.jsonl")
+    """The ledger of erasures, which outlives the database: kept with the key file, and never restored from a backup."""
     laws: Path = Field(default_factory=lambda data: data["data_dir"] / "laws")
     """A directory of rule packs (`*.toml`) and notices (`*.csv`) beside the package's; it need not be there."""
 
@@ -193,7 +195,7 @@ class Settings(BaseSettings):
             raise PydanticCustomError("not_an_algorithm", "they are of {allowed}", {"allowed": ", ".join(ALGORITHMS)})
         return value
 
-    @field_validator("data_dir", "key_file", "laws")
+    @field_validator("data_dir", "key_file", "erasures", "laws")
     @classmethod
     def _whole(cls, value: Path) -> Path:
         return value.expanduser().resolve()

@@ -303,7 +303,9 @@ def test_of_two_grants_at_once_that_clash_one_is_refused(county: County):
     for _ in range(5):
         person = hired(county)
         with ThreadPoolExecutor(2) as both:
-            answers = list(both.map(lambda pair, person=person: grant(county, person, *pair), [("V1", "clerk"), ("V2", "auditor")]))
+            answers = list(
+                both.map(lambda pair, person=person: grant(county, person, *pair), [("V1", "clerk"), ("V2", "auditor")])
+            )
         assert sorted(answer.status_code for answer in answers) == [201, 409]
 
 

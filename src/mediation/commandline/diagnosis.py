@@ -11,8 +11,10 @@ from mediation.commandline.readiness import check_key
 from mediation.domain.calendar import SHANGHAI
 from mediation.domain.errors import MediationError
 from mediation.gateway.embedded import ROLES, Server, database_ready, role_statements
+from mediation.gateway.ledger import Ledger
 from mediation.gateway.programs import find_programs
 from mediation.gateway.vault import BadKeyFile, key_from
+from mediation.service.erasing import pending
 from mediation.service.lawbook import BadLaws, Lawbook
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
@@ -21,6 +23,7 @@ from mediation.store.database import (
     connect,
     current_revision,
     dangers,
+    engine,
     head_revision,
     marks,
     role_powers,
@@ -169,6 +172,7 @@ async def _database(settings: Settings, urls: Urls) -> list[Check]:
                     found += [_durability(seen), _roles(await role_powers(connection))]
                     found.append(_revision(await current_revision(connection), settings))
                     found.append(_vault(settings, await marks(connection)))
+                    found.append(await _erasures(settings, urls, await current_revision(connection)))
         except MediationError as error:
             found.append(Check(f"door_{door}", ok=False, zh=f"{door}：{error.zh}", en=f"{door}: {error.en}"))
     return found
@@ -205,6 +209,28 @@ def _vault(settings: Settings, noted: frozenset[bytes]) -> Check:
     if not noted:
         return Check("vault", ok=True, zh="保险库是空的", en="the vault is empty")
     return Check("vault", ok=True, zh="密钥能打开保险库", en="the key opens the vault")
+
+
+async def _erasures(settings: Settings, urls: Urls, revision: str | None) -> Check:
+    """Whether all is gone that the ledger of erasures says is gone."""
+    shown, ledger = str(settings.erasures), Ledger(settings.erasures)
+    if not settings.erasures.exists():
+        return Check("erasures", ok=True, zh=f"尚无删除台账：{shown}", en=f"no ledger of erasures yet: {shown}")
+    made = engine(urls.app, 1, pooled=urls.pooled)
+    try:
+        left, torn = await pending(made, ledger) if revision == head_revision() else ([], ledger.lines().torn)
+    except MediationError as error:
+        return Check("erasures", ok=False, zh=error.zh, en=error.en)
+    finally:
+        await made.dispose()
+    zh, en = f"删除台账 {shown}：待再次删除{len(left)}项", f"ledger of erasures {shown}: {len(left)} to be erased again"
+    if torn:
+        zh, en = f"{zh}，{torn}行不完整", f"{en}, {torn} lines are torn"
+    remedy = (
+        "启动 mediation serve 或 worker 时会再次删除。",
+        "`mediation serve` or `worker` erases them when it starts.",
+    )
+    return Check("erasures", not left, zh, en, *(remedy if left else ("", "")))
 
 
 def _revision(current: str | None, settings: Settings) -> Check:

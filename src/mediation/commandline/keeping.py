@@ -116,9 +116,11 @@ def backup(
         size = write_backup(urls.reader, file)
     say(
         f"已备份到 {file}（{size / 1024:,.0f} KB）。密钥文件 {settings.key_file} 不在其中，"
-        "请另处保存：没有它，备份中的个人信息无法读取。",
+        "请另处保存：没有它，备份中的个人信息无法读取。"
+        f"删除台账 {settings.erasures} 也请一并保存：恢复时据此再次删除。",
         f"Written to {file} ({size / 1024:,.0f} KB). The key file {settings.key_file} is not in it: "
-        "keep it elsewhere, without it nothing personal in the backup can be read.",
+        "keep it elsewhere, without it nothing personal in the backup can be read. "
+        f"Keep the ledger of erasures {settings.erasures} with it: a restore erases again what it names.",
     )
 
 
@@ -130,7 +132,7 @@ def restore(
     demo: Demo = False,
 ) -> None:
     """Put a backup into an empty database; its key file is brought along by hand. 恢复（密钥文件须另行带来）"""
-    from mediation.commandline.readiness import check_key, marks_behind
+    from mediation.commandline.readiness import check_key, erased_again, marks_behind
     from mediation.gateway.backup import read_backup
     from mediation.gateway.embedded import database_ready
     from mediation.gateway.vault import BadKeyFile
@@ -139,11 +141,28 @@ def restore(
     with database_ready(settings, "owner") as urls:
         read_backup(urls.owner, file, force=force)
         noted = asyncio.run(marks_behind(urls.owner))
+        again = erased_again(settings, urls) if urls.app and asyncio.run(_newest(urls.owner)) else None
     say(
         "已恢复。若备份来自旧版本，请执行 mediation migrate。",
         "Restored. If it is of an older version: `mediation migrate`.",
     )
+    if again:
+        say(f"按删除台账再次删除{again}项。", f"Erased again, as the ledger of erasures says: {again}.")
+    elif again is None and settings.erasures.exists():
+        say(
+            "删除台账将在 mediation serve 或 worker 启动时执行。",
+            "What the ledger of erasures says is carried out when `mediation serve` or `worker` starts.",
+            to_stderr=True,
+        )
     try:
         check_key(settings, noted)
     except BadKeyFile as error:
         say(error.zh, error.en, to_stderr=True)
+
+
+async def _newest(url: str) -> bool:
+    """Whether a database is at the newest revision."""
+    from mediation.store.database import connect, current_revision, head_revision
+
+    async with await connect(url) as connection:
+        return await current_revision(connection) == head_revision()

@@ -4,14 +4,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mediation.domain.errors import MediationError
+from mediation.gateway.ledger import Ledger
 from mediation.gateway.vault import BadKeyFile, Vault, key_from
+from mediation.service.erasing import replay
 from mediation.settings import key_file_mode
-from mediation.store.database import connect, current_revision, marks, note_mark
+from mediation.store.database import connect, current_revision, engine, marks, note_mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from mediation.settings import Settings
+    from mediation.settings import Settings, Urls
 
 
 class NothingYet(MediationError):
@@ -88,6 +90,22 @@ async def marks_behind(url: str) -> frozenset[bytes]:
     """The marks of the keys of the vault behind a door. Raises: DatabaseUnreachable."""
     async with await connect(url) as connection:
         return await marks(connection)
+
+
+def erased_again(settings: "Settings", urls: "Urls") -> int:
+    """Destroy what the ledger of erasures says is destroyed and is there all the same: how many keys.
+
+    Raises: BadLedger, DatabaseUnreachable.
+    """
+
+    async def run() -> int:
+        made = engine(urls.app, 1, pooled=urls.pooled)
+        try:
+            return len((await replay(made, Ledger(settings.erasures))).again)
+        finally:
+            await made.dispose()
+
+    return asyncio.run(run())
 
 
 async def port_free(host: str, port: int) -> None:

@@ -46,7 +46,7 @@ def serve(
 ) -> None:
     """Answer requests, on a database of its own unless one is given. 启动服务"""
     from mediation.commandline.attendance import attend
-    from mediation.commandline.readiness import port_free, vault_of
+    from mediation.commandline.readiness import erased_again, port_free, vault_of
     from mediation.gateway.embedded import database_ready
     from mediation.http.app import check
     from mediation.http.dependencies import issuer
@@ -61,6 +61,7 @@ def serve(
             _migrate(urls)
         asyncio.run(_safe(urls))
         vault_of(settings, urls.app)
+        erased_again(settings, urls)
         if settings.issuer is None:
             issuer(settings)
         asyncio.run(port_free(settings.host, settings.port))

@@ -34,7 +34,7 @@ def worker(
 
     `mediation serve` runs it too, on its own database; beside a given one run as many as you like.
     """
-    from mediation.commandline.readiness import something_there, vault_of
+    from mediation.commandline.readiness import erased_again, something_there, vault_of
     from mediation.gateway.embedded import database_ready
     from mediation.settings import BadSetting
 
@@ -45,6 +45,7 @@ def worker(
     with database_ready(settings, "app") as urls:
         something_there(urls.app)
         vault_of(settings, urls.app)
+        erased_again(settings, urls)
         if once:
             _once(settings, urls, instant, as_json=as_json)
             return

@@ -139,7 +139,8 @@ async def _disclosed(house: House, asker: _Asker, wanted: Disclosure) -> dict[st
         raise Malformed(*_no_such([name for name in unknown if name not in gone], known))
     if gone:
         names = gone[:_MOST_NAMED]
-        zh, en = f"{'、'.join(names)}：已删除，密钥已销毁", f"{', '.join(names)}: destroyed, and its key with it"
+        zh = f"{'、'.join(names)}：已随密钥销毁而删除，或从未登记"
+        en = f"{', '.join(names)}: destroyed with the key, or never recorded"
         raise NotFound(Reason("erased", zh, en))
     purpose = SealedRow(*house.vault.seal_purpose(case.id, wanted.purpose, seen.text_key))
     await house.memory.disclose(
