@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -225,3 +228,45 @@ def test_a_crash_between_ledger_and_database_is_made_good_at_the_next_start(coun
     assert asyncio.run(again(county)).again == ((place.rpartition("/")[2], 1),)
     assert chair.get(place).json()["parties"][0]["erased"]
     assert sound(county)
+
+
+def test_the_commands_restore_the_night_and_erase_again(county, chair, tmp_path):
+    """`backup`, `restore`, `doctor`, `verify` as an operator runs them."""
+    urls, settings = county.settings.given_urls(), county.settings
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MEDIATION_")} | {
+        "LANG": "C.UTF-8",
+        "MEDIATION_DATABASE_URL": urls.app,
+        "MEDIATION_OWNER_URL": urls.owner,
+        "MEDIATION_READER_URL": urls.reader,
+        "MEDIATION_DATA_DIR": str(settings.data_dir),
+        "MEDIATION_KEY_FILE": str(settings.key_file),
+    }
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "mediation", *words],
+            env=environment, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def ledger_is() -> str:
+        checks = json.loads(run("doctor", "--json").stdout)["checks"]
+        return next(check["en"] for check in checks if check["name"] == "erasures")
+
+    dump = str(tmp_path / "night.dump")
+    place = over(chair)
+    kept = run("backup", dump)
+    assert kept.returncode == 0, kept.stderr
+    assert "erasures.jsonl" in kept.stdout
+    assert erase(chair, place, party=1).status_code == 200
+    assert erase(chair, place, text=True).status_code == 200
+    restored = run("restore", "--force", dump)
+    assert restored.returncode == 0, restored.stderr
+    assert "Erased again, as the ledger of erasures says: 2." in restored.stdout
+    assert rows(county, place)["vault_keys"] == [(2,)]
+    assert ledger_is().endswith(": 0 to be erased again")
+    assert run("verify").returncode == 0
+    read_backup(urls.owner, tmp_path / "night.dump", force=True)  # by other means than ours: found, and made good
+    assert ledger_is().endswith(": 2 to be erased again")
+    assert run("worker", "--once").returncode == 0
+    assert ledger_is().endswith(": 0 to be erased again")
+    assert rows(county, place)["vault_keys"] == [(2,)]
