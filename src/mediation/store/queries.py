@@ -10,12 +10,11 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain.calendar import day_of
-from mediation.domain.errors import NotFound
 from mediation.domain.events import load
 from mediation.domain.facts import Case, Handoff, Instant, Organisation
 from mediation.domain.vocabulary import HandoffState
 from mediation.store.pages import MOST, Day, Id, Page, capped, page_of, uncursor
-from mediation.store.sight import Viewer, reading, viewer, visible
+from mediation.store.sight import Viewer, denied, reading, viewer, visible
 from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, VAULT, VAULT_WORDS
 
 __all__ = [
@@ -207,7 +206,7 @@ async def history(
     )
     async with reading(engine, viewer) as connection:
         if not await connection.scalar(select(CASES.c.id).where(CASES.c.id == case_id, visible(viewer))):
-            raise NotFound
+            raise await denied(connection)
         rows = (await connection.execute(query)).all()
     return page_of([(row.seq, Stored(row.bytes, row.position)) for row in rows], limit)
 
@@ -217,8 +216,8 @@ async def event(engine: AsyncEngine, viewer: Viewer, event_id: str) -> Stored:
     query = _events().join(CASES, CASES.c.id == EVENTS.c.case_id).where(EVENTS.c.id == event_id, visible(viewer))
     async with reading(engine, viewer) as connection:
         row = (await connection.execute(query)).first()
-    if row is None:
-        raise NotFound
+        if row is None:
+            raise await denied(connection)
     return Stored(row.bytes, row.position)
 
 

@@ -31,27 +31,46 @@ BEGIN
     IF coalesce(audits, '') <> coalesce(current_setting('mediation.audits', true), '') THEN
         PERFORM set_config('mediation.audits', coalesce(audits, ''), true);
     END IF;
+    IF coalesce(current_setting('mediation.below', true), '') <> '' THEN
+        PERFORM set_config('mediation.below', '', true);
+    END IF;
+    IF coalesce(current_setting('mediation.audited', true), '') <> '' THEN
+        PERFORM set_config('mediation.audited', '', true);
+    END IF;
     IF coalesce(p_shown, '') <> coalesce(current_setting('mediation.shown', true), '') THEN
         PERFORM set_config('mediation.shown', coalesce(p_shown, ''), true);
     END IF;
 END
 $$;
 
--- The bodies below the one that acts.
+-- The bodies below the one that acts. What was found is kept for the transaction: so whoever is denied a case can be made
+-- to wait for it where there was no case, and no row, that would have asked (hot.sql, `read_case`).
 CREATE OR REPLACE FUNCTION bodies_below() RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found text := nullif(current_setting('mediation.below', true), '');
 BEGIN
-    RETURN (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
-            WHERE o.path @> ARRAY[nullif(current_setting('mediation.org', true), '')::uuid]);
+    IF found IS NULL THEN
+        SELECT coalesce(array_agg(o.id), '{}')::text INTO found FROM organisations o
+        WHERE o.path @> ARRAY[nullif(current_setting('mediation.org', true), '')::uuid];
+        PERFORM set_config('mediation.below', found, true);
+    END IF;
+    RETURN found::uuid[];
 END
 $$;
 
--- The bodies in the division where an auditor has jurisdiction. Codes are digits, and ':' is the sign after '9'.
+-- The bodies in the division where an auditor has jurisdiction, kept likewise. Codes are digits, and ':' is the sign
+-- after '9'.
 CREATE OR REPLACE FUNCTION bodies_audited() RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
     audits text := nullif(current_setting('mediation.audits', true), '');
+    found text := nullif(current_setting('mediation.audited', true), '');
 BEGIN
-    RETURN (SELECT coalesce(array_agg(o.id), '{}') FROM organisations o
-            WHERE o.division >= audits AND o.division < audits || ':');
+    IF found IS NULL THEN
+        SELECT coalesce(array_agg(o.id), '{}')::text INTO found FROM organisations o
+        WHERE o.division >= audits AND o.division < audits || ':';
+        PERFORM set_config('mediation.audited', found, true);
+    END IF;
+    RETURN found::uuid[];
 END
 $$;
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain import access
+from mediation.domain.errors import NotFound
 from mediation.domain.facts import Actor, Organisation
 from mediation.domain.vocabulary import OrgKind, Role
 from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
@@ -17,6 +18,7 @@ _CONTEXT = text(
     "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL), "
     "set_config('mediation.grams', :grams, true)"
 )
+_AS_LONG = text("SELECT bodies_below(), bodies_audited()")
 
 
 class Viewer(NamedTuple):
@@ -52,6 +54,15 @@ async def reading(engine: AsyncEngine, viewer: Viewer, grams: str = "") -> Async
     async with engine.begin() as connection:
         await connection.execute(_CONTEXT, said)
         yield connection
+
+
+async def denied(connection: AsyncConnection) -> NotFound:
+    """What to raise where nothing is found, once all is asked that the policy of an invisible row has asked already.
+
+    So what is absent takes as long to be denied.
+    """
+    await connection.execute(_AS_LONG)
+    return NotFound()
 
 
 def visible(viewer: Viewer, *, in_codes: bool = True) -> ColumnElement[bool]:
