@@ -70,10 +70,14 @@ async def test_a_case_of_the_same_people_and_claims_brings_nobody_and_opens_noth
     assert len(await town.sealed(first.case)) == 3
 
 
-async def test_where_a_key_is_gone_nothing_passes_and_the_refusal_says_why(town: Town):
+@pytest.mark.parametrize("noted", [True, False])
+async def test_where_a_key_is_gone_nothing_passes_and_the_refusal_says_why(town: Town, *, noted: bool):
     first, second = await town.file(), await town.file(**SECOND)
     async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         await owner.execute("DELETE FROM vault_keys WHERE case_id = %s AND subject = 2", (second.case,))
+        if noted:  # by an erasure
+            row = (second.case, second.event)
+            await owner.execute("INSERT INTO erasures (case_id, subject, event, at) VALUES (%s, 2, %s, now())", row)
     with pytest.raises(GuardRefused) as refused:
         await absorb(town, first, second)
     assert [reason.code for reason in refused.value.reasons] == ["cannot_pass_over"]

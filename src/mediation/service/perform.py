@@ -16,7 +16,7 @@ from mediation.domain.laws import Laws
 from mediation.domain.merging import passage
 from mediation.domain.plausible import named_people
 from mediation.domain.vocabulary import Side
-from mediation.gateway.vault import TEXT, Passing, Sealed, SealedStep, Vault, split_code
+from mediation.gateway.vault import ERASED, TEXT, Passing, Sealed, SealedStep, Vault, split_code
 from mediation.store.append import Context, Filing, Memory, Replay, SealedRow, Seen
 
 __all__ = ["Context", "House", "Request", "instant", "perform"]
@@ -152,7 +152,7 @@ async def _passing(
         return (), None
     ours = [row for row in await house.memory.sealed(context, actor, case.id) if row.blind]
     shown = context if command.case_code is None else _showing(context, command.case_code)
-    theirs = [Sealed(*row) for row in await house.memory.sealed(shown, actor, other.id)]
+    theirs = [Sealed(*row) for row in await house.memory.sealed(shown, actor, other.id) if row.name != ERASED]
     people = {row.subject: row for row in theirs if row.subject != TEXT}
     present = {party.id for party in case.present}
     here = {row.blind: row.subject for row in sorted(ours, key=lambda row: row.subject in present)}
