@@ -27,6 +27,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
         {"purpose": "通知到场", "fields": ["parties.1.phone"]},
         {"purpose": "通知到场", "fields": ["nothing.1"]},
     ),
+    "erase": ({"party": 1, "ground": "retention_ended"}, {"text": True, "ground": "retention_ended"}),
 }
 """What is sent to the operations that take a body."""
 STRANGERS = {

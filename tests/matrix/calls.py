@@ -116,6 +116,12 @@ def _disclosing(field: str) -> Ask:
     return ask
 
 
+async def _erase(district: District, who: str, case: str) -> Answer:
+    """Of a party that there is not, so that nobody is erased."""
+    path = f"/v1/cases/{district.cases[case].id}/erasures"
+    return await district.call(who, "POST", path, {"party": 99, "ground": "retention_ended"})
+
+
 def _step(action: str) -> Ask:
     async def ask(district: District, who: str, case: str) -> Answer:
         body = {"action": action} | STEPS[action]
@@ -144,6 +150,7 @@ CASES: tuple[Column, ...] = (
     # Of most cases there is no such value yet, which is told to whoever might see it.
     Column("disclose", "disclose_undisputed", _disclosing("undisputed.1"), (200, 422)),
     Column("disclose", "disclose_compromise", _disclosing("compromise.1"), (200, 422)),
+    Column("erase", "erase", _erase, (422,)),
 )
 
 

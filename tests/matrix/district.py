@@ -62,7 +62,7 @@ PEOPLE = {
     "recused_mediator": Person("V1", ("mediator",)),
     "clerk": Person("V1", ("clerk",)),
     "chair": Person("V1", ("chair",)),
-    "archivist": Person("V1", ("archivist",)),
+    "archivist": Person("V1", ("archivist",), second_factor=True),
     "sibling_chair": Person("V2", ("chair", "clerk", "mediator")),
     "coordinator": Person("T", ("coordinator",)),
     "township_mediator": Person("T", ("mediator",)),
