@@ -156,3 +156,18 @@ def test_the_architecture_page_draws_every_room_and_none_that_is_not_there(root)
     labels |= {"the", "counter", "corridor", "memory", "doors", "law"}
     assert set(drawn) - labels == rooms
     assert {name for name in rooms if drawn[name] != 1} == set()
+
+
+def test_every_test_that_the_pages_name_is_there(root):
+    named = {
+        (path, name)
+        for page in (root / "docs").rglob("*.md")
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text("utf-8"))
+    }
+    assert named
+    assert {
+        f"{path}::{name}"
+        for path, name in named
+        if not (root / path).exists()
+        or (name and not re.search(rf"^(?:async )?def {name}\(", (root / path).read_text("utf-8"), re.MULTILINE))
+    } == set()
