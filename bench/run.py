@@ -1,8 +1,9 @@
 """Steps and reads a second over HTTP, beside pgbench calling the very same functions on the same database.
 
 `python bench/run.py [--seconds 5] [--clients 16] [--json] [--second-line]`. It starts a PostgreSQL of its own with
-every safety on, in a folder of its own that is removed afterwards. A ratio won by heavier SQL is a loss: pgbench's own rate is printed too.
-`--second-line` measures what row-level security costs: pgbench with it, and with neither policies nor their context.
+every safety on, in a folder of its own that is removed afterwards. A ratio won by heavier SQL is a loss: pgbench's own
+rate is printed too. `--second-line` measures what row-level security costs: pgbench with it, and with neither policies
+nor their context.
 """
 
 import argparse
