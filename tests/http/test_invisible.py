@@ -79,7 +79,7 @@ def test_the_strangers_are_strangers():
 def test_an_invisible_case_and_an_absent_one_answer_byte_for_byte_alike(
     district: District, address: str, who: str, language: str
 ):
-    document = district.client._transport.app.openapi()  # type: ignore[attr-defined]
+    document = district.client._transport.app.openapi()
     headers = district.headers(who) | {"Accept-Language": language}
     compared = 0
     with httpx2.Client(base_url=address, headers=headers) as client:
@@ -141,7 +141,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("who", STRANGERS)
 async def test_the_database_is_sent_the_same_statements_for_both(district: District, listening: None, who: str):
     case = STRANGERS[who][0]
-    document = district.client._transport.app.openapi()  # type: ignore[attr-defined]
+    document = district.client._transport.app.openapi()
     for name, (method, path) in operations(document).items():
         body = ASKED.get(name, (None,))[0]
         heard: list[list[str]] = []
