@@ -5,14 +5,17 @@ import os
 import time
 import uuid
 import zlib
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from tests.matrix.calls import CASES, LISTS, OTHERS, PUBLIC, REGISTRY, Column, operations
 from tests.matrix.district import PEOPLE, STORIES
 from tests.matrix.oracle import COUNTER, Question, answers, readers
 from tests.matrix.told import District
+from tests.whole import whole
 
 from mediation.domain.vocabulary import Action
 from mediation.http.app import create_app
@@ -95,7 +98,8 @@ async def test_everybody_is_answered_about_every_case_as_the_oracle_says(distric
     assert district.calls >= 2000
 
 
-async def test_every_list_and_search_holds_the_cases_that_the_oracle_says(district: District):
+async def other_lists(district: District) -> list[tuple[str, ...]]:
+    """Where a list or search holds other cases than the oracle says."""
     wrong: list[tuple[str, ...]] = []
     leave = answers(
         Question(who, found.action, *COUNTER) for found in LISTS if found.action != "read" for who in PEOPLE
@@ -110,6 +114,39 @@ async def test_every_list_and_search_holds_the_cases_that_the_oracle_says(distri
             should = {case for case, story in STORIES.items() if readers()[who, case] and found.holds(who, story)}
             wrong += [(f"{found.operation} {number}", who, case, "held", "lacking") for case in should - got]
             wrong += [(f"{found.operation} {number}", who, case, "nothing", "found") for case in got - should]
+    return wrong
+
+
+async def test_every_list_and_search_holds_the_cases_that_the_oracle_says(district: District):
+    if wrong := await other_lists(district):
+        pytest.fail(table(wrong))
+
+
+@pytest.fixture
+def unguarded(district: District) -> Iterator[None]:
+    """Row-level security is off."""
+    with psycopg.connect(whole(district.urls), autocommit=True) as everything:
+        tables = [name for (name,) in everything.execute("SELECT relname FROM pg_class WHERE relrowsecurity")]
+        for word in ("DISABLE", "ENABLE"):
+            for name in tables:
+                everything.execute(SQL("ALTER TABLE {} {} ROW LEVEL SECURITY").format(Identifier(name), SQL(word)))
+            if word == "DISABLE":
+                yield
+
+
+async def test_the_application_s_own_predicate_says_the_same_without_row_level_security(
+    district: District, unguarded: None
+):
+    wrong: list[tuple[str, ...]] = []
+    reads = [column for column in CASES if column.operation in {"show_case", "list_case_events", "show_event"}]
+
+    async def ask(column: Column, who: str, case: str) -> None:
+        status = (await column.ask(district, who, case)).status_code
+        if (status == 200) != readers()[who, case]:
+            wrong.append((column.name, who, case, str(readers()[who, case]), str(status)))
+
+    await together(ask(column, who, case) for column in reads for who in PEOPLE for case in STORIES)
+    wrong += await other_lists(district)
     if wrong:
         pytest.fail(table(wrong))
 
