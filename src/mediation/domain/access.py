@@ -125,6 +125,8 @@ PERMITS: tuple[Permit, ...] = (
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.REFERRED, S.ASSISTING})),
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING, S.ASSISTING})),
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ABOVE, frozenset({S.SUPERVISING})),
+    # Whoever closed it visits the parties afterwards (回访) and watches performance.
+    Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.KEEPER})),
     Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.REFERRED})),
     Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, _MEDIATING - {Role.MEDIATOR}, frozenset({S.MEDIATES})),
