@@ -79,6 +79,9 @@ def test_a_court_that_receives_the_case_reads_the_facts_and_no_compromise(county
         }
         sent = step(wang, place, told)
         assert sent.status_code == 201, sent.text
+        assert ask(judge, place, "undisputed.1").status_code == 403  # offered, and not received yet
+        received = step(judge, place, {"action": "receive", "handoff": 1})
+        assert received.status_code == 201, received.text
         facts = ask(judge, place, "undisputed.1", "parties.1.name")
         assert facts.json()["values"] == {"undisputed.1": "院墙于三月倒塌", "parties.1.name": "张三丰"}
         refused = ask(judge, place, "compromise.1", "compromise.7", "undisputed.1", **{"Accept-Language": "en"})

@@ -88,11 +88,12 @@ PEOPLE = {
 
 
 class HandedOff(NamedTuple):
-    """A hand-off of a case: from whom, to whom, and whether it still binds somebody."""
+    """A hand-off of a case: from whom, to whom, whether it still binds somebody, and was received."""
 
     from_org: str
     to_org: str
     live: bool = True
+    received: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,12 @@ STORIES = {
     "filed": Story("own subtree, holder", V1, V1, "V1"),
     "assigned": Story("assigned", V1, V1, "V1", mediators={"V1": ("mediator",)}),
     "recused": Story("recused", V1, V1, "V1", mediators={"V1": ("mediator",)}, recused=("recused_mediator",)),
-    "offered": Story("referred, not yet received", ("K", "V1"), ("K",), "K", handoffs=(HandedOff("K", "V1"),), deciding=("K",)),
+    "offered": Story("referred, not yet received", ("K", "V1"), ("K",), "K", handoffs=(HandedOff("K", "V1", received=False),), deciding=("K",)),
     "accepted": Story("referred and accepted", ("K", "V1"), ("K", "V1"), "V1", 2, handoffs=(HandedOff("K", "V1"),), deciding=("K",)),
     "returned": Story("referred and returned", ("K",), ("K",), "K", handoffs=(HandedOff("K", "V1", live=False),), deciding=("K",)),
     "recalled": Story("recalled after receipt", ("K", "V1"), ("K",), "K", handoffs=(HandedOff("K", "V1", live=False),), deciding=("K",)),
     "withdrawn_offer": Story("recalled, never received", ("K",), ("K",), "K", handoffs=(HandedOff("K", "V1", live=False),), deciding=("K",)),
-    "sued": Story("referred to a court", ("K", "V1"), V1, "V1", handoffs=(HandedOff("V1", "K"),)),
+    "sued": Story("referred to a court", ("K", "V1"), V1, "V1", handoffs=(HandedOff("V1", "K", received=False),)),
     "joint": Story("joint mediation", ("P", "V1"), V1, "V1", mediators={"V1": ("mediator",)}, handoffs=(HandedOff("V1", "P"),), assisting=("P",)),
     "escalated": Story("handed on", ("T", "V1"), ("T",), "T", 2, keeper="T", mediators={"V1": ("mediator",)}, handoffs=(HandedOff("V1", "T", live=False),)),
     "supervised": Story("supervising", V1, V1, "V1", listed_by=("C",), leader="leader"),

@@ -66,6 +66,7 @@ def _case(name: str, story: Story) -> dict[str, Any]:
         "unassigned": _refs("Org", (body for body in story.open if not story.mediators.get(body))),
         "mediating": _refs("Org", (body for body in story.open if body not in story.deciding)),
         "receiving": _refs("Org", (handoff.to_org for handoff in live)),
+        "received": _refs("Org", (handoff.to_org for handoff in live if handoff.received)),
         "assisting": _refs("Org", story.assisting),
         "assigned": _refs("User", (one for people in story.mediators.values() for one in people)),
         "recused": _refs("User", story.recused),

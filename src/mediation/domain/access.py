@@ -122,12 +122,12 @@ PERMITS: tuple[Permit, ...] = (
     Permit(Power.READ, Sensitivity.CODES, frozenset({Role.AUDITOR}), frozenset({S.AUDIT})),
     # Plain values: whoever handles the case, and says what for. What was said for the sake of agreement stays with
     # those who mediate: it is not evidence, and no judge reads it (民事诉讼法解释 107); undisputed facts are (在线规则 22).
-    Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.REFERRED, S.ASSISTING})),
+    Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.RECEIVED})),
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING, S.ASSISTING})),
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ABOVE, frozenset({S.SUPERVISING})),
     # Whoever closed it visits the parties afterwards (回访) and watches performance.
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.KEEPER})),
-    Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.REFERRED})),
+    Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.RECEIVED})),
     Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, _MEDIATING - {Role.MEDIATOR}, frozenset({S.MEDIATES})),
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
@@ -195,7 +195,8 @@ def standing(case: Case, actor: Actor, orgs: Mapping[str, Organisation], *, show
     org = actor.org
     mine = [leg for leg in case.legs if leg.open and leg.org == org]
     live = [handoff for handoff in case.handoffs if handoff.live]
-    received = [handoff for handoff in live if handoff.to_org == org]
+    offered = [handoff for handoff in live if handoff.to_org == org]
+    received = [handoff for handoff in offered if handoff.received_at]
     people = assigned(case)
     office = orgs.get(org)
     audits = office.division if office and office.kind is OrgKind.AUDIT_OFFICE else ""
@@ -205,8 +206,9 @@ def standing(case: Case, actor: Actor, orgs: Mapping[str, Organisation], *, show
         S.MEDIATES: any(not leg.decides for leg in mine),
         S.ASSIGNED: org in case.named and (actor.person in people or not people),
         S.HANDLING: any(_assigned(actor, leg) for leg in mine),
-        S.REFERRED: bool(received),
-        S.ASSISTING: any(h.received_at and h.mode is Mode.BESIDE and not h.to_leg for h in received),
+        S.REFERRED: bool(offered),
+        S.RECEIVED: bool(received),
+        S.ASSISTING: any(h.mode is Mode.BESIDE and not h.to_leg for h in received),
         S.SENDER: any(handoff.from_org == org for handoff in live),
         S.SUPERVISING: case.leader == actor.person or any(x.org == org and not x.lifted for x in case.listings),
         S.KEEPER: case.holder == org,

@@ -23,6 +23,7 @@ def plausible(step: Step) -> Iterator[Reason]:
     yield from births(step)
     yield from people(step)
     yield from place(step)
+    yield from succeeds(step)
 
 
 def days(step: Step) -> Iterator[Reason]:
@@ -49,6 +50,17 @@ def days(step: Step) -> Iterator[Reason]:
             )
         if command.effective_on and command.effective_on.isoformat() < step.here.filed_on:
             yield why("effect_before_filing", "生效日不得早于登记日", "It cannot take effect before it was filed here")
+
+
+def succeeds(step: Step) -> Iterator[Reason]:
+    """The case that a new one succeeds is there to be seen, and archived: until then its facts belong in it."""
+    if isinstance(step.command, c.File) and step.command.successor_of and not (step.other and step.other.archived):
+        yield why(
+            "no_archived_case",
+            "没有可承接的已归档案件；未归档的案件请凭案件码登记或恢复",
+            "There is no archived case to succeed; one not yet archived is filed in by its case code, or reopened",
+            needs="successor_of",
+        )
 
 
 def births(step: Step) -> Iterator[Reason]:

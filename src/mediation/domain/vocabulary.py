@@ -840,6 +840,7 @@ class Standing(Word):
         "the body has an open leg in it, of which the person is a mediator or nobody is yet",
     )
     REFERRED = "referred", "受移送单位", "a hand-off to the body is live"
+    RECEIVED = "received", "已接收单位", "the body has received a hand-off that is live"
     ASSISTING = (
         "assisting",
         "协助单位",

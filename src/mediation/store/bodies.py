@@ -69,8 +69,8 @@ WHERE c.orgs @> its.org AND (c.open_orgs @> its.org OR c.inbound @> its.org)
 
 
 _TURN = text("SELECT pg_advisory_xact_lock(hashtext('mediation.administration'))")
-_SETTINGS = text("SELECT current_setting('mediation.case', true), current_setting('mediation.guards', true)")
-_SET = text("SELECT set_config('mediation.case', :case, true), set_config('mediation.guards', :guards, true)")
+_IN_HAND = text("SELECT current_setting('mediation.case', true)")
+_TAKE = text("SELECT set_config('mediation.case', :case, true)")
 _LAST = select(EVENTS.c.bytes).where(EVENTS.c.case_id == LOG_ID).order_by(EVENTS.c.seq.desc()).limit(1)
 
 
@@ -88,14 +88,14 @@ async def note(connection: AsyncConnection, hand: Hand, said: Attributes) -> Eve
     Whoever else appends waits until that transaction ends. The context of row-level security is as it was afterwards.
     """
     await connection.execute(_TURN)
-    before = (await connection.execute(_SETTINGS)).one()
-    await connection.execute(_SET, {"case": LOG_ID, "guards": "on"})  # to read the end of the log, and to write to it
+    before = await connection.scalar(_IN_HAND)
+    await connection.execute(_TAKE, {"case": LOG_ID})  # to read the end of the log, and to write to it
     last = await connection.scalar(_LAST)
     event = entry(hand, said, parse(last) if last else None, str(uuid7()))
     values = {"id": event.event, "case_id": LOG_ID, "seq": event.seq, "bytes": event.canonical}
     await connection.execute(insert(EVENTS).values(values))
     await connection.execute(insert(OUTBOX).values(event=event.event).inline())
-    await connection.execute(_SET, {"case": before[0] or "", "guards": before[1] or ""})
+    await connection.execute(_TAKE, {"case": before or ""})
     return event
 
 

@@ -183,7 +183,8 @@ BEGIN
         SELECT c.id FROM cases c
         WHERE c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_applicants))
           AND c.id IN (SELECT v.case_id FROM vault v WHERE v.blind = ANY (p_respondents))
-          AND c.division = p_division AND c.filed_at >= p_since
+          AND c.division = p_division AND c.filed_at >= p_since AND (NOT c.restricted OR p_org = ANY (c.orgs))
+          AND NOT p_person = ANY (c.recused)
           AND (p_org = ANY (c.orgs)
                OR EXISTS (SELECT FROM organisations o WHERE o.id = ANY (c.orgs) AND p_org = ANY (o.path)))
         ORDER BY c.id DESC LIMIT 10) AS s;
