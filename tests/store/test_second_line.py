@@ -169,6 +169,19 @@ def test_the_logs_show_only_what_was_done_in_the_bodies_they_oversee(sown: Distr
         assert shown == {org(body) for body in refused} & served
 
 
+@pytest.mark.parametrize(("who", "sees"), [("recused_mediator", False), ("far_chair", True)])
+async def test_a_case_code_shows_a_case_to_strangers_and_not_to_who_was_replaced_in_it(
+    sown: District, who: str, *, sees: bool
+):
+    told = sown.cases["recused"]
+    with psycopg.connect(sown.urls.app) as connection:
+        shown = ENTER.replace("NULL", "%s")
+        connection.execute(shown, (person(who), org(PEOPLE[who].org), list(PEOPLE[who].roles), told.number))
+        assert (told.id in ids(connection, "cases", "id")) == sees
+    context = Context(person(who), "", str(uuid.uuid4()), shown=told.number)
+    assert ((await sown.desk.house.memory.read_case(context, told.id)).case is not None) == sees
+
+
 # ── no context, or one that is over ──
 
 

@@ -78,9 +78,9 @@ BEGIN
     FROM (SELECT) AS once
     LEFT JOIN cases c ON c.id = p_case AND (
         'clock' = ANY (roles)
-        OR c.number = p_shown
         OR NOT actor = ANY (c.recused) AND (
-            (wide OR 'mediator' = ANY (roles) AND (NOT c.restricted OR c.assigned = '{}' OR actor = ANY (c.assigned)))
+            c.number = p_shown
+            OR (wide OR 'mediator' = ANY (roles) AND (NOT c.restricted OR c.assigned = '{}' OR actor = ANY (c.assigned)))
                 AND actor_org = ANY (c.orgs)
             OR (wide OR 'mediator' = ANY (roles) AND NOT c.restricted)
                 AND (NOT c.restricted OR roles && '{coordinator,chair,leader,supervisor}')

@@ -107,11 +107,12 @@ BEGIN
         (orgs @> ARRAY[%s] AND (%s OR %s AND (NOT restricted OR assigned @> ARRAY[%s] OR assigned = '{}')))
         OR (orgs && %s AND (NOT restricted AND (%s OR %s) OR %s))
         OR (((division >= %s AND division < %s || ':') OR orgs && %s) AND %s IS NOT NULL AND NOT closers @> ARRAY[%s])
-    ) AND NOT recused @> ARRAY[%s] OR number = %s OR id >= %s $x$,
+        OR number = %s
+    ) AND NOT recused @> ARRAY[%s] OR id >= %s $x$,
         org, format(may, 'all'), format(may, 'assigned'), person,
         below, format(may, 'all'), format(may, 'assigned'), format(may, 'above'),
         lowest, lowest, audited, lowest, person,
-        person, shown, clock);
+        shown, person, clock);
 
     FOREACH name IN ARRAY ARRAY['cases', 'events', 'event_keys', 'outbox', 'feed', 'vault', 'vault_keys', 'vault_words',
                                 'erasures', 'case_numbers', 'disclosures', 'attempts'] LOOP
