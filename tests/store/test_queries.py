@@ -1,5 +1,6 @@
 """Lists show what the viewer may see, in pages that neither skip nor repeat."""
 
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -189,6 +190,14 @@ async def test_a_cursor_of_somebody_s_own_making_is_refused(town: Town, cursor: 
             await queries.worklist(town.engine, viewer, Filters(NOW), cursor=cursor)
     with pytest.raises(Malformed):
         await queries.tray(town.engine, viewer, box="in", cursor=cursor or json.dumps([]))
+
+
+@pytest.mark.parametrize("said", ['["\\ud800"]', '["1\\udfff5"]', '["\\u0000"]'])
+async def test_a_cursor_that_is_no_text_of_the_database_is_refused(town: Town, said: str):
+    cursor = base64.urlsafe_b64encode(said.encode()).decode()
+    for register in (queries.divisions, queries.organisations):
+        with pytest.raises(Malformed):
+            await register(town.engine, cursor=cursor)
 
 
 async def test_importing_the_same_files_again_changes_nothing(town: Town):

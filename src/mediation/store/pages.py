@@ -14,6 +14,7 @@ MOST = 200
 """Rows of a page at most."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TEXT = re.compile(r"[^\0\ud800-\udfff]*")  # a NUL, or half of a pair of surrogates, is no text of PostgreSQL's
 _Item = TypeVar("_Item")
 
 
@@ -76,7 +77,7 @@ def uncursor(cursor: str, *kinds: _Kind) -> list[Any]:
 def _is(part: object, kind: _Kind) -> bool:
     if issubclass(kind, int):
         return type(part) is int and 0 <= part < 2 ** (63 if kind is Serial else 31)
-    if not isinstance(part, str) or "\x00" in part:
+    if not isinstance(part, str) or not _TEXT.fullmatch(part):
         return False
     return kind is str or (_is_day(part) if kind is Day else _UUID.fullmatch(part) is not None)
 
