@@ -132,6 +132,22 @@ def test_an_auditor_cannot_guess_what_was_said_in_a_case_that_is_read_in_codes(c
         assert len(wang.get("/v1/cases", **asked).json()["items"]) == 1
 
 
+def test_nobody_guesses_what_was_said_in_a_case_that_fewer_may_see_and_another_body_handles(county):
+    with county.client("wang") as wang, county.client("li") as above:
+        filed = file_one(wang, text="夜里摔了水缸，电话13998765432", refs=[{"system": "court", "number": "2026-39"}])
+        place = filed.headers["location"]
+
+        def listed(client, words):
+            return [item["id"] for item in client.get("/v1/cases", params={"q": words}).json()["items"]]
+
+        assert listed(above, "水缸") == [filed.json()["case"]]
+        assert listed(wang, "39") == listed(wang, "13998765432") == []  # digits are no words
+        assert step(wang, place, NOTE | {"sensitive": ["domestic_violence"]}).status_code == 201
+        assert above.get(place).status_code == 200
+        assert listed(above, "水缸") == []
+        assert listed(above, "2026-39") == listed(wang, "水缸") == [filed.json()["case"]]
+
+
 def test_words_are_looked_up_in_their_index(county):
     """Behind row-level security too, whose own condition must be served by the index."""
     with psycopg.connect(county.settings.given_urls("app").app, autocommit=False) as connection:

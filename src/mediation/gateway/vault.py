@@ -178,10 +178,12 @@ class Vault:
     def grams(self, text: str) -> tuple[int, ...]:
         """Keyed hashes (signed, 64 bits) of the pairs of adjacent characters, sorted; spelling is evened out.
 
-        A text may hold a shorter one only if it has every hash of that one.
+        A text may hold a shorter one only if it has every hash of that one. Two digits are no pair: a number could be
+        guessed by them, two at a time.
         """
         even = _even(text)
-        pairs = {even[at : at + 2].encode() for at in range(len(even) - 1)}
+        adjacent = {even[at : at + 2] for at in range(len(even) - 1)}
+        pairs = [pair.encode() for pair in adjacent if not pair.isdigit()]
         return tuple(
             sorted(
                 int.from_bytes(hashlib.blake2b(pair, digest_size=8, key=self._pairing).digest(), "big", signed=True)

@@ -316,9 +316,14 @@ def _conditions(filters: Filters, viewer: Viewer) -> list[ColumnElement[bool]]:
 
 
 def _telling_of(grams: tuple[int, ...], viewer: Viewer) -> ColumnElement[bool]:
-    """Cases whose facts hold all of these; not where the viewer reads codes alone, and could guess what was said."""
+    """Cases whose facts hold all of these; not where a viewer could guess, word by word, what they are not shown.
+
+    So not where they read codes alone, and of the cases that fewer may see those alone that their own body handles.
+    """
+    here = [viewer.org.id]
+    handled = or_(CASES.c.open_orgs.contains(here), CASES.c.inbound.contains(here))
     holding = func.array(select(VAULT_WORDS.c.case_id).where(VAULT_WORDS.c.grams.contains(grams)).scalar_subquery())
-    told = CASES.c.id == any_(holding)
+    told = and_(CASES.c.id == any_(holding), or_(CASES.c.restricted.is_(False), handled))
     return and_(told, visible(viewer, in_codes=False)) if viewer.audits else told
 
 
