@@ -2,8 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from tests.http.county import DISPUTE, NOTE, bare, file_one, fresh, step
+from tests.whole import whole
 
 
 def test_a_dispute_is_filed_read_and_taken_a_step_further(county):
@@ -245,6 +247,19 @@ def test_the_service_says_how_it_is(county):
         assert anyone.get("/version").json()["api"] == "v1"
         measured = anyone.get("/metrics").text
         assert 'mediation_http_request_seconds_bucket{le="0.002",method="GET",route="/livez",status="200"}' in measured
+
+
+def test_however_many_ask_whether_it_is_ready_no_connection_is_opened_for_them(county, module_database_urls):
+    def opened() -> int:
+        query = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+        with psycopg.connect(whole(module_database_urls)) as connection:
+            (sessions,) = connection.execute(query).fetchone() or (0,)
+        return sessions
+
+    with county.client(None) as anyone:
+        before = opened()
+        assert {anyone.get("/readyz").status_code for _ in range(40)} == {200}
+        assert opened() - before < 10
 
 
 @pytest.mark.parametrize("door", ["/", "/docs/"])

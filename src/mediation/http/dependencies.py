@@ -32,10 +32,10 @@ from mediation.service.lawbook import Lawbook, LawSet
 from mediation.service.perform import House
 from mediation.service.perform import Request as Asked
 from mediation.service.refusals import Refusals
-from mediation.settings import Settings, Urls
+from mediation.settings import Settings
 from mediation.store.append import Context, Memory, Seen
 from mediation.store.bodies import AsyncEngine
-from mediation.store.database import AWAY, connect, current_revision, engine, head_revision, hot_pool
+from mediation.store.database import AWAY, current_revision, engine, head_revision, hot_pool
 from mediation.store.queries import Viewer, viewer
 from mediation.store.shelf import note_set
 
@@ -53,6 +53,7 @@ EventId = Annotated[str, Path(description="事件 id of the event", json_schema_
 _PATIENCE_S = 120
 _AWAY: tuple[type[Exception], ...] = (EmbeddedFailed, *AWAY)
 _PAUSE_S = 0.5
+_READY_S = 1.0
 _log = logging.getLogger(__name__)
 
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": VARY}
@@ -78,7 +79,8 @@ class Desk:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._verifier: DevelopmentIssuer | ResourceServer | None = None
-        self._urls = Urls("")
+        self._asking: asyncio.Task[str | None] | None = None
+        self._asked = 0.0
         self._blotter: Blotter | None = None
 
     def heard(self, scope: Scope, taken: Visit, error: MediationError) -> None:
@@ -116,7 +118,7 @@ class Desk:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        self._urls = urls = stack.enter_context(database_ready(settings))
+        urls = stack.enter_context(database_ready(settings))
         pool = await hot_pool(urls.app, settings.pool_size, pooled=urls.pooled)
         stack.push_async_callback(pool.close)
         self.engine = engine(urls.app, pooled=urls.pooled)
@@ -142,10 +144,20 @@ class Desk:
         self.house = self.house._replace(laws=found.laws)
 
     async def behind(self) -> str | None:
-        """The revision the database is at, where that is not the newest; None when all is well."""
-        async with await connect(self._urls.app) as connection:
-            current = await current_revision(connection)
+        """The revision the database is at, where that is not the newest; None when all is well.
+
+        Anybody may ask, so the database is asked by one for all, and at most once a second.
+        """
+        now = time.monotonic()
+        if self._asking is None or (self._asking.done() and now - self._asked >= _READY_S):
+            self._asked, self._asking = now, asyncio.create_task(self._revision())
+        current = await asyncio.shield(self._asking)
         return None if current == head_revision() else current or "–"
+
+    async def _revision(self) -> str | None:
+        async with self.engine.connect() as connection:
+            driven: Any = (await connection.get_raw_connection()).driver_connection
+            return await current_revision(driven)
 
 
 async def _forget_daily(memory: Memory, days: int) -> None:
