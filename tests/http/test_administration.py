@@ -21,11 +21,15 @@ sys,系统员,C,system_admin
 sec,安全员,C,security_admin
 aud,审计管理员,C,audit_admin
 tsys,镇系统员,T,system_admin
+vsys,村系统员,V1,system_admin
 tsec,镇安全员,T,security_admin
 taud,镇审计管理员,T,audit_admin
 ksys,院系统员,K,system_admin
+asys,局系统员,A,system_admin
 clerk,受理员,V1,clerk
 """
+VILLAGE = {"code": "V1", "name": "一村人民调解委员会", "name_en": "First Village Committee",
+           "kind": "people_committee", "tier": "village", "division": "150525100201"}  # fmt: skip
 BODY = {
     "code": "V3",
     "name": "三村人民调解委员会",
@@ -165,6 +169,43 @@ def test_the_place_of_the_own_body_is_for_a_superior_to_say(county: County):
     assert (same.status_code, same.json()["entry"]) == (200, None)
     assert codes(moved) == {"own_place"}
     assert "own_body" in codes(closed)
+
+
+def test_a_body_lies_in_the_division_of_its_superior_and_no_administrator_leads_it_out(county: County):
+    with signed_in(county, "tsys") as tsys:
+        above = tsys.put(f"/v1/organisations/{uuid.uuid4()}", json=BODY | {"superior": org_id("V1")})
+        wanted = VILLAGE | {"superior": org_id("T")}
+        moved = tsys.put(f"/v1/organisations/{org_id('V1')}", json=wanted | {"division": "150525"})
+    with signed_in(county, "sys") as sys:
+        top = {"code": "C", "name": "奈曼旗综治中心", "kind": "county_centre", "tier": "county"}
+        whole = sys.put(f"/v1/organisations/{org_id('C')}", json=top | {"division": "150525100"})
+    assert codes(above) == codes(moved) == {"division_outside"}
+    assert codes(whole) == {"division_outside", "own_nature"}
+
+
+@pytest.mark.parametrize("change", [{"division": "150525100202"}, {"kind": "court"}, {"tier": "township"}])
+def test_what_the_own_body_is_and_where_is_for_a_superior_to_say(county: County, change: dict[str, str]):
+    wanted = VILLAGE | {"superior": org_id("T")}
+    with signed_in(county, "vsys") as vsys:
+        refused = vsys.put(f"/v1/organisations/{org_id('V1')}", json=wanted | change)
+    assert (refused.status_code, "own_nature" in codes(refused)) == (409, True)
+
+
+def test_an_audit_office_is_made_changed_and_closed_by_the_operator_alone(county: County):
+    office = {"kind": "audit_office", "superior": org_id("T")}
+    with signed_in(county, "sys") as sys:
+        made = sys.put(f"/v1/organisations/{uuid.uuid4()}", json=BODY | {"code": fresh()} | office)
+        place = new(sys)
+        turned = sys.put(place, json=BODY | {"code": fresh()} | office)
+    with signed_in(county, "asys") as asys:
+        own = {"code": "A", "name": "奈曼旗审计局", "name_en": "Audit Office", "kind": "audit_office",
+               "tier": "county", "division": "150525"}  # fmt: skip
+        same = asys.put(f"/v1/organisations/{org_id('A')}", json=own)
+        renamed = asys.put(f"/v1/organisations/{org_id('A')}", json=own | {"name": "改名"})
+        left = asys.put(f"/v1/organisations/{org_id('A')}", json=own | {"kind": "court"})
+    assert codes(made) == codes(turned) == codes(renamed) == {"audit_office"}
+    assert codes(left) == {"audit_office", "own_nature"}
+    assert same.status_code == 200
 
 
 def test_a_body_with_open_cases_is_not_closed_and_a_closed_one_gives_no_standing(county: County):

@@ -17,7 +17,7 @@ from mediation.domain.registering import (
     clashes,
     name_digest,
 )
-from mediation.domain.vocabulary import Power, Role, Standing
+from mediation.domain.vocabulary import OrgKind, Power, Role, Standing, Tier
 from mediation.store import bodies
 from mediation.store.append import CLOCK_CALLER
 from mediation.store.bodies import AsyncConnection, AsyncEngine, Body, Staff
@@ -52,10 +52,12 @@ async def put_organisation(engine: AsyncEngine, by: By, wanted: Body) -> Done:
         _may(Power.PUT_ORGANISATION, by.actor, [there.organisation] if there else None)
         if there and _same(there, wanted):
             return Done(created=False, entry=None)
-        superior = known.get(new.superior)
+        before = there.organisation if there else None
+        superior = known[new.superior].organisation if new.superior in known else None
         _refuse(
             [
-                *_place_reasons(by.actor, there, new, superior.organisation if superior else None),
+                *_place_reasons(by.actor, before, new, superior),
+                *_nature_reasons(by.actor, before, new, superior),
                 *await _body_reasons(connection, by.actor, wanted),
             ]
         )
@@ -242,9 +244,11 @@ def _same(there: Body, wanted: Body) -> bool:
     return there.active == wanted.active and all(getattr(there.organisation, f) == getattr(asked, f) for f in fields)
 
 
-def _place_reasons(actor: Actor, there: Body | None, new: Organisation, superior: Organisation | None) -> list[Reason]:
+def _place_reasons(
+    actor: Actor, there: Organisation | None, new: Organisation, superior: Organisation | None
+) -> list[Reason]:
     """Why a body cannot be put there: both where it is and where it goes lie in the administrator's subtree."""
-    if there and there.organisation.superior == new.superior:
+    if there and there.superior == new.superior:
         return []
     if there and new.id == actor.org:
         zh, en = "本单位的隶属由上级调整", "Where your own body stands is for a superior to say"
@@ -257,6 +261,37 @@ def _place_reasons(actor: Actor, there: Body | None, new: Organisation, superior
     if new.id in {superior.id, *superior.path}:
         return [Reason("circular", "上级关系成环", "Its superiors would go round in a circle")]
     return []
+
+
+def _nature_reasons(
+    actor: Actor, there: Organisation | None, new: Organisation, superior: Organisation | None
+) -> list[Reason]:
+    """Why a body cannot be of this kind, tier and division: who audits what, and who audits whom, hangs on them."""
+    reasons = []
+    if OrgKind.AUDIT_OFFICE in {new.kind, there.kind if there else None}:
+        zh = "审计机构的设立、变更和停用由运维人员办理（mediation import organisations）"
+        en = "An audit office is made, changed and closed by the operator: mediation import organisations"
+        reasons.append(Reason("audit_office", zh, en))
+    if there and new.id == actor.org and _nature(there) != _nature(new):
+        zh, en = (
+            "本单位的类别、层级和区划由上级调整",
+            "The kind, tier and division of your own body are for a superior to say",
+        )
+        reasons.append(Reason("own_nature", zh, en))
+    placed = there and (there.division, there.superior) == (new.division, new.superior)
+    if superior and access.over(actor, superior):
+        within, lies = superior.division, new.division.startswith(superior.division)
+    else:  # at the top, or a superior refused already
+        within = there.division if there else new.division
+        lies = new.division == within
+    if not placed and not lies:
+        zh, en = f"单位的区划须在{within}之内，与上级一致", f"Its division must lie in that of its superior: {within}"
+        reasons.append(Reason("division_outside", zh, en))
+    return reasons
+
+
+def _nature(body: Organisation) -> tuple[OrgKind, Tier, str]:
+    return body.kind, body.tier, body.division
 
 
 async def _body_reasons(connection: AsyncConnection, actor: Actor, wanted: Body) -> list[Reason]:
