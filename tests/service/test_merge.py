@@ -10,11 +10,12 @@ from tests.whole import whole
 from mediation.domain.errors import GuardRefused
 from mediation.domain.events import Event, load
 from mediation.gateway.vault import Sealed
+from mediation.service import registry
 from mediation.service.integrate import integrate_once
 from mediation.service.verification import verify_database
 
 WITNESS: dict[str, Any] = {"name": "包青山", "side": "respondent", "phone": "13900007777", "address": "一村三号院"}
-SECOND = {
+SECOND: dict[str, Any] = {
     "parties": [PARTIES[0], WITNESS],
     "claim": [{"what": "apology", "by": [1], "against": [2], "text": "当众赔礼道歉"}],
     "text": "同一堵院墙的争执，又来登记。",
@@ -95,6 +96,43 @@ async def test_a_case_that_the_caller_may_not_see_gives_nothing_away(town: Town)
     code = town.house.vault.case_code(second.case, second.attrs["case"]["number"])
     body = {"action": "absorb", "case": second.case, "version": 1, "case_code": code}
     assert (await town.step("wang", first.case, body)).attrs["parties_as"] == [1, 3]
+
+
+@pytest.mark.parametrize("state", ["open", "closed"])
+async def test_who_reads_a_case_masked_from_above_absorbs_nobody_from_it(town: Town, state: str):
+    victim = await town.file(**SECOND)
+    if state == "closed":
+        said = {"ground": "not_competent", "routes_told": True, "calmed": True, "text": "已说明"}
+        assert (await town.step("wang", victim.case, {"action": "decline"} | said)).to == "closed"
+    mine = await town.file("zhao")
+    seen = (await town.seen("zhao", victim.case)).case
+    assert seen is not None
+    with pytest.raises(GuardRefused) as refused:
+        await town.step("zhao", mine.case, {"action": "absorb", "case": victim.case, "version": seen.version})
+    assert [reason.code for reason in refused.value.reasons] == ["no_other_case"]
+    assert [row.name for row in await town.sealed(mine.case, "zhao")] == ["text", "party_1", "party_2"]
+    assert await accesses(town, victim.case) == []
+
+
+async def accesses(town: Town, case_id: str) -> list[tuple[Any, ...]]:
+    """What the log of access says of a case."""
+    asked = "SELECT person::text, kind, purpose, fields FROM disclosures WHERE case_id = %s"
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as everything:
+        return await (await everything.execute(asked, (case_id,))).fetchall()
+
+
+@pytest.mark.parametrize("by_code", [True, False])
+async def test_who_and_what_passes_over_is_in_the_log_of_access_to_the_case_they_come_from(
+    town: Town, *, by_code: bool
+):
+    first, second = await town.file(), await town.file("judge" if by_code else "wang", **SECOND)
+    code = town.house.vault.case_code(second.case, second.attrs["case"]["number"])
+    body = {"action": "absorb", "case": second.case, "version": 1} | ({"case_code": code} if by_code else {})
+    await town.step("wang", first.case, body)
+    assert await accesses(town, second.case) == [
+        (registry.person_id("wang"), "absorb", "absorb", ["parties.2", "claims.1.text"])
+    ]
+    assert await accesses(town, first.case) == []
 
 
 async def test_what_was_absorbed_and_merged_still_verifies_and_the_row_is_what_the_history_makes(town: Town):

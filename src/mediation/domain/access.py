@@ -127,6 +127,8 @@ PERMITS: tuple[Permit, ...] = (
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ABOVE, frozenset({S.SUPERVISING})),
     # Whoever closed it visits the parties afterwards (回访) and watches performance.
     Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING - {Role.MEDIATOR}, frozenset({S.KEEPER})),
+    # A case code is given by who handles the case: its people pass to the case that absorbs it (并入), and nowhere else.
+    Permit(Power.DISCLOSE, Sensitivity.PLAIN, ACTING, frozenset({S.SHOWN})),
     Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, ACTING - {Role.MEDIATOR}, frozenset({S.HOLDER, S.RECEIVED})),
     Permit(Power.DISCLOSE, Sensitivity.UNDISPUTED, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, _MEDIATING - {Role.MEDIATOR}, frozenset({S.MEDIATES})),

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from uuid_utils import uuid7
 
+from mediation.domain import access
 from mediation.domain.commands import Absorb, Command, File, Merge
 from mediation.domain.decision import Digests, World, named_orgs, permit, settle_on
 from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
@@ -15,7 +16,7 @@ from mediation.domain.facts import Actor, Case, Instant
 from mediation.domain.laws import Laws
 from mediation.domain.merging import passage
 from mediation.domain.plausible import named_people
-from mediation.domain.vocabulary import Side
+from mediation.domain.vocabulary import Power, Sensitivity, Side
 from mediation.gateway.vault import ERASED, TEXT, Passing, Sealed, SealedStep, Vault, split_code
 from mediation.store.append import Context, Filing, Memory, Replay, SealedRow, Seen
 
@@ -128,17 +129,29 @@ def _replayed(request: Request, replay: Replay) -> Event:
 
 
 async def _other(house: House, request: Request, command: Command) -> Case | None:
-    """The other case that a command names, as far as the caller may see it or shows its case code."""
+    """The other case that a command names, as far as the caller may see it or shows its case code.
+
+    One that is absorbed gives its people away, and so is for who may be shown plain values in it.
+    """
     match command:
         case Merge(into=other, case_code=code) | Absorb(case=other, case_code=code):
             context = request.context
             if code is not None and await _case_of(house, context, code) == str(other):
                 context = _showing(context, code)
-            return (await house.memory.read_case(context, str(other))).case
+            seen = await house.memory.read_case(context, str(other))
+            return seen.case if isinstance(command, Merge) or _may_open(seen, shown=bool(context.shown)) else None
         case File(successor_of=other) if other is not None:
             return (await house.memory.read_case(request.context, str(other))).case
         case _:
             return None
+
+
+def _may_open(seen: Seen, *, shown: bool) -> bool:
+    if seen.case is None:
+        return False
+    stands = access.standing(seen.case, seen.actor, seen.orgs, shown=shown)
+    allowed = access.permitted(Power.DISCLOSE, seen.actor, stands, fewer=access.restricted(seen.case))
+    return Sensitivity.PLAIN in allowed
 
 
 async def _passing(
@@ -146,7 +159,8 @@ async def _passing(
 ) -> tuple[tuple[int, ...], Passing | None]:
     """Which party here each one of an absorbed case is (0 for none), and what passes over sealed.
 
-    People are known by their blind index, so that nobody is opened who is here already.
+    People are known by their blind index, so that nobody is opened who is here already; who and what will be is noted
+    in the log of access to the other case first, under its own numbers.
     """
     if not isinstance(command, Absorb) or case is None or other is None or other.version != command.version:
         return (), None
@@ -161,6 +175,10 @@ async def _passing(
     coming = {number: people.get(there) for there, number in passed.parties.items() if number > len(case.parties)}
     claims = {there: number for there, number in passed.claims.items() if number > len(case.claims)}
     words = [row for row in theirs if row.subject == TEXT]
+    opening = [f"parties.{there}" for there, number in passed.parties.items() if number in coming]
+    opening += [f"claims.{there}.text" for there in claims]
+    if opening:
+        await house.memory.disclose(shown, actor, "absorb", other.id, "absorb", opening)
     return known, Passing(other.id, coming, words, claims)
 
 

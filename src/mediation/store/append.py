@@ -201,7 +201,8 @@ class Memory:
         `purpose` is a code or the digest of a row of `sealed`: what is written by hand may name somebody.
         Raises: StaleVersion, when a key was made for the case's text, or destroyed, in the meantime.
         """
-        said = (*_who(context, actor), kind, case_id, purpose, _array(fields), sealed_json(sealed))
+        shown = context.shown or None
+        said = (*_who(context, actor), shown, kind, case_id, purpose, _array(fields), sealed_json(sealed))
         try:
             await self._call(_DISCLOSE, said)
         except (UniqueViolation, ForeignKeyViolation) as found:
@@ -335,7 +336,7 @@ _NUMBERED = "SELECT numbered_case(%s::uuid, %s::uuid, %s)"
 _FILING = f"SELECT * FROM prepare_filing({_WHO}, %s, %s, %s, %s::bytea[], %s::bytea[])"  # noqa: S608  # our own text
 _MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE person = ANY (%s::uuid[]) GROUP BY person"
 _SEALED = f"SELECT * FROM sealed_rows({_WHO}, %s, %s::uuid)"  # noqa: S608  # our own text
-_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s::uuid, %s, %s::text[], %s::jsonb)"
+_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s, %s::uuid, %s, %s::text[], %s::jsonb)"
 _FORGET = "SELECT forget_keys(%s)"
 _STEP = (
     f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
