@@ -1,5 +1,6 @@
 """A file is loaded whole or not at all, and every fault is told by its line."""
 
+import asyncio
 from importlib.resources import files
 from uuid import uuid4
 
@@ -20,6 +21,11 @@ from mediation.store.append import Context
 from mediation.store.bodies import Body
 
 ORGS = "code,name,name_en,kind,tier,division,speciality,superior\n"
+
+
+@pytest.fixture(autouse=True)
+async def runs(town: Town) -> None:
+    await registry.import_people(town.engine, "person_code,name,org_code,roles\nruns,系统员,centre,system_admin\n")
 
 
 async def refusal(importing, town: Town, text: str) -> list[str]:
@@ -137,9 +143,7 @@ async def test_a_file_grants_no_roles_that_clash_with_those_held_elsewhere(town:
 
 
 async def test_a_file_finds_by_its_code_whoever_the_api_registered(town: Town):
-    by = By(
-        Actor(person=person_id("nobody_yet"), org=org_id("centre"), roles=(Role.SYSTEM_ADMIN,)), now(), str(uuid4())
-    )
+    hand = by("runs", "centre", Role.SYSTEM_ADMIN)
     person, body = str(uuid4()), str(uuid4())
     place = Organisation(
         id=body,
@@ -150,8 +154,8 @@ async def test_a_file_finds_by_its_code_whoever_the_api_registered(town: Town):
         division="150525",
         superior=org_id("centre"),
     )
-    assert (await administer.put_organisation(town.engine, by, Body(place, active=True))).created
-    assert (await administer.put_person(town.engine, by, person, code="api", name="人", identities=())).created
+    assert (await administer.put_organisation(town.engine, hand, Body(place, active=True))).created
+    assert (await administer.put_person(town.engine, hand, person, code="api", name="人", identities=())).created
     await registry.import_organisations(
         town.engine, ORGS + "api,乙,,court,county,150525,,centre\nsub,丙,,court,county,150525,,api\n"
     )
@@ -161,6 +165,36 @@ async def test_a_file_finds_by_its_code_whoever_the_api_registered(town: Town):
     assert found is not None
     assert (found.id, found.memberships[0][0]) == (person, body)
     assert (await verify_database(town.urls.reader)).sound
+
+
+def by(who: str, org: str, *roles: Role) -> By:
+    return By(Actor(person=person_id(who), org=org_id(org), roles=roles), now(), str(uuid4()))
+
+
+async def test_who_is_revoked_meanwhile_changes_nothing_more_so_two_cannot_revoke_each_other(town: Town):
+    await registry.import_people(
+        town.engine, "person_code,name,org_code,roles\na,甲,centre,security_admin\nb,乙,centre,security_admin\n"
+    )
+    first, second = by("a", "centre", Role.SECURITY_ADMIN), by("b", "centre", Role.SECURITY_ADMIN)
+    found = await asyncio.gather(
+        administer.revoke(town.engine, first, person_id("b"), org_id("centre")),
+        administer.revoke(town.engine, second, person_id("a"), org_id("centre")),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in found if isinstance(one, Exception)] == [NotPermitted]
+    left = [who for who in ("a", "b") if (await registry.person_by(town.engine, who)).memberships]
+    assert len(left) == 1
+    gone = by(*({"a", "b"} - set(left)), "centre", Role.SECURITY_ADMIN)
+    with pytest.raises(NotPermitted) as refused:
+        await administer.grant(town.engine, gone, person_id("wang"), org_id("village"), [Role.CLERK])
+    assert [reason.code for reason in refused.value.reasons] == ["not_a_member"]
+
+
+async def test_roles_are_those_held_when_the_change_commits(town: Town):
+    once = by("runs", "centre", Role.SECURITY_ADMIN)  # as the request had read it
+    with pytest.raises(NotPermitted) as refused:
+        await administer.revoke(town.engine, once, person_id("wang"), org_id("village"))
+    assert [reason.code for reason in refused.value.reasons] == ["not_permitted"]
 
 
 async def test_an_identity_lets_in_until_it_is_unlinked(town: Town):
@@ -174,10 +208,8 @@ async def test_an_identity_lets_in_until_it_is_unlinked(town: Town):
     ]
     context = Context("", "", str(uuid4()), "https://login.example", "w-1")
     assert (await town.house.memory.read_case(context)).actor.person == person_id("wang")
-    by = By(
-        Actor(person=person_id("nobody_yet"), org=org_id("centre"), roles=(Role.SYSTEM_ADMIN,)), now(), str(uuid4())
-    )
-    await administer.put_person(town.engine, by, person_id("wang"), code="wang", name="王主任", identities=())
+    hand = by("runs", "centre", Role.SYSTEM_ADMIN)
+    await administer.put_person(town.engine, hand, person_id("wang"), code="wang", name="王主任", identities=())
     with pytest.raises(NotPermitted):
         await town.house.memory.read_case(context)
 

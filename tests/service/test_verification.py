@@ -14,7 +14,7 @@ from mediation.gateway.embedded import Server
 from mediation.service import administer
 from mediation.service.administer import By
 from mediation.service.integrate import integrate_once
-from mediation.service.registry import org_id, person_id
+from mediation.service.registry import import_people, org_id, person_id
 from mediation.service.verification import verify_database
 from mediation.settings import Urls
 
@@ -133,10 +133,11 @@ LOG: dict[str, tuple[str, str, int]] = {
 @pytest.mark.parametrize("change", LOG)
 async def test_a_change_of_the_registry_behind_its_log_is_found(told: tuple[Town, str], server: Server, change: str):
     town = told[0]
-    actor = Actor(person=person_id("auditor"), org=org_id("centre"), roles=(Role.SECURITY_ADMIN,))
+    await import_people(town.engine, "person_code,name,org_code,roles\nguard,安全员,centre,security_admin\n")
+    actor = Actor(person=person_id("guard"), org=org_id("centre"), roles=(Role.SECURITY_ADMIN,))
     by = By(actor, "2026-11-22T08:00:00.000000Z", actor.person)
     await administer.grant(town.engine, by, person_id("wang"), org_id("village"), [Role.CLERK])
-    assert (await verify_database(town.urls.reader)).entries == 4
+    assert (await verify_database(town.urls.reader)).entries == 5
     sql, code, seq = LOG[change]
     async with behind_the_triggers(server, town.urls) as superuser:
         assert (await superuser.execute(sql, {"log": LOG_ID, "who": person_id("wang")})).rowcount

@@ -1,6 +1,7 @@
 """The registry as administrators change it: one body, person or membership at a time, each with its log entry."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from mediation.domain import access
@@ -40,13 +41,13 @@ class Done(NamedTuple):
     entry: Event | None
 
 
-async def put_organisation(engine: AsyncEngine, by: By, wanted: Body) -> Done:
+async def put_organisation(engine: AsyncEngine, asked: By, wanted: Body) -> Done:
     """Register a body below a superior in the administrator's subtree, or change one there.
 
     Raises: NotFound, for a body outside; NotPermitted; Refused, with every reason.
     """
     new = wanted.organisation
-    async with bodies.turn(engine) as connection:
+    async with _turn(engine, asked) as (connection, by):
         known = await bodies.bodies(connection, {new.id, new.superior} - {""})
         there = known.get(new.id)
         _may(Power.PUT_ORGANISATION, by.actor, [there.organisation] if there else None)
@@ -96,7 +97,7 @@ async def put_organisation(engine: AsyncEngine, by: By, wanted: Body) -> Done:
 
 
 async def put_person(
-    engine: AsyncEngine, by: By, person: str, *, code: str, name: str, identities: Collection[Identity]
+    engine: AsyncEngine, asked: By, person: str, *, code: str, name: str, identities: Collection[Identity]
 ) -> Done:
     """Register a person at the administrator's own body, or change one of the subtree; `identities` replace theirs.
 
@@ -105,7 +106,7 @@ async def put_person(
     """
     if person == CLOCK_CALLER:  # whoever were known as this one would see what the clock sees
         raise NotFound
-    async with bodies.turn(engine) as connection:
+    async with _turn(engine, asked) as (connection, by):
         there = (await bodies.staff(connection, [person])).get(person)
         places = await _places(connection, there) if there else None
         _may(Power.PUT_PERSON, by.actor, places)
@@ -142,13 +143,13 @@ async def put_person(
     return Done(there is None, entry)
 
 
-async def grant(engine: AsyncEngine, by: By, person: str, org: str, roles: Collection[Role]) -> Done:
+async def grant(engine: AsyncEngine, asked: By, person: str, org: str, roles: Collection[Role]) -> Done:
     """Let a person hold these roles at a body, in place of any held there.
 
     Raises: NotFound, for a person or body outside the subtree; NotPermitted, also for one's own; Refused.
     """
     wanted = tuple(dict.fromkeys(roles))
-    async with bodies.turn(engine) as connection:
+    async with _turn(engine, asked) as (connection, by):
         there, body = await _membership(connection, by.actor, person, org)
         before = there.memberships.get(org, ())
         if before == wanted:
@@ -164,9 +165,9 @@ async def grant(engine: AsyncEngine, by: By, person: str, org: str, roles: Colle
     return Done(not before, entry)
 
 
-async def revoke(engine: AsyncEngine, by: By, person: str, org: str) -> Done:
+async def revoke(engine: AsyncEngine, asked: By, person: str, org: str) -> Done:
     """End a membership; one that there is not stays so. Raises: NotFound, NotPermitted, as `grant`."""
-    async with bodies.turn(engine) as connection:
+    async with _turn(engine, asked) as (connection, by):
         there, _ = await _membership(connection, by.actor, person, org)
         if org not in there.memberships:
             return Done(created=False, entry=None)
@@ -176,6 +177,19 @@ async def revoke(engine: AsyncEngine, by: By, person: str, org: str) -> Done:
 
 
 # ── who may ──
+
+
+@asynccontextmanager
+async def _turn(engine: AsyncEngine, asked: By) -> AsyncIterator[tuple[AsyncConnection, By]]:
+    """A turn, and who takes it in the roles they hold in it: they may have changed since the request was read."""
+    async with bodies.turn(engine) as connection:
+        actor = asked.actor
+        body = (await bodies.bodies(connection, [actor.org])).get(actor.org)
+        there = (await bodies.staff(connection, [actor.person])).get(actor.person)
+        roles = there.memberships.get(actor.org, ()) if there else ()
+        if not roles or body is None or not body.active:
+            raise NotPermitted(Reason("not_a_member", "您不是该单位的成员", "You are not a member of this body"))
+        yield connection, asked._replace(actor=Actor(person=actor.person, org=actor.org, roles=roles))
 
 
 def _may(power: Power, actor: Actor, places: Collection[Organisation] | None) -> None:
