@@ -7,6 +7,7 @@ from tests.domain.desk import Desk
 from tests.domain.wandering import TEXT, everybody, papers
 from tests.stories import cast
 
+from mediation.domain import access
 from mediation.domain.errors import Malformed
 from mediation.domain.events import Event
 from mediation.domain.facts import Actor, Case, Party
@@ -29,10 +30,15 @@ def at(minute: int) -> str:
 
 
 def file(
-    desk: Desk, name: str, parties: list[dict[str, Any]], claims: list[dict[str, Any]], who: Actor = VILLAGE
+    desk: Desk,
+    name: str,
+    parties: list[dict[str, Any]],
+    claims: list[dict[str, Any]],
+    who: Actor = VILLAGE,
+    **more: Any,
 ) -> Case:
     body = {"action": "file", "category": "neighbour", "division": "150525100201", "parties": parties, "claim": claims}
-    desk.take(name, body | {"text": TEXT, "documents": papers("registration")}, who, at(len(desk.cases)))
+    desk.take(name, body | {"text": TEXT, "documents": papers("registration")} | more, who, at(len(desk.cases)))
     return desk.cases[name]
 
 
@@ -42,6 +48,25 @@ def absorb(desk: Desk, minute: int = 30, **more: Any) -> Event:
     event = desk.take("first", body, VILLAGE, at(minute), "second")
     assert desk.replayed("first") == desk.cases["first"]
     return event
+
+
+@pytest.mark.parametrize(
+    ("applicant", "found", "carried"),
+    [
+        ({}, {"sensitive": ["domestic_violence"]}, ["domestic_violence"]),
+        ({}, {"category": "medical"}, ["medical"]),
+        ({"minor": True}, {}, ["minor"]),
+        ({}, {}, []),
+    ],
+)
+def test_what_restricts_who_sees_a_case_passes_over_with_its_people(
+    desk: Desk, applicant: dict[str, Any], found: dict[str, Any], carried: list[str]
+):
+    file(desk, "first", [APPLICANT, RESPONDENT], [MONEY])
+    file(desk, "second", [APPLICANT | applicant, RESPONDENT], [MONEY], **found)
+    absorb(desk)
+    assert list(desk.cases["first"].sensitive) == carried
+    assert access.restricted(desk.cases["first"]) == bool(carried)
 
 
 def test_people_and_claims_come_under_the_next_numbers_and_claims_name_people_by_their_new_ones(desk: Desk):

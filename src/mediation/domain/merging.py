@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 
 from msgspec import structs
 
+from mediation.domain import access
 from mediation.domain import commands as c
 from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
@@ -97,7 +98,7 @@ def merge_into(draft: Draft) -> None:
 
 
 def absorb(draft: Draft) -> None:
-    """并入: the earliest request day, parties, claims and a paper of each kind pass over.
+    """并入: the earliest request day, parties, claims, a paper of each kind and what restricts who sees them pass over.
 
     `parties_as` and `claims_as` give, for those of the other case in order, their numbers here; `owed` the hand-offs of
     the other case on which its bodies still owe a report, which they go on owing there (see `merge_into`).
@@ -109,6 +110,7 @@ def absorb(draft: Draft) -> None:
         raise LookupError(step.command)
     request_on = min(filter(None, (step.case.request_on, other.request_on)), default="")
     draft.header(absorbed=(*step.case.absorbed, other.id), absorbed_version=other.version, request_on=request_on)
+    draft.find((), access.sensitive(other))
     passed = passage(step.case, other, draft.notes.get("parties_as", ()))
     _pass_parties(draft, other, passed)
     _pass_claims(draft, other, passed)
