@@ -74,10 +74,11 @@ def sown(district: District) -> District:
             everything.execute(key, row[:1])
             everything.execute(words, row[:1])
     for who in MEMBERS:
-        for case in district.cases.values():
+        for story, case in district.cases.items():
             with psycopg.connect(district.urls.app) as connection:
                 enter(connection, who)
-                values = (person(who), org(PEOPLE[who].org), uuid.uuid4(), case.id)
+                of = case.id if readers()[who, story] else None
+                values = (person(who), org(PEOPLE[who].org), uuid.uuid4(), of)
                 connection.execute(
                     "INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields)"
                     " VALUES (%s, %s, %s, 'disclosure', %s, 'p', '{}')",
@@ -377,6 +378,41 @@ def test_a_stranger_to_a_case_cannot_take_it_in_hand(sown: District):
         connection.execute("SELECT set_config('mediation.case', %s, true)", (sown.cases["elsewhere"].id,))
         moved = connection.execute("UPDATE cases SET risk = 'red' WHERE id = %s", (sown.cases["elsewhere"].id,))
         assert moved.rowcount == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM vault_words",
+        "DELETE FROM vault",
+        "DELETE FROM vault_keys",
+        "INSERT INTO erasures (case_id, subject, event, at) VALUES ('{hand}', 1, gen_random_uuid(), now())",
+        _ACCESS.replace("?", "'{person}', '{body}'").replace("kind,", "kind, case_id,").replace("'k',", "'k', '{hand}',"),
+    ],
+)
+@pytest.mark.parametrize("who", ["clerk", "recused_mediator"])
+def test_nothing_is_erased_or_noted_of_a_case_in_hand_that_is_not_seen(sown: District, who: str, statement: str):
+    hand = next(told.id for story, told in sown.cases.items() if not readers()[who, story])
+    names = {"hand": hand, "person": person(who), "body": org(PEOPLE[who].org)}
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, who)
+        connection.execute("SELECT set_config('mediation.case', %s, true)", (hand,))
+        try:
+            touched = connection.execute(statement.format(**names)).rowcount
+        except InsufficientPrivilege:
+            touched = 0
+        assert touched == 0
+        connection.rollback()
+
+
+async def test_no_disclosure_of_a_case_is_written_down_for_who_does_not_see_it(sown: District):
+    memory = sown.desk.house.memory
+    context = Context(person("clerk"), "", str(uuid.uuid4()))
+    actor = (await memory.read_case(context)).actor
+    with pytest.raises(NotFound):
+        await memory.disclose(context, actor, "disclosure", sown.cases["elsewhere"].id, "p", ["parties.1.name"])
+    with psycopg.connect(whole(sown.urls)) as everything:
+        assert seen(everything, "SELECT count(*) FROM disclosures WHERE request = %s", context.request) == [0]
 
 
 # ── the same lists of roles in three places ──

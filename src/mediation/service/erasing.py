@@ -35,7 +35,7 @@ async def erase(
     if reasons := list(_unfinished(case)):
         raise Refused(*reasons)
     whose = Whose(case.id, subject)
-    async with privacy.erasing(engine, case.id) as connection:
+    async with privacy.erasing(engine, case.id, hand) as connection:
         if await privacy.version_of(connection, case.id) != case.version:
             raise StaleVersion
         wrapped = await privacy.key_of(connection, whose)

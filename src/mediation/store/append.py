@@ -7,10 +7,10 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 import psycopg
-from psycopg.errors import ForeignKeyViolation, UniqueViolation
+from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
-from mediation.domain.errors import KeyInFlight, Malformed, MediationError, NotPermitted, Reason, StaleVersion
+from mediation.domain.errors import KeyInFlight, Malformed, MediationError, NotFound, NotPermitted, Reason, StaleVersion
 from mediation.domain.events import Event, dump, load, parse
 from mediation.domain.facts import Actor, Case, Instant, Organisation
 from mediation.domain.vocabulary import Role
@@ -199,12 +199,15 @@ class Memory:
         """Write down who is about to be shown which plain values, and what for. Durable on return.
 
         `purpose` is a code or the digest of a row of `sealed`: what is written by hand may name somebody.
-        Raises: StaleVersion, when a key was made for the case's text, or destroyed, in the meantime.
+        Raises: NotFound, for a case that is not (or no longer) theirs to see; StaleVersion, when a key was made for
+        the case's text, or destroyed, in the meantime.
         """
         shown = context.shown or None
         said = (*_who(context, actor), shown, kind, case_id, purpose, _array(fields), sealed_json(sealed))
         try:
             await self._call(_DISCLOSE, said)
+        except InsufficientPrivilege as found:
+            raise NotFound from found
         except (UniqueViolation, ForeignKeyViolation) as found:
             raise StaleVersion from found
 

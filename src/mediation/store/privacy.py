@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from mediation.domain.registering import Hand
 from mediation.store.bodies import turn
 from mediation.store.database import transaction
 from mediation.store.tables import CASES, ERASURES, VAULT, VAULT_KEYS, VAULT_WORDS
@@ -15,7 +16,11 @@ from mediation.store.tables import CASES, ERASURES, VAULT, VAULT_KEYS, VAULT_WOR
 __all__ = ["AsyncConnection", "AsyncEngine", "Whose", "destroy", "erasing", "key_of", "keys_of", "note", "version_of"]
 
 _AT_ONCE = 1000
-_ABOUT = text("SELECT set_config('mediation.case', :case, true)")
+_ABOUT = text("SELECT set_config('mediation.case', c.id::text, true) FROM cases c WHERE c.id = cast(:case AS uuid)")
+_AS = text("""
+SELECT enter(w.person, w.org, (SELECT m.roles FROM memberships m WHERE m.person = w.person AND m.org = w.org),
+             cast(:request AS uuid), NULL)
+FROM (SELECT cast(:actor AS uuid), cast(:org AS uuid)) AS w (person, org)""")
 _AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
 
 
@@ -27,15 +32,23 @@ class Whose(NamedTuple):
 
 
 @asynccontextmanager
-async def erasing(engine: AsyncEngine, case_id: str) -> AsyncIterator[AsyncConnection]:
-    """A transaction about what is personal in one case, in which nobody else erases or changes the registry."""
+async def erasing(engine: AsyncEngine, case_id: str, hand: Hand | None = None) -> AsyncIterator[AsyncConnection]:
+    """A transaction about what is personal in one case, in which nobody else erases or changes the registry.
+
+    It reaches what `hand` may see by the roles they have now; None is the ledger itself, which reaches every case.
+    """
     async with turn(engine) as connection:
+        if hand:
+            who = {"actor": hand.actor, "org": hand.org, "request": hand.request}
+            await connection.execute(_AS, who)
+        else:
+            await connection.execute(_AS_CLOCK)
         await connection.execute(_ABOUT, {"case": case_id})
         yield connection
 
 
 async def version_of(connection: AsyncConnection, case_id: str) -> int | None:
-    """The version of the case an erasure is about."""
+    """The version of the case an erasure is about; None where it is not seen."""
     version: int | None = await connection.scalar(select(CASES.c.version).where(CASES.c.id == case_id))
     return version
 

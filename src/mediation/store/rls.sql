@@ -74,10 +74,20 @@ BEGIN
 END
 $$;
 
--- Whether the case is one that is seen: for rows of other tables that belong to a case not in hand.
+-- Whether the case is one that is seen, and not only in hand: for rows of other tables that belong to one that is not, and
+-- before anything is destroyed or disclosed of one that is.
 CREATE OR REPLACE FUNCTION sees(p_case uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    in_hand text := nullif(current_setting('mediation.case', true), '');
+    found boolean;
 BEGIN
-    RETURN EXISTS (SELECT FROM cases c WHERE c.id = p_case);
+    IF in_hand IS NULL THEN
+        RETURN EXISTS (SELECT FROM cases c WHERE c.id = p_case);
+    END IF;
+    PERFORM set_config('mediation.case', '', true);
+    found := EXISTS (SELECT FROM cases c WHERE c.id = p_case);
+    PERFORM set_config('mediation.case', in_hand, true);
+    RETURN found;
 END
 $$;
 
@@ -98,6 +108,7 @@ DECLARE
                        THEN '00000000-0000-0000-0000-000000000000'::uuid END) $x$;
     seen text;
     written text := 'case_id = ' || this_case;
+    erased text := format('%s AND sees(%s)', written, this_case);
     of_case text := format('(case_id = %s OR sees(case_id))', this_case);
     -- The log of administration is a history in `events` like any other; this is its `case_id`.
     the_log text := $x$ '8d7e034d-2138-5a8b-809a-92db1fc0bc68'::uuid $x$;
@@ -148,24 +159,25 @@ BEGIN
 
     EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY sealed ON vault FOR INSERT TO mediation_app WITH CHECK (%s)', written);
-    EXECUTE format('CREATE POLICY erased ON vault FOR DELETE TO mediation_app USING (%s)', written);
+    EXECUTE format('CREATE POLICY erased ON vault FOR DELETE TO mediation_app USING (%s)', erased);
     EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY wrapped ON vault_keys FOR INSERT TO mediation_app WITH CHECK (%s)', written);
-    EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', written);
+    EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', erased);
     -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and of the cases they see.
     EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ((grams @> %s AND sees(case_id)) OR %s)',
                    grams, written);
     EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);
-    EXECUTE format('CREATE POLICY erased ON vault_words FOR DELETE TO mediation_app USING (%s)', written);
+    EXECUTE format('CREATE POLICY erased ON vault_words FOR DELETE TO mediation_app USING (%s)', erased);
 
     EXECUTE format('CREATE POLICY seen ON erasures FOR SELECT TO mediation_app USING (%s)', of_case);
-    EXECUTE format('CREATE POLICY noted ON erasures FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+    EXECUTE format('CREATE POLICY noted ON erasures FOR INSERT TO mediation_app WITH CHECK (%s)', erased);
 
     EXECUTE format('CREATE POLICY own ON case_numbers FOR SELECT TO mediation_app USING (org = %s)', org);
     EXECUTE format('CREATE POLICY begun ON case_numbers FOR INSERT TO mediation_app WITH CHECK (org = %s)', org);
     EXECUTE format('CREATE POLICY counted ON case_numbers FOR UPDATE TO mediation_app USING (org = %s) WITH CHECK (org = %s)', org, org);
 
-    EXECUTE format('CREATE POLICY written ON disclosures FOR INSERT TO mediation_app WITH CHECK (person = %s AND org = %s)', person, org);
+    EXECUTE format('CREATE POLICY written ON disclosures FOR INSERT TO mediation_app WITH CHECK ('
+                   'person = %s AND org = %s AND (case_id IS NULL OR sees(case_id)))', person, org);
     EXECUTE format('CREATE POLICY overseen ON disclosures FOR SELECT TO mediation_app USING ('
                    '(%s AND (org = %s OR org = ANY (%s::uuid[]))) OR (%s IS NOT NULL AND org = ANY (%s::uuid[])))',
                    format(may, 'oversees'), org, below, lowest, audited);
