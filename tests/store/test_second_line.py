@@ -387,7 +387,9 @@ def test_a_stranger_to_a_case_cannot_take_it_in_hand(sown: District):
         "DELETE FROM vault",
         "DELETE FROM vault_keys",
         "INSERT INTO erasures (case_id, subject, event, at) VALUES ('{hand}', 1, gen_random_uuid(), now())",
-        _ACCESS.replace("?", "'{person}', '{body}'").replace("kind,", "kind, case_id,").replace("'k',", "'k', '{hand}',"),
+        _ACCESS.replace("?", "'{person}', '{body}'")
+        .replace("kind,", "kind, case_id,")
+        .replace("'k',", "'k', '{hand}',"),
     ],
 )
 @pytest.mark.parametrize("who", ["clerk", "recused_mediator"])
