@@ -283,6 +283,24 @@ def test_what_an_administrator_signs_in_by_is_not_for_another_administrator_to_s
     assert (own.status_code, codes(own)) == (403, {"own_record"})
 
 
+def one_identity() -> dict[str, str]:
+    return {"issuer": "https://login.example", "subject": fresh()}
+
+
+@pytest.mark.parametrize("role", ["system_admin", "audit_admin", "security_admin", "auditor"])
+def test_who_has_an_identity_becomes_no_administrator_or_auditor_until_it_is_unlinked(county: County, role: str):
+    person = hired(county, identities=[one_identity()])
+    refused = grant(county, person, "V1", role)
+    assert (refused.status_code, codes(refused)) == (409, {"identity_before_role"})
+    assert grant(county, person, "V1", "clerk", role).status_code == 409
+    assert grant(county, person, "V1", "clerk").status_code == 201
+    with signed_in(county, "sys") as sys:
+        assert sys.put(f"/v1/people/{person}", json={"code": f"p{person[:8]}", "name": "新人"}).status_code == 200
+        assert grant(county, person, "V1", role).status_code == 200
+        wanted = {"code": f"p{person[:8]}", "name": "新人", "identities": [one_identity()]}
+        assert codes(sys.put(f"/v1/people/{person}", json=wanted)) == {"administrators_identity"}
+
+
 def test_who_serves_beyond_the_subtree_is_changed_by_a_superior_alone(county: County):
     with signed_in(county, "tsys") as tsys:
         person = str(uuid.uuid4())

@@ -20,6 +20,9 @@ LOG_ID = "8d7e034d-2138-5a8b-809a-92db1fc0bc68"
 OPERATOR = "operator"
 """Who acts at the command line, and in which role: nobody of the registry, and for no body."""
 
+VOUCHED = ADMINISTRATORS | {Role.AUDITOR}
+"""Roles of people whose code, name and identities the operator alone loads: whoever signed in as one would be one."""
+
 _STATE = "administration"
 
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
@@ -253,6 +256,19 @@ def clashes(roles: Collection[Role]) -> tuple[Reason, ...]:
         en = f"Who closes is not who audits: an auditor has no part in cases, at whatever body: {_en(acts)}"
         found.append(Reason("auditor_apart", zh, en))
     return tuple(found)
+
+
+def vouched(held: Collection[Role], wanted: Collection[Role], *, identified: bool) -> tuple[Reason, ...]:
+    """Why these roles cannot be given to who holds those: what they sign in by is the operator's to load.
+
+    Else whoever registers people would sign in as whom they have made a security administrator of. `identified`: they
+    have an identity already, and while they held no such role it was for a system administrator to say.
+    """
+    if not identified or VOUCHED.isdisjoint(wanted) or not VOUCHED.isdisjoint(held):
+        return ()
+    zh = "该人员已有登录标识：须先解除，授予后由运维人员导入（mediation import identities）"
+    en = "They have an identity already: it is unlinked first, and loaded by the operator once the role is given"
+    return (Reason("identity_before_role", zh, en),)
 
 
 def _zh(roles: Collection[Role]) -> str:

@@ -9,6 +9,7 @@ from mediation.domain.errors import NotFound, NotPermitted, Reason, Refused
 from mediation.domain.events import Event
 from mediation.domain.facts import Actor, Instant, Organisation
 from mediation.domain.registering import (
+    VOUCHED,
     Attributes,
     Grant,
     Hand,
@@ -17,6 +18,7 @@ from mediation.domain.registering import (
     Revoke,
     clashes,
     name_digest,
+    vouched,
 )
 from mediation.domain.vocabulary import OrgKind, Power, Role, Standing, Tier
 from mediation.store import bodies
@@ -155,7 +157,8 @@ async def grant(engine: AsyncEngine, asked: By, person: str, org: str, roles: Co
         if before == wanted:
             return Done(created=False, entry=None)
         elsewhere = {role for at, held in there.memberships.items() if at != org for role in held}
-        reasons = list(clashes(elsewhere | set(wanted)))
+        held = {role for roles in there.memberships.values() for role in roles}
+        reasons = [*clashes(elsewhere | set(wanted)), *vouched(held, wanted, identified=bool(there.identities))]
         if not body.active:
             reasons.append(Reason("inactive_body", "该单位已停用", "The body is not active"))
         _refuse(reasons)
@@ -333,10 +336,10 @@ async def _person_reasons(
     if wanted and set((await bodies.holders(connection, wanted)).values()) - {person}:
         reasons.append(Reason("identity_taken", "登录标识属于另一人员", "An identity is another person's"))
     held = {role for roles in there.memberships.values() for role in roles} if there else set()
-    if there and there.identities != wanted and held & access.ADMINISTRATORS:
+    if there and there.identities != wanted and held & VOUCHED:
         # Else whoever registers people could sign in as whoever grants, and the three would be one.
-        zh = "管理员的登录标识只能由运维人员导入（mediation import identities）"
-        en = "By what an administrator signs in is loaded by the operator: mediation import identities"
+        zh = "管理员和审计员的登录标识只能由运维人员导入（mediation import identities）"
+        en = "By what an administrator or auditor signs in is loaded by the operator: mediation import identities"
         reasons.append(Reason("administrators_identity", zh, en))
     return reasons
 
