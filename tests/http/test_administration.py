@@ -283,6 +283,16 @@ def test_what_an_administrator_signs_in_by_is_not_for_another_administrator_to_s
     assert (own.status_code, codes(own)) == (403, {"own_record"})
 
 
+@pytest.mark.parametrize("person", ["sec", "aud", "audit"])
+def test_neither_code_nor_name_of_an_administrator_or_auditor_is_for_another_administrator_to_say(
+    county: County, person: str
+):
+    with signed_in(county, "asys" if person == "audit" else "sys") as sys:
+        place, known = f"/v1/people/{person_id(person)}", {"code": person, "name": {"sec": "安全员"}.get(person, "某")}
+        assert codes(sys.put(place, json=known | {"code": fresh()[:60]})) == {"administrators_identity"}
+        assert codes(sys.put(place, json=known | {"name": "改名"})) == {"administrators_identity"}
+
+
 def one_identity() -> dict[str, str]:
     return {"issuer": "https://login.example", "subject": fresh()}
 

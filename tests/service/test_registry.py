@@ -171,6 +171,43 @@ def by(who: str, org: str, *roles: Role) -> By:
     return By(Actor(person=person_id(who), org=org_id(org), roles=roles), now(), str(uuid4()))
 
 
+async def test_a_file_takes_no_id_that_is_registered_under_another_code(town: Town):
+    runs = by("runs", "centre", Role.SYSTEM_ADMIN)
+    await administer.put_person(
+        town.engine, runs, person_id("sec9"), code="squat", name="占", identities=[("https://login.example", "squat")]
+    )
+    assert await refusal(
+        registry.import_people, town, "person_code,name,org_code,roles\nsec9,安全员,centre,security_admin\n"
+    ) == ["Line 2: the id of person_code 'sec9' is another's: 'squat'"]
+    place = Organisation(
+        id=org_id("body9"), code="squat", name="占", kind=OrgKind.COURT, tier=Tier.COUNTY, division="150525",
+        superior=org_id("centre"),
+    )  # fmt: skip
+    await administer.put_organisation(town.engine, runs, Body(place, active=True))
+    for lines in ("body9,局,,audit_office,county,150525,,centre\n", "x,庭,,court,county,150525,,body9\n"):
+        said = await refusal(registry.import_organisations, town, ORGS + lines)
+        assert said == (
+            ["Line 2: the id of code 'body9' is another's: 'squat'"]
+            if lines.startswith("body9")
+            else ["Line 2: superior 'body9' is unknown"]
+        )
+
+
+@pytest.mark.parametrize("role", ["system_admin", "audit_admin", "security_admin", "auditor"])
+async def test_a_file_makes_nobody_an_administrator_or_auditor_who_has_an_identity_already(town: Town, role: str):
+    runs, code = by("runs", "centre", Role.SYSTEM_ADMIN), f"announced_{role}"
+    person, identity = str(uuid4()), ("https://login.example", code)
+    await administer.put_person(town.engine, runs, person, code=code, name="人", identities=[identity])
+    lines = f"person_code,name,org_code,roles\n{code},人,centre,{role}\n"
+    assert await refusal(registry.import_people, town, lines) == [
+        "Line 2: They have an identity already: it is unlinked first, and loaded by the operator once the role is given"
+    ]
+    await administer.put_person(town.engine, runs, person, code=code, name="人", identities=[])
+    assert await registry.import_people(town.engine, lines) == 1
+    await registry.import_identities(town.engine, f"person_code,issuer,subject\n{code},{','.join(identity)}\n")
+    assert await registry.import_people(town.engine, lines) == 1  # the same file again, now that it is the operator's
+
+
 async def test_who_is_revoked_meanwhile_changes_nothing_more_so_two_cannot_revoke_each_other(town: Town):
     await registry.import_people(
         town.engine, "person_code,name,org_code,roles\na,甲,centre,security_admin\nb,乙,centre,security_admin\n"

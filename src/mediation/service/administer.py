@@ -336,10 +336,11 @@ async def _person_reasons(
     if wanted and set((await bodies.holders(connection, wanted)).values()) - {person}:
         reasons.append(Reason("identity_taken", "登录标识属于另一人员", "An identity is another person's"))
     held = {role for roles in there.memberships.values() for role in roles} if there else set()
-    if there and there.identities != wanted and held & VOUCHED:
-        # Else whoever registers people could sign in as whoever grants, and the three would be one.
-        zh = "管理员和审计员的登录标识只能由运维人员导入（mediation import identities）"
-        en = "By what an administrator or auditor signs in is loaded by the operator: mediation import identities"
+    if held & VOUCHED:
+        # Else whoever registers people could sign in as whoever grants, and the three would be one: also by giving
+        # their code to another before the operator's file names it.
+        zh = "管理员和审计员的代码、姓名和登录标识只能由运维人员导入（mediation import people、identities）"
+        en = "An administrator's or auditor's code, name and identities are loaded by the operator: mediation import"
         reasons.append(Reason("administrators_identity", zh, en))
     return reasons
 

@@ -21,6 +21,7 @@ from mediation.domain.registering import (
     ImportOrganisations,
     ImportPeople,
     clashes,
+    vouched,
 )
 from mediation.domain.vocabulary import Category, OrgKind, Role, Tier, Word
 from mediation.store import bodies
@@ -124,8 +125,10 @@ async def import_organisations(engine: AsyncEngine, text: str) -> int:
             check.unknown(line, "superior", {"", *above}.__contains__)
             if _circular(line.fields["code"], above):
                 check.wrong(line.number, "上级关系成环", "its superiors go round in a circle")
-        check.refuse()
         ids = await bodies.coded(connection, "organisations", above)
+        made = {code: org_id(code) for code in above if code not in ids}
+        _untaken(lines, "code", made, await bodies.codes_of(connection, "organisations", made.values()), check)
+        check.refuse()
         rows = [
             {
                 "id": ids.get(f["code"]) or org_id(f["code"]),
@@ -159,6 +162,8 @@ async def import_people(engine: AsyncEngine, text: str) -> int:
                     check.wrong(line.number, f"角色 “{role}” 不存在", f"role {role!r} is unknown")
             if names.setdefault(line.fields["person_code"], line.fields["name"]) != line.fields["name"]:
                 check.wrong(line.number, "同一人员代码有两个姓名", "one person code has two names")
+        made = {code: person_id(code) for code in names if code not in people}
+        _untaken(lines, "person_code", made, await bodies.codes_of(connection, "people", made.values()), check)
         check.refuse()
         known = await bodies.staff(connection, people.values())
         homes = {id_: person.home for id_, person in known.items()}
@@ -175,7 +180,11 @@ async def import_people(engine: AsyncEngine, text: str) -> int:
             held.setdefault(person, {})[org] = tuple(map(Role, roles))
             memberships.append({"person": person, "org": org, "roles": roles})
         for line in lines:  # what is refused depends on every line of a person, so each of them is named
-            for why in clashes({role for at in held[people[line.fields["person_code"]]].values() for role in at}):
+            person = people[line.fields["person_code"]]
+            there, wanted = known.get(person), {role for at in held[person].values() for role in at}
+            had = {role for at in there.memberships.values() for role in at} if there else set()
+            identified = there is not None and bool(there.identities)
+            for why in (*clashes(wanted), *vouched(had, wanted, identified=identified)):
                 check.wrong(line.number, why.zh, why.en)
         check.refuse()
         rows = [
@@ -250,6 +259,18 @@ def _filled(line: _Line, names: Sequence[str], check: _Check) -> None:
     for name in names:
         if not line.fields[name]:
             check.wrong(line.number, f"{name} 为空", f"{name} is empty")
+
+
+def _untaken(lines: Sequence[_Line], field: str, made: dict[str, str], taken: dict[str, str], check: _Check) -> None:
+    """Refuse to make a row whose id somebody has registered under another code: the file would name theirs."""
+    for line in lines:
+        code = line.fields[field]
+        if other := taken.get(made.get(code, "")):
+            zh, en = (
+                f"{field} “{code}” 的标识已登记于另一代码“{other}”",
+                f"the id of {field} {code!r} is another's: {other!r}",
+            )
+            check.wrong(line.number, zh, en)
 
 
 def _circular(code: str, above: dict[str, str]) -> bool:

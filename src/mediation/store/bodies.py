@@ -25,6 +25,7 @@ __all__ = [
     "Staff",
     "bodies",
     "coded",
+    "codes_of",
     "find_person",
     "holders",
     "known_divisions",
@@ -207,6 +208,13 @@ async def coded(connection: AsyncConnection, table: Coded, codes: Iterable[str])
     column = (ORGANISATIONS if table == "organisations" else PEOPLE).c
     rows = await connection.execute(select(column.code, column.id).where(column.code.in_(set(codes))))
     return {row.code: row.id for row in rows}
+
+
+async def codes_of(connection: AsyncConnection, table: Coded, ids: Iterable[str]) -> dict[str, str]:
+    """The codes of the "organisations" or "people" of these ids."""
+    column = (ORGANISATIONS if table == "organisations" else PEOPLE).c
+    rows = await connection.execute(select(column.id, column.code).where(column.id.in_(set(ids))))
+    return {row.id: row.code for row in rows}
 
 
 async def open_cases(connection: AsyncConnection, org: str) -> int:
