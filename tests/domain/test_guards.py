@@ -180,6 +180,14 @@ def test_a_case_is_not_moved_out_of_the_sight_of_its_city() -> None:
     assert told.refused("village_clerk", "correct", division="330102000000") == ["foreign_division"]
 
 
+@pytest.mark.parametrize("facts", [{"category": "other"}, {"division": "150525"}, {"occurred_on": "2026-02-01"}])
+def test_who_does_not_handle_a_case_does_not_say_what_it_is_and_so_who_may_see_it(facts: dict[str, str]) -> None:
+    told = Dispute()
+    assert told.refused("township_chair", "correct", **facts) == ["not_handling"]
+    assert told.take("township_chair", "correct", text="错别字").version == 2
+    assert told.take("village_clerk", "correct", **facts).version == 3
+
+
 def test_only_a_sender_a_superior_or_the_clock_urges() -> None:
     told = Dispute()
     assert told.refused("village_clerk", "urge") == ["not_permitted"]

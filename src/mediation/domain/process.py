@@ -452,7 +452,7 @@ GUARDS: dict[str, tuple[str, str]] = {
     "G37": ("可以摘牌", "listed by this body, and performed or decided"),
     "G38": ("有待答复投诉", "the complaint is unanswered"),
     "G39": ("期限在计时中", "the clock named goes on, and has run out or soon will where the clock itself speaks"),
-    "G40": ("可以记录和更正", "who records what bars a procedure handles the case; clocks counted anew go on"),
+    "G40": ("可以记录和更正", "who says what the case is or what bars it handles it; clocks counted anew go on"),
 }
 
 

@@ -111,7 +111,10 @@ def urge(draft: Draft) -> None:
 
 
 def countable(step: Step) -> Reasons:
-    """G40: its handlers say what bars a procedure; what is counted anew goes on; the clock corrects nothing else."""
+    """G40: its handlers say what the case is, what bars a procedure and who may see it; what is counted anew goes on.
+
+    The clock corrects nothing else. Categories and places restrict who sees a case (access.sensitive) as words do.
+    """
     command = step.command
     holds = any(leg.open and leg.org == step.actor.org for leg in step.case.legs)
     found_here = holds or step.letter is Letter.SUPERIOR
@@ -125,18 +128,19 @@ def countable(step: Step) -> Reasons:
         )
     if not isinstance(command, c.Correct):
         return
-    if (command.circumstances is not None or command.sensitive is not None) and not found_here:
+    if step.role is Role.CLOCK and not command.clocks:
+        yield why("clock_only_counts", "时钟只重新计算期限", "The clock only counts clocks anew", "OUR-3")
+    facts = (command.circumstances, command.sensitive, command.category, command.division, command.occurred_on)
+    if any(fact is not None for fact in facts) and not found_here:
         yield why(
             "not_handling",
-            "只有正在办理的单位可更正查明的情形",
-            "Only a body that handles it corrects what bars it, or who may see it",
+            "只有正在办理的单位可更正类型、区划、发生日期和查明的情形",
+            "Only a body that handles it corrects what and where it is, what bars it, or who may see it",
             "OUR-4",
         )
     going = {clock.id for clock in step.case.clocks if clock.going and clock.rule}
     if set(command.clocks) - going:
         yield why("no_such_clock", "该期限不在计时中", "This clock is not running", "OUR-3", needs="clocks")
-    if step.role is Role.CLOCK and not command.clocks:
-        yield why("clock_only_counts", "时钟只重新计算期限", "The clock only counts clocks anew", "OUR-3")
 
 
 def nothing(draft: Draft) -> None:
