@@ -426,13 +426,36 @@ def test_the_log_is_for_the_audit_administrator_and_as_far_as_their_bodies_go(co
     with signed_in(county, "tsys") as tsys:
         assert tsys.put(f"/v1/people/{uuid.uuid4()}", json={"code": fresh(), "name": "镇上人"}).status_code == 201
     whole, below = log(county), log(county, "taud")
-    assert {one["actor"] for one in below} == {person_id("tsys")}
-    assert below == [one for one in whole if one["org"] == org_id("T")]
+    assert below == [one for one in whole if one in below]
+    beneath = {org_id("T"), org_id("V1"), org_id("V2")}
+    said = [one for one in whole if one["org"] in beneath or one["attrs"].get("home") in beneath]
+    assert said
+    assert [one for one in below if one in said] == said
+    assert not {one["action"] for one in below} & {"import_divisions", "import_organisations", "import_people"}
     assert [one["action"] for one in whole[:4]] == [
         "import_divisions", "import_organisations", "import_people", "import_people",
     ]  # fmt: skip
     assert {one["case"] for one in whole} == {LOG_ID}
     assert [one["seq"] for one in whole] == list(range(1, len(whole) + 1))
+
+
+def test_the_log_shows_what_a_superior_did_to_bodies_and_people_of_ones_own(county: County):
+    with signed_in(county, "sys") as sys, signed_in(county, "tsys") as tsys:
+        named = sys.put(new(sys), json=BODY | {"code": fresh()[:60], "superior": org_id("T"), "name": "改名"})
+        person = str(uuid.uuid4())
+        registered = tsys.put(f"/v1/people/{person}", json={"code": fresh()[:60], "name": "镇上人"})
+        linked = sys.put(
+            f"/v1/people/{person}", json={"code": fresh()[:60], "name": "镇上人", "identities": [one_identity()]}
+        )
+        stranger = hired(county)
+        granted = grant(county, stranger, "V1", "clerk")
+        served = sys.put(f"/v1/people/{stranger}", json={"code": fresh()[:60], "name": "新人"})
+        elsewhere = sys.put(f"/v1/people/{hired(county)}", json={"code": fresh()[:60], "name": "新人"})
+    found = {one["event"] for one in log(county, "taud")}
+    entries = [answer.json()["entry"] for answer in (named, registered, linked, granted, served)]
+    assert None not in entries
+    assert found >= set(entries)
+    assert elsewhere.json()["entry"] not in found
 
 
 def test_registers_show_the_own_subtree_page_by_page(county: County):

@@ -108,13 +108,24 @@ async def people(
 
 
 async def entries(engine: AsyncEngine, viewer: Viewer, *, cursor: str | None = None, limit: int = 50) -> Page[Logged]:
-    """The log's entries for the viewer's own body and those below it, from the first; the operator's at the top alone.
+    """The log's entries by and about the viewer's own body and those below it, from the first.
 
+    About: of such a body, or of who is registered or serves there. The operator's are for the top alone.
     Raises Malformed.
     """
     said = cast(func.convert_from(EVENTS.c.bytes, "UTF8"), JSONB)
-    org = said["org"].astext
-    mine = org.in_(select(cast(ORGANISATIONS.c.id, Text)).where(_below(viewer)))
+    org, about = said["org"].astext, said["attrs"]
+    below = select(cast(ORGANISATIONS.c.id, Text)).where(_below(viewer))
+    serve = (
+        select(cast(MEMBERSHIPS.c.person, Text))
+        .join(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org)
+        .where(_below(viewer))
+    )
+    mine = or_(
+        org.in_(below),
+        *(about[field].astext.in_(below) for field in ("id", "org", "home")),
+        about["id"].astext.in_(serve),
+    )
     if not viewer.org.superior:
         mine = or_(mine, org == "")
     query = (
