@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -121,6 +122,17 @@ def test_what_is_written_down_holds_nothing_of_path_query_body_or_headers(county
         assert planted not in said
 
 
+def test_a_case_code_that_was_guessed_is_written_down(county: County, place: str, written):
+    guess = {"case_code": "V1-2026-000001-AAAAAAAA"}
+    other = place.rpartition("/")[2]
+    with county.client("wang") as wang:
+        filing = wang.post("/v1/cases", json=guess, headers={"Idempotency-Key": "guessing-a-code"})
+        absorbing = step(wang, place, {"action": "absorb", "case": other, "version": 1} | guess)
+    for answer in (filing, absorbing):
+        assert (answer.status_code, [reason["code"] for reason in answer.json()["reasons"]]) == (409, ["bad_case_code"])
+        assert written(answer)["reasons"] == ["bad_case_code"]
+
+
 def test_one_clients_flood_is_not_a_flood_of_rows_and_what_is_left_out_is_counted(
     county: County, written, module_database_urls: Urls
 ):
@@ -137,6 +149,36 @@ def test_one_clients_flood_is_not_a_flood_of_rows_and_what_is_left_out_is_counte
             (kept,) = connection.execute(query, (flood,)).fetchone() or (0,)
         assert PER_MINUTE <= kept < len(flood)
         assert dropped(judge) - before == len(flood) - kept
+
+
+def test_nobody_hides_an_attempt_behind_noise_of_their_own(
+    county: County, place: str, written, module_database_urls: Urls
+):
+    with county.client("two", Acting_For=county.org("T")) as two:
+        noise = [two.get(f"/v1/cases/{NOBODY}") for _ in range(2 * PER_MINUTE)]
+        probe = two.post(f"{place}/erasures", json={"party": 1, "ground": "retention_ended"})
+        assert probe.status_code in {403, 404}, probe.text
+        assert written(probe)["code"] == probe.json()["code"]
+    query = "SELECT code FROM attempts WHERE request = ANY (%s)"
+    with psycopg.connect(whole(module_database_urls)) as connection:
+        requests = [answer.headers["x-request-id"] for answer in noise]
+        codes = [code for (code,) in connection.execute(query, (requests,)).fetchall()]
+    assert codes.count("flood") == 1
+    assert PER_MINUTE <= codes.count("not_found") < len(noise)
+
+
+def test_who_tries_ever_other_things_leaves_a_mark_of_it(county: County, module_database_urls: Urls):
+    with county.client("zhao") as zhao:
+        tried = [zhao.get(f"/v1/cases/{uuid4()}").headers["x-request-id"] for _ in range(PER_MINUTE + 30)]
+    query = "SELECT code FROM attempts WHERE request = ANY (%s)"
+    deadline = time.monotonic() + 5
+    with psycopg.connect(whole(module_database_urls), autocommit=True) as connection:
+        codes: list[str] = []
+        while "flood" not in codes and time.monotonic() < deadline:
+            codes = [code for (code,) in connection.execute(query, (tried,)).fetchall()]
+            time.sleep(0.05)
+    assert codes.count("flood") == 1
+    assert codes.count("not_found") >= PER_MINUTE - 5  # what this client was refused before counts too
 
 
 def test_refusals_are_measured_by_status_and_code_alone(county: County):

@@ -16,9 +16,12 @@ from mediation.service.refusals import DROPPED, Refusals
 from mediation.store.attempts import Attempt
 
 PER_MINUTE = 60
-"""Attempts of one client that are written down a minute, in one process; the others are only counted."""
+"""Attempts of one client that are written down a minute, in one process, and as many of those that only say again what
+was refused within the minute: nobody's noise leaves no room for what they try behind it."""
 STRANGERS_PER_MINUTE = 600
 """Those of all clients together that nobody has vouched for: who has many addresses fills no disk."""
+FLOOD = "flood"
+"""The code of the one attempt a minute that stands for those of its client which find no room."""
 
 _AUTHORISATION = frozenset({401, 403, 404, 429})
 _CONFLICT = 409
@@ -33,8 +36,11 @@ class Blotter:
     def __init__(self, secret: bytes, refusals: Refusals) -> None:
         self._secret = secret
         self._refusals = refusals
-        self._clients = Bucket(PER_MINUTE)
+        self._same = Bucket(1)
+        self._first = Bucket(PER_MINUTE)
+        self._again = Bucket(PER_MINUTE)
         self._strangers = Bucket(STRANGERS_PER_MINUTE)
+        self._floods = Bucket(1)
 
     def note(self, scope: Scope, visit: Visit, error: MediationError) -> None:
         """Write down this refusal if it is an attempt: neither path, query, body nor address."""
@@ -43,10 +49,13 @@ class Blotter:
             return
         who = visit.principal
         client = f"{who.issuer} {who.subject}" if who.issuer else (scope.get("client") or ("",))[0]
-        if self._clients.take(client) or (not who.issuer and self._strangers.take("")):
+        route, parameters = _routed(scope)
+        case = _identifier(parameters.get("case_id"))
+        said = f"{client} {route} {case} {visit.action} {error.code}"
+        code = self._room(client, said, error.code, stranger=not who.issuer)
+        if not code:
             DROPPED.inc()
             return
-        route, parameters = _routed(scope)
         self._refusals.note(
             Attempt(
                 at=datetime.now(UTC),
@@ -58,13 +67,22 @@ class Blotter:
                 client=hmac.digest(self._secret, b"client " + client.encode(), hashlib.sha256)[:16].hex(),
                 method=scope["method"] if scope["method"] in _METHODS else "other",
                 route=route,
-                case_id=_identifier(parameters.get("case_id")),
+                case_id=case,
                 action=visit.action,
                 status=status,
-                code=error.code,
+                code=code,
                 reasons=tuple(dict.fromkeys(reason.code for reason in error.reasons[:MOST_REASONS])),
             )
         )
+
+    def _room(self, client: str, said: str, code: str, *, stranger: bool) -> str:
+        """The code under which this is written down; empty: it is not."""
+        budget = self._again if self._same.take(said) else self._first
+        if not budget.take(client) and not (stranger and self._strangers.take("")):
+            return code
+        if not self._floods.take(client) and not (stranger and self._strangers.take("")):
+            return FLOOD
+        return FLOOD if stranger and not self._floods.take("") else ""  # one for all that nobody has vouched for
 
 
 def _is_attempt(scope: Scope, status: int, error: MediationError) -> bool:

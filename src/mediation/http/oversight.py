@@ -13,6 +13,7 @@ from starlette.responses import Response
 from mediation.domain import access
 from mediation.domain.errors import NotPermitted, Reason
 from mediation.domain.vocabulary import Power
+from mediation.http.blotter import FLOOD
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import Paged, desk, json_answer, once, viewing, well_known
 from mediation.http.problems import titles
@@ -24,6 +25,7 @@ from mediation.store.sight import Viewer
 routes = APIRouter(tags=["oversight"])
 
 _WHO = {"parameters": [ACTING_FOR, LANGUAGE]}
+_FLOOD = "被拒过多，其余只计数", "Too many refusals: the others are only counted"
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
 
 
@@ -71,7 +73,7 @@ async def list_attempts(request: Request, wanted: Annotated[Attempts, InQuery()]
     )
     items = []
     for attempt in found.items:
-        zh, en = titles(attempt.code)
+        zh, en = _FLOOD if attempt.code == FLOOD else titles(attempt.code)
         items.append(_shown(attempt._asdict()) | {"label_zh": zh, "label_en": en})
     return json_answer(page(items, found.next))
 
