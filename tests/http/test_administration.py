@@ -208,6 +208,23 @@ def test_an_audit_office_is_made_changed_and_closed_by_the_operator_alone(county
     assert same.status_code == 200
 
 
+def test_the_code_of_a_body_that_has_given_case_numbers_stays_so_none_is_given_twice(county: County):
+    with signed_in(county, "sys") as sys:
+        place = new(sys)
+        wanted = BODY | {"code": fresh()[:60], "superior": org_id("T")}
+        assert sys.put(place, json=wanted).status_code == 200
+        person = hired(county)
+        with signed_in(county, "sec") as sec:
+            which = {"person": person, "org": place.rpartition("/")[2], "roles": ["clerk"]}
+            assert sec.post("/v1/memberships", json=which).status_code == 201
+        with as_person(county, person) as clerk:
+            assert file_one(clerk).status_code == 201
+        recoded = sys.put(place, json=wanted | {"code": fresh()[:60]})
+        renamed = sys.put(place, json=wanted | {"name": "改名"})
+    assert (recoded.status_code, codes(recoded)) == (409, {"code_in_numbers"})
+    assert renamed.status_code == 200
+
+
 def test_a_body_with_open_cases_is_not_closed_and_a_closed_one_gives_no_standing(county: County):
     with signed_in(county, "sys") as sys:
         place = new(sys, kind="people_committee")

@@ -61,7 +61,7 @@ async def put_organisation(engine: AsyncEngine, asked: By, wanted: Body) -> Done
             [
                 *_place_reasons(by.actor, before, new, superior),
                 *_nature_reasons(by.actor, before, new, superior),
-                *await _body_reasons(connection, by.actor, wanted),
+                *await _body_reasons(connection, by.actor, before, wanted),
             ]
         )
         row = {
@@ -311,7 +311,9 @@ def _nature(body: Organisation) -> tuple[OrgKind, Tier, str]:
     return body.kind, body.tier, body.division
 
 
-async def _body_reasons(connection: AsyncConnection, actor: Actor, wanted: Body) -> list[Reason]:
+async def _body_reasons(
+    connection: AsyncConnection, actor: Actor, there: Organisation | None, wanted: Body
+) -> list[Reason]:
     new = wanted.organisation
     reasons = []
     if not await bodies.known_divisions(connection, [new.division]):
@@ -319,6 +321,9 @@ async def _body_reasons(connection: AsyncConnection, actor: Actor, wanted: Body)
     holder = (await bodies.coded(connection, "organisations", [new.code])).get(new.code)
     if holder not in {None, new.id}:
         reasons.append(Reason("code_taken", "代码已被占用", "The code is another's"))
+    if there and there.code != new.code and await bodies.gives_numbers(connection, new.id):
+        zh, en = "该单位已用原代码编立案号，代码不得更改", "Its code is in the numbers of its cases, and stays"
+        reasons.append(Reason("code_in_numbers", zh, en))
     if not wanted.active and new.id == actor.org:
         reasons.append(Reason("own_body", "不得停用本单位", "Nobody closes the body they act for"))
     if not wanted.active and (count := await bodies.open_cases(connection, new.id)):

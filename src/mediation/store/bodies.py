@@ -27,6 +27,7 @@ __all__ = [
     "coded",
     "codes_of",
     "find_person",
+    "gives_numbers",
     "holders",
     "known_divisions",
     "link",
@@ -63,6 +64,8 @@ _TOO_DEEP = text(
 )
 _AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
 _AS_NOBODY = text("SELECT enter(NULL, NULL, NULL, NULL, NULL)")
+_AS_BODY = text("SELECT enter(NULL, cast(:org AS uuid), NULL, NULL, NULL)")
+_NUMBERED = text("SELECT EXISTS (SELECT FROM case_numbers WHERE org = cast(:org AS uuid))")
 _OPEN = text("""
 SELECT count(*) FROM cases c, (SELECT ARRAY[cast(:org AS uuid)]) AS its (org)
 WHERE c.orgs @> its.org AND (c.open_orgs @> its.org OR c.inbound @> its.org)
@@ -223,6 +226,14 @@ async def open_cases(connection: AsyncConnection, org: str) -> int:
     found = await connection.scalar(_OPEN, {"org": org})
     await connection.execute(_AS_NOBODY)
     return int(found or 0)
+
+
+async def gives_numbers(connection: AsyncConnection, org: str) -> bool:
+    """Whether a body has given numbers to cases, which begin with its code."""
+    await connection.execute(_AS_BODY, {"org": org})
+    found = await connection.scalar(_NUMBERED, {"org": org})
+    await connection.execute(_AS_NOBODY)
+    return bool(found)
 
 
 async def too_deep(connection: AsyncConnection) -> bool:
