@@ -5,7 +5,7 @@ import pytest
 from tests.service.town import ESCALATE, FILE, NOTE, PARTIES, Town, asked_by, now
 from tests.whole import whole
 
-from mediation.domain.errors import GuardRefused, KeyReused, Malformed, NotPermitted, StaleVersion
+from mediation.domain.errors import GuardRefused, KeyReused, NotPermitted, StaleVersion
 from mediation.domain.events import evolve
 from mediation.domain.facts import Case
 from mediation.gateway.vault import Sealed
@@ -121,8 +121,20 @@ async def test_a_case_code_lets_another_body_file_a_further_leg_of_a_case_it_can
 @pytest.mark.parametrize("code", ["nonsense", "village-2026-000001-AAAAAAAA", "no-such-2026-000001-AAAAAAAA"])
 async def test_a_wrong_case_code_opens_nothing(town: Town, code: str):
     await town.file()
-    with pytest.raises(Malformed):
+    with pytest.raises(GuardRefused) as refused:
         await town.step("judge", None, {"action": "file", "case_code": code})
+    assert [reason.code for reason in refused.value.reasons] == ["bad_case_code"]
+
+
+async def test_who_may_not_file_is_not_told_whether_a_case_code_is_right(town: Town):
+    filed = await town.file()
+    right = town.house.vault.case_code(filed.case, filed.attrs["case"]["number"])
+    told = []
+    for code in (right, f"{right[:-8]}AAAAAAAA"):
+        with pytest.raises(NotPermitted) as refused:
+            await town.step("auditor", None, {"action": "file", "case_code": code})
+        told.append(refused.value.reasons)
+    assert told[0] == told[1]
 
 
 async def test_a_disclosure_is_written_down_before_anything_is_shown(town: Town):

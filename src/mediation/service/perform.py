@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 from mediation.domain import access
 from mediation.domain.commands import Absorb, Command, File, Merge
 from mediation.domain.decision import Digests, World, named_orgs, permit, settle_on
-from mediation.domain.errors import Conflict, KeyReused, Malformed, NotFound, Reason, StaleVersion
+from mediation.domain.errors import Conflict, GuardRefused, KeyReused, NotFound, Reason, StaleVersion
 from mediation.domain.events import Event, evolve
 from mediation.domain.facts import Actor, Case, Instant
 from mediation.domain.laws import Laws
@@ -58,7 +58,12 @@ async def perform(house: House, request: Request, case_id: str | None, command: 
     """
     if case_id is not None or not isinstance(command, File) or command.case_code is None:
         return await _step(house, request, case_id, command)
-    found = await _case_of(house, request.context, command.case_code)
+    try:
+        found = await _case_of(house, request.context, command.case_code)
+    except GuardRefused:  # who may not file at all is told that alone, whether the code is right or wrong
+        seen = await house.memory.read_case(request.context)
+        permit(None, command, seen.actor, request.at, World(house.laws, seen.orgs))
+        raise
     request = request._replace(context=_showing(request.context, command.case_code))
     for _ in range(_TRIES - 1):  # who shows a case code names no version, so a conflict is no news to them
         try:
@@ -79,17 +84,19 @@ async def _step(house: House, request: Request, case_id: str | None, command: Co
     at = instant(request.at, case)
     people = named_people(command)
     known = await memory.bodies_of(people) if people else {}
-    world = World(house.laws, seen.orgs, other=await _other(house, request, command), people=known)
+    world = World(house.laws, seen.orgs, people=known)
     step = permit(case, command, seen.actor, at, world)
     if case and request.if_version not in {None, case.version}:
         raise StaleVersion
+    other = await _other(house, request, command)
+    world, step = world._replace(other=other), step._replace(other=other)
     target = case_id or str(uuid7())
     if case is None and isinstance(command, File):
         filing = await _filing(house, request, seen, command, at)
         number = f"{seen.orgs[seen.actor.org].code}-{_shanghai(at).year}-{filing.number:06}"
         world = world._replace(case_number=number, similar=filing.similar)
         step = step._replace(case_number=number)
-    same, passing = await _passing(house, request.context, seen.actor, command, case, world.other)
+    same, passing = await _passing(house, request.context, seen.actor, command, case, other)
     sealed = house.vault.seal(target, command, case, seen.text_key, passing)
     world = world._replace(known=same)
     decision = settle_on(step, world._replace(digests=Digests(sealed.parties, sealed.others)))
@@ -191,7 +198,7 @@ async def _case_of(house: House, context: Context, code: str) -> str:
     number = split_code(code)
     case_id = await house.memory.case_numbered(context, number) if number else None
     if case_id is None or not house.vault.opens(code, case_id, number):
-        raise Malformed(Reason("bad_case_code", "案件码无效", "This is no case code"))
+        raise GuardRefused(Reason("bad_case_code", "案件码无效", "This is no case code"))
     return case_id
 
 
