@@ -197,10 +197,12 @@ CREATE TABLE disclosures (
     kind text NOT NULL,
     case_id uuid,
     purpose text NOT NULL,
-    fields text[] NOT NULL
+    fields text[] NOT NULL,
+    sealed bytea
 );
 COMMENT ON TABLE disclosures IS 'the access log: who was shown what is personal, written before it was shown';
-COMMENT ON COLUMN disclosures.purpose IS 'a code, or the digest of what the vault holds sealed';
+COMMENT ON COLUMN disclosures.purpose IS 'a code; empty where words are sealed';
+COMMENT ON COLUMN disclosures.sealed IS 'the purpose in words, under a key of the log: no erasure of the case takes it';
 CREATE INDEX disclosures_at ON disclosures (at);
 CREATE TABLE attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

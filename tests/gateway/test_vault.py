@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -152,13 +153,18 @@ def test_what_was_said_in_a_session_and_what_both_sides_signed_are_sealed_apart_
     assert all(row.grams == () for row in (*step.rows, undisputed))
 
 
-def test_why_plain_values_are_asked_for_is_sealed_with_the_text_of_the_case():
-    box = Vault(b"k" * 32)
-    first = box.seal_purpose(CASE, "通知张三到场")
-    assert (first.subject, first.name) == (vault.TEXT, "purpose")
-    second = box.seal_purpose(CASE, "回访", first.wrapped)
-    assert second.wrapped == b""
-    assert box.open(CASE, second._replace(wrapped=first.wrapped)) == {"text": "回访"}
+def test_why_plain_values_are_asked_for_is_sealed_for_the_very_entry_of_the_log():
+    box, request = Vault(b"k" * 32), str(uuid.uuid4())
+    sealed = box.seal_purpose(request, CASE, "通知张三到场")
+    assert sealed != box.seal_purpose(request, CASE, "通知张三到场")
+    assert box.open_purpose(request, CASE, sealed) == "通知张三到场"
+    for other, key in (
+        ((str(uuid.uuid4()), CASE), b"k"),
+        ((request, str(uuid.uuid4())), b"k"),
+        ((request, CASE), b"j"),
+    ):
+        with pytest.raises(BrokenTrail):
+            Vault(key * 32).open_purpose(*other, sealed)
 
 
 def test_a_number_is_known_in_its_old_form_and_however_it_is_written():

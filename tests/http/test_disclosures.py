@@ -1,7 +1,5 @@
 """Plain values: each has its own readers, and whoever sees one is written down first."""
 
-import json
-
 import psycopg
 import pytest
 from tests.http.county import NOTE, County, file_one, step
@@ -108,18 +106,20 @@ def test_a_refusal_discloses_nothing_and_notes_nothing(county, mediated):
     assert noted(county) == before
 
 
-def test_a_purpose_is_written_down_as_a_digest_and_sealed_and_shown_to_nobody(county, mediated):
+def test_a_purpose_is_sealed_in_the_log_itself_and_read_by_who_reviews_it(county, mediated):
     said = "给赵六打电话核实"
-    with county.client("wang") as wang:
-        assert ask(wang, mediated, "texts.1", purpose=said).status_code == 200
+    with county.client("wang") as wang, county.client("audit") as auditor:
+        shown = ask(wang, mediated, "texts.1", purpose=said)
+        assert shown.status_code == 200
         everything = ask(wang, mediated, "nothing.at.all")
-    kind, case, digest, fields = noted(county)[-1]
-    assert (kind, case, fields) == ("disclosure", mediated.rpartition("/")[2], ["texts.1"])
+        log = auditor.get("/v1/disclosures", params={"case": mediated.rpartition("/")[2]}).json()["items"]
+    assert [item["purpose"] for item in log if item["request"] == shown.headers["x-request-id"]] == [said]
     assert "purpose" not in everything.text
+    assert noted(county)[-1] == ("disclosure", mediated.rpartition("/")[2], "", ["texts.1"])
     with psycopg.connect(whole(county.settings.given_urls("owner"))) as connection:
-        rows = connection.execute("SELECT name, subject FROM vault WHERE digest = %s", (digest,)).fetchall()
-        assert rows == [("purpose", 0)]
-        assert said not in json.dumps(connection.execute("SELECT purpose FROM disclosures").fetchall())
+        ((sealed,),) = connection.execute("SELECT sealed FROM disclosures ORDER BY id DESC LIMIT 1").fetchall()
+        assert said.encode() not in sealed
+        assert connection.execute("SELECT FROM vault WHERE name = 'purpose'").fetchall() == []
 
 
 def test_texts_keep_their_numbers_when_more_is_said(county):

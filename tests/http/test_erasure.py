@@ -123,16 +123,30 @@ def test_what_was_said_is_erased_and_what_is_said_later_has_a_key_of_its_own(cou
     reopen(chair, place)
     assert ask(chair, place, "claims.1.text").json()["reasons"][0]["code"] == "erased"
     assert rows(county, place)["vault_keys"] == [(1,), (2,)]
-    for _ in range(2):  # the purpose makes a key, and then has one
-        assert ask(chair, place, "parties.1.phone").status_code == 200
-    assert rows(county, place)["vault_keys"] == [(0,), (1,), (2,)]
     noted = step(chair, place, NOTE | {"text": "要求道歉"})
     assert noted.status_code == 201, noted.text
+    assert rows(county, place)["vault_keys"] == [(0,), (1,), (2,)]
     told = {"texts.1": "要求道歉"}
     assert ask(chair, place, *told).json()["values"] == told
     assert asyncio.run(again(county)).again == ()
     assert ask(chair, place, "texts.1").status_code == 200
     assert sound(county)
+
+
+def test_why_somebody_saw_plain_values_can_be_reviewed_after_an_erasure_as_before(county, chair):
+    place = over(chair)
+    reopen(chair, place)
+    assert ask(chair, place, "texts.1").status_code == 200
+    closed = step(chair, place, {"action": "close", "routes_told": True})
+    if closed.status_code != 201:
+        ending = {"action": "decline", "ground": "not_competent", "routes_told": True, "calmed": True, "text": "已说明"}
+        assert step(chair, place, ending).status_code == 201
+    for what in ({"text": True}, {"party": 1}, {"party": 2}):
+        done = erase(chair, place, **what)
+        assert done.status_code == 200, done.text
+    with county.client("audit") as auditor:
+        log = auditor.get("/v1/disclosures", params={"case": place.rpartition("/")[2]}).json()["items"]
+    assert [(item["purpose"], item["fields"]) for item in log] == [("回访", ["texts.1"])]
 
 
 def test_a_second_erasure_of_the_same_changes_nothing(county, chair):

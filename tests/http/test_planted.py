@@ -159,8 +159,12 @@ def overheard(county: County, place: str) -> list[str]:
             paths = (place, f"{place}/events", f"{place}/actions", f"{place}/deadlines", "/v1/events", "/v1/cases")
             found += [client.get(path).text for path in paths]
             found.append(client.get(f"{place}/events", headers={"Accept": "application/x-ndjson"}).text)
-            found.append(client.get("/v1/attempts").text + client.get("/v1/disclosures").text)
+            found.append(client.get("/v1/attempts").text)
             found.append(step(client, place, {"action": "accept"}, version=1).text)
+            log = client.get("/v1/disclosures").json()
+            why = [item.pop("purpose") for item in log.get("items", [])]  # which says in words what for, to who reviews
+            assert any(words.startswith("通知") for words in why) == (client is auditor)
+            found.append(json.dumps(log))
         found.append(above.get("/metrics").text)
     return found
 

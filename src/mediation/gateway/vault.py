@@ -39,7 +39,6 @@ from mediation.gateway.keys import KEY_BYTES, BadKeyFile, key_from
 __all__ = [
     "COMPROMISE",
     "ERASED",
-    "PURPOSE",
     "TEXT",
     "UNDISPUTED",
     "WORDS",
@@ -55,9 +54,9 @@ __all__ = [
 TEXT = 0
 """The subject of a case's own text; parties are numbered from 1."""
 
-WORDS, UNDISPUTED, COMPROMISE, PURPOSE = "text", "undisputed", "compromise", "purpose"
-"""Names of what is sealed as the case's text: its words; facts both sides signed; what was said in a session, for the
-sake of agreement; and why somebody asked for plain values."""
+WORDS, UNDISPUTED, COMPROMISE = "text", "undisputed", "compromise"
+"""Names of what is sealed as the case's text: its words; facts both sides signed; and what was said in a session, for
+the sake of agreement."""
 ERASED = "erased"
 """The name of the row that stands for a subject whose key was destroyed."""
 
@@ -109,6 +108,7 @@ class Vault:
         self._wrapping = AESGCM(_derived(key, b"wrap"))
         self._blinding = _derived(key, b"blind")
         self._coding = _derived(key, b"case-code")
+        self._logging = AESGCM(_derived(key, b"access-log"))
         self._pairing = _derived(key, b"pairs")
         self.request_secret = _derived(key, b"request")
         """The key under which requests are hashed, so that a stored hash says nothing of a body."""
@@ -145,9 +145,20 @@ class Vault:
                 others.append(row._replace(grams=self._grams_of(said)) if name == WORDS else row)
         return SealedStep(parties, tuple(row.digest for row in others), (*rows, *others))
 
-    def seal_purpose(self, case_id: str, purpose: str, text_key: bytes = b"") -> Sealed:
-        """Seal why somebody asks for plain values: with whatever else is said of a case, as it may name somebody."""
-        return self._sealed(case_id, TEXT, PURPOSE, [_disclosure(PURPOSE, {"text": purpose})], text_key)
+    def seal_purpose(self, request: str, case_id: str, purpose: str) -> bytes:
+        """Seal why somebody asks for plain values, as it may name somebody: for its entry in the access log alone.
+
+        The key is the log's and not the case's, as the log outlives what is erased of a case.
+        """
+        return _encrypted(self._logging, purpose.encode(), f"{request}|{case_id}")
+
+    def open_purpose(self, request: str, case_id: str, sealed: bytes) -> str:
+        """Why somebody asked for plain values. Raises BrokenTrail where it was sealed for another entry."""
+        try:
+            return self._decrypted(self._logging, sealed, f"{request}|{case_id}").decode()
+        except InvalidTag as found:
+            zh, en = "访问日志中的用途无法解开", "A purpose in the access log cannot be opened"
+            raise BrokenTrail(Reason("access_log", zh, en)) from found
 
     def open(self, case_id: str, row: Sealed) -> dict[str, Any]:
         """The plain value of a row whose `wrapped` is its data key: a party's fields and kind, or a step's words.

@@ -1,7 +1,6 @@
 """Plain values: who may see which, and the note of it, which is made before anything is shown."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from starlette.responses import Response
 
 from mediation.domain import access
-from mediation.domain.errors import Malformed, NotFound, NotPermitted, Reason, StaleVersion
+from mediation.domain.errors import Malformed, NotFound, NotPermitted, Reason
 from mediation.domain.facts import Case
 from mediation.domain.vocabulary import Power, Sensitivity
 from mediation.gateway.identity import narrowed
@@ -24,7 +23,6 @@ from mediation.store.append import Context, SealedRow, Seen
 
 routes = APIRouter(tags=["cases"])
 
-_TRIES = 3
 _FIELD = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{1,64}$")]
 _NAMES = (
     "要看的明文 plain values by name: parties.<n>.name | id_number | phone | address, claims.<n>.text, "
@@ -32,6 +30,11 @@ _NAMES = (
     "compromise.<k> what was said in sessions (调解陈述), undisputed.<k> the facts both sides signed (无争议事实). "
     "不在案内的名称被拒绝，答复列出您可看的名称 "
     "a name that is not in the case is refused, and the refusal lists those that you may see."
+)
+_PURPOSE = (
+    "用途；密存于访问日志，供审计人员查看，与日志同期保存，不随案件个人信息删除，请勿写入他人信息 what for; sealed in "
+    "the access log for those who review it and kept as long as the log, also when what is personal in the case is "
+    "erased: name nobody in it"
 )
 _MOST_NAMED = 100
 _FAMILIES: Mapping[str, Sensitivity] = {
@@ -65,7 +68,9 @@ class Disclosure(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    purpose: Annotated[str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True)]
+    purpose: Annotated[
+        str, StringConstraints(min_length=2, max_length=200, strip_whitespace=True), Field(description=_PURPOSE)
+    ]
     fields: Annotated[list[_FIELD], Field(min_length=1, max_length=50, description=_NAMES)]
 
 
@@ -86,7 +91,7 @@ class _Asker(NamedTuple):
     operation_id="disclose",
     responses={
         200: answer("明文 plain values", ref("Disclosed")),
-        **refusals(*EVERY, *BODY, *ACTING, "not_found", "stale_version"),
+        **refusals(*EVERY, *BODY, *ACTING, "not_found"),
     },
     openapi_extra={
         "requestBody": body("Disclosure", phone={"purpose": "通知到场", "fields": ["parties.1.phone"]}),
@@ -100,9 +105,6 @@ async def disclose(request: Request, case_id: CaseId) -> Response:
     no_query(request)
     if narrowed(taken.principal, "mediation:disclose"):
         raise TurnedAway("insufficient_scope")
-    for _ in range(_TRIES - 1):
-        with suppress(StaleVersion):  # the key of the case's text was made or destroyed meanwhile
-            return _shown(await _disclosed(desk(request).house, await _asker(request, case_id), wanted))
     return _shown(await _disclosed(desk(request).house, await _asker(request, case_id), wanted))
 
 
@@ -124,7 +126,7 @@ async def _asker(request: Request, case_id: str) -> _Asker:
 async def _disclosed(house: House, asker: _Asker, wanted: Disclosure) -> dict[str, str]:
     """The plain values asked for, once it is written down who sees them; one that is not to be had refuses the rest.
 
-    Raises: NotPermitted, Malformed, NotFound; StaleVersion.
+    Raises: NotPermitted, Malformed, NotFound.
     """
     _permit(asker.allowed, wanted.fields)
     case, seen = asker.case, asker.seen
@@ -142,10 +144,8 @@ async def _disclosed(house: House, asker: _Asker, wanted: Disclosure) -> dict[st
         zh = f"{'、'.join(names)}：已随密钥销毁而删除，或从未登记"
         en = f"{', '.join(names)}: destroyed with the key, or never recorded"
         raise NotFound(Reason("erased", zh, en))
-    purpose = SealedRow(*house.vault.seal_purpose(case.id, wanted.purpose, seen.text_key))
-    await house.memory.disclose(
-        asker.context, seen.actor, "disclosure", case.id, purpose.digest, wanted.fields, [purpose]
-    )
+    purpose = house.vault.seal_purpose(asker.context.request, case.id, wanted.purpose)
+    await house.memory.disclose(asker.context, seen.actor, "disclosure", case.id, "", wanted.fields, purpose)
     return {name: plain[name] for name in wanted.fields}
 
 

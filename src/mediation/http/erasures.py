@@ -30,7 +30,7 @@ class Erasure(BaseModel):
     party: Annotated[No | None, Field(description="当事人编号 a party by number")] = None
     text: Annotated[
         Literal[True] | None,
-        Field(description="案件的全部文字 all that was said in the case, and why it was looked at"),
+        Field(description="案件的全部文字 all that was said in the case"),
     ] = None
     ground: ErasureGround
 

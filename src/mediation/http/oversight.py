@@ -94,7 +94,13 @@ async def list_disclosures(request: Request, wanted: Annotated[Disclosures, InQu
     found = await logs.disclosures(
         desk(request).engine, viewer, wanted.sought(wanted.kind), cursor=wanted.cursor, limit=wanted.limit
     )
-    return json_answer(page([_shown(entry._asdict()) for entry in found.items], found.next))
+    vault, items = desk(request).house.vault, []
+    for entry in found.items:
+        shown = entry._asdict()
+        if sealed := shown.pop("sealed"):
+            shown["purpose"] = vault.open_purpose(entry.request, entry.case or "", sealed)
+        items.append(_shown(shown))
+    return json_answer(page(items, found.next))
 
 
 async def _overseer(request: Request, power: Power) -> Viewer:
@@ -127,7 +133,7 @@ _CODES: Schema = {"type": "array", "items": _CODE}
 _CLIENT: Schema = {"type": "string", "description": "来访者的密钥散列 a keyed hash of whoever is not known"}
 _PURPOSE: Schema = {
     "type": "string",
-    "description": "代码，或密存文字的摘要 a code, or the digest of words in the vault",
+    "description": "代码，或当时填写的用途 a code, or what was written for it",
 }
 SCHEMAS: dict[str, Schema] = {
     "Attempt": {

@@ -178,8 +178,6 @@ class Memory:
         except UniqueViolation as found:
             if found.diag.table_name == "event_keys":
                 raise KeyInFlight from found
-            if found.diag.table_name == "vault_keys":  # a disclosure has made the key of the case's text meanwhile
-                raise StaleVersion from found
             raise
         except ForeignKeyViolation as found:  # an erasure has destroyed it meanwhile
             raise StaleVersion from found
@@ -194,22 +192,19 @@ class Memory:
         case_id: str | None,
         purpose: str,
         fields: Sequence[str],
-        sealed: Sequence[SealedRow] = (),
+        sealed: bytes = b"",
     ) -> None:
         """Write down who is about to be shown which plain values, and what for. Durable on return.
 
-        `purpose` is a code or the digest of a row of `sealed`: what is written by hand may name somebody.
-        Raises: NotFound, for a case that is not (or no longer) theirs to see; StaleVersion, when a key was made for
-        the case's text, or destroyed, in the meantime.
+        `purpose` is a code; what is written by hand may name somebody and comes `sealed`.
+        Raises: NotFound, for a case that is not (or no longer) theirs to see.
         """
         shown = context.shown or None
-        said = (*_who(context, actor), shown, kind, case_id, purpose, _array(fields), sealed_json(sealed))
+        said = (*_who(context, actor), shown, kind, case_id, purpose, _array(fields), sealed or None)
         try:
             await self._call(_DISCLOSE, said)
         except InsufficientPrivilege as found:
             raise NotFound from found
-        except (UniqueViolation, ForeignKeyViolation) as found:
-            raise StaleVersion from found
 
     async def forget_keys(self, days: int) -> None:
         """Forget the idempotency keys that are older than so many days; the events they led to stay."""
@@ -339,7 +334,7 @@ _NUMBERED = "SELECT numbered_case(%s::uuid, %s::uuid, %s)"
 _FILING = f"SELECT * FROM prepare_filing({_WHO}, %s, %s, %s, %s::bytea[], %s::bytea[])"  # noqa: S608  # our own text
 _MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE person = ANY (%s::uuid[]) GROUP BY person"
 _SEALED = f"SELECT * FROM sealed_rows({_WHO}, %s, %s::uuid)"  # noqa: S608  # our own text
-_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s, %s::uuid, %s, %s::text[], %s::jsonb)"
+_DISCLOSE = f"SELECT disclose({_WHO}, %s, %s, %s::uuid, %s, %s::text[], %b::bytea)"
 _FORGET = "SELECT forget_keys(%s)"
 _STEP = (
     f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "

@@ -56,7 +56,7 @@ class Refusal(NamedTuple):
 
 
 class Access(NamedTuple):
-    """Who was shown which plain values, and what for: a code, or the digest of words that the vault holds."""
+    """Who was shown which plain values, and what for: a code, or words, `sealed`."""
 
     at: datetime
     person: str
@@ -66,6 +66,7 @@ class Access(NamedTuple):
     case: str | None
     purpose: str
     fields: list[str]
+    sealed: bytes | None
 
 
 class Sought(NamedTuple):
@@ -161,7 +162,8 @@ def _refusal(row: Row[Any]) -> Refusal:
 
 
 def _access(row: Row[Any]) -> Access:
-    return Access(row.at, row.person, row.org, row.request, row.kind, row.case_id, row.purpose, row.fields)
+    who = row.at, row.person, row.org, row.request
+    return Access(*who, row.kind, row.case_id, row.purpose, row.fields, row.sealed)
 
 
 # Whose token it was is looked up here, and so is the body: the one claimed if they are its member, or else their only

@@ -219,27 +219,19 @@ BEGIN
 END
 $$;
 
--- The log of who was shown what, written before anything is shown. p_sealed: null, or the purpose as `write_step` takes
--- what is sealed; a key that somebody else has made meanwhile raises unique_violation. Whoever does not see the case is
--- refused with insufficient_privilege.
+-- The log of who was shown what, written before anything is shown. p_purpose: a code; in words it is p_sealed. Whoever
+-- does not see the case is refused with insufficient_privilege.
 CREATE FUNCTION disclose(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_kind text, p_case uuid, p_purpose text,
-    p_fields text[], p_sealed jsonb
+    p_fields text[], p_sealed bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
     IF p_case IS NOT NULL AND NOT sees(p_case) THEN
         RAISE insufficient_privilege;
     END IF;
-    PERFORM set_config('mediation.case', coalesce(p_case::text, ''), true);
-    INSERT INTO vault_keys (case_id, subject, wrapped)
-    SELECT p_case, s.subject, s.wrapped FROM jsonb_to_recordset(p_sealed) AS s (subject integer, wrapped bytea)
-    WHERE s.wrapped IS NOT NULL;
-    INSERT INTO vault (case_id, subject, digest, name, sealed)
-    SELECT p_case, s.subject, s.digest, s.name, s.sealed FROM jsonb_to_recordset(p_sealed)
-        AS s (subject integer, digest text, name text, sealed bytea);
-    INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields)
-    VALUES (p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields);
+    INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields, sealed)
+    VALUES (p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields, p_sealed);
 END
 $$;
 

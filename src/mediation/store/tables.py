@@ -216,6 +216,7 @@ DISCLOSURES = Table(
     Column("case_id", _ID),
     _column("purpose", Text),
     _column("fields", ARRAY(Text)),
+    Column("sealed", LargeBinary),
     Index("disclosures_at", "at"),
 )
 ATTEMPTS = Table(
