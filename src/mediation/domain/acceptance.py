@@ -8,6 +8,7 @@ from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.facts import Handoff, Leg, Organisation
 from mediation.domain.laws import Procedure
+from mediation.domain.plausible import is_minor
 from mediation.domain.reasons import why
 from mediation.domain.steps import Step, procedure_of
 from mediation.domain.vocabulary import (
@@ -159,8 +160,7 @@ def chain(step: Step, leg: Leg) -> set[int]:
 def rivals(step: Step) -> list[Leg]:
     """Other legs past `filed` that hold a claim this leg would take, those up its own chain excepted."""
     here = step.here
-    mine = set(here.claims)
-    above = chain(step, here)
+    mine, above = set(here.claims), chain(step, here)
     return [
         leg
         for leg in step.case.legs
@@ -271,7 +271,7 @@ def file(draft: Draft) -> None:
             successor_of=str(command.successor_of or ""),
         )
         for party in command.parties:
-            draft.add("parties", kind=party.kind, side=party.side, minor=party.minor)
+            draft.add("parties", kind=party.kind, side=party.side, minor=is_minor(party, step.on))
         for claim in command.claim:
             by, against = sides(claim, command.parties)
             draft.add("claims", kind=claim.kind, what=claim.what, by=by, against=against, amount_fen=claim.amount_fen)

@@ -157,7 +157,7 @@ PERMITS: tuple[Permit, ...] = (
 def sensitive(case: Case) -> frozenset[Sensitive]:
     """Why fewer people see this case; empty for an ordinary one."""
     found = {Sensitive(word) for word in case.sensitive}
-    if any(party.minor for party in case.parties):
+    if any(party.minor for party in case.present):
         found.add(Sensitive.MINOR)
     if case.category is Category.MEDICAL:
         found.add(Sensitive.MEDICAL)

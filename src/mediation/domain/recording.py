@@ -7,6 +7,7 @@ from mediation.domain import commands as c
 from mediation.domain.clocks import is_over, is_warning, terms, warning_after
 from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
+from mediation.domain.plausible import is_minor
 from mediation.domain.reasons import why
 from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
@@ -155,7 +156,9 @@ def change_parties(draft: Draft) -> None:
         raise Malformed(why("no_such_party", "当事人编号不存在", "There is no such party"))
     heir_of = command.parties[0] if command.change is PartyChange.SUCCEED else 0
     joined = [
-        draft.add("parties", kind=party.kind, side=party.side, minor=party.minor, successor_of=heir_of)
+        draft.add(
+            "parties", kind=party.kind, side=party.side, minor=is_minor(party, draft.step.on), successor_of=heir_of
+        )
         for party in command.join
     ]
     for number in command.parties:
