@@ -218,7 +218,7 @@ async def _erasures(settings: Settings, urls: Urls, revision: str | None) -> Che
         return Check("erasures", ok=True, zh=f"尚无删除台账：{shown}", en=f"no ledger of erasures yet: {shown}")
     made = engine(urls.app, 1, pooled=urls.pooled)
     try:
-        left, torn = await pending(made, ledger) if revision == head_revision() else ([], ledger.lines().torn)
+        left, torn = await pending(made, ledger) if revision == head_revision() else ([], ledger.lines().damaged)
     except MediationError as error:
         return Check("erasures", ok=False, zh=error.zh, en=error.en)
     finally:

@@ -4,6 +4,8 @@ A line is written, and safe on the disk, before the key it names is destroyed. I
 of the wrapped key; nothing of what was erased.
 """
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -33,10 +35,14 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Lines(NamedTuple):
-    """What the ledger says, in order; `torn` lines are those of a crash while they were written, before any erasure."""
+    """What the ledger says, in order; how many lines cannot be read; whether a crash tore the last off.
+
+    A line is whole once its line feed is there, and nothing is erased before: what is torn off stands for no erasure.
+    """
 
     read: tuple[Line, ...]
-    torn: int
+    damaged: int = 0
+    torn: bool = False
 
 
 _LINE = msgspec.json.Decoder(Line)
@@ -53,10 +59,10 @@ class Ledger:
         try:
             new = not self.path.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                os.write(handle, self._gap() + msgspec.json.encode(line) + b"\n")  # one write: lines do not mix
-                os.fsync(handle)
+                fcntl.flock(handle, fcntl.LOCK_EX)  # let go when it is closed
+                _append(handle, msgspec.json.encode(line) + b"\n")
             finally:
                 os.close(handle)
             if new:
@@ -69,31 +75,40 @@ class Ledger:
         try:
             whole = self.path.read_bytes()
         except FileNotFoundError:
-            return Lines((), 0)
+            return Lines(())
         except OSError as error:
             raise self._bad(error) from error
-        read, torn = [], 0
-        for text in whole.split(b"\n"):
-            if text:
-                try:
-                    read.append(_LINE.decode(text))
-                except msgspec.MsgspecError:
-                    torn += 1
-        return Lines(tuple(read), torn)
-
-    def _gap(self) -> bytes:
-        """A line feed behind a line that was torn off, so that the next is one of its own."""
-        with self.path.open("rb") as file:
-            if not file.seek(0, os.SEEK_END):
-                return b""
-            file.seek(-1, os.SEEK_END)
-            return b"" if file.read(1) == b"\n" else b"\n"
+        *texts, last = whole.split(b"\n")
+        read, damaged = [], 0
+        for text in texts:
+            try:
+                read.append(_LINE.decode(text))
+            except msgspec.MsgspecError:
+                damaged += 1
+        return Lines(tuple(read), damaged, bool(last))
 
     def _bad(self, error: OSError) -> BadLedger:
         return BadLedger(
             zh=f"删除台账 {self.path} 不可用：{error.strerror}",
             en=f"The ledger of erasures {self.path} cannot be used: {error.strerror}",
         )
+
+
+def _append(handle: int, text: bytes) -> None:
+    """Write all of it behind the last whole line and make it durable, or leave the whole lines as they are."""
+    size = os.fstat(handle).st_size
+    end = size
+    while end and os.pread(handle, 1, end - 1) != b"\n":
+        end -= 1
+    if end < size:
+        os.ftruncate(handle, end)
+    try:
+        if os.write(handle, text) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, end)
+        raise
 
 
 def _settle(folder: Path) -> None:

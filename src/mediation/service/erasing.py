@@ -48,10 +48,10 @@ async def erase(
 
 async def pending(engine: AsyncEngine, ledger: Ledger) -> tuple[list[Line], int]:
     """The lines of the ledger whose very keys are there all the same; how many lines are torn. Raises: BadLedger."""
-    read, torn = ledger.lines()
+    read, damaged, _ = ledger.lines()
     keys = await privacy.keys_of(engine, [Whose(line.case, line.subject) for line in read]) if read else {}
     there = {whose: _mark(wrapped) for whose, wrapped in keys.items()}
-    return [line for line in read if there.get(Whose(line.case, line.subject)) == line.key], torn
+    return [line for line in read if there.get(Whose(line.case, line.subject)) == line.key], damaged
 
 
 async def replay(engine: AsyncEngine, ledger: Ledger) -> Replayed:
