@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediation.commandline.attendance import PROXIES, _config
 from mediation.gateway.identity import NotRecognised, Principal
 from mediation.http.gate import LIMIT_BYTES, Bucket, Gate
+from mediation.settings import Settings
 
 IN = {"Authorization": "Bearer good"}
 JSON = {**IN, "Content-Type": "application/json"}
@@ -88,6 +90,22 @@ async def test_who_comes_too_often_waits_and_429_goes_before_413():
         assert 1 <= int(late.headers["retry-after"]) <= 31
         now[0] += 30
         assert (await c.get("/v1/echo/x", headers=IN)).status_code == 200
+
+
+def test_nobody_says_where_others_come_from_but_a_proxy_that_is_named(monkeypatch):
+    monkeypatch.delenv(PROXIES, raising=False)
+    assert _config(Settings(), answers=False).proxy_headers is False
+    monkeypatch.setenv(PROXIES, "10.0.0.2")
+    named = _config(Settings(), answers=False)
+    assert (named.proxy_headers, named.forwarded_allow_ips) == (True, "10.0.0.2")
+
+
+def test_a_long_name_takes_no_more_room_than_a_short_one():
+    bucket = Bucket(1)
+    assert not bucket.take("127.0.0.1")
+    assert not bucket.take("x" * 60_000)
+    assert bucket.take("x" * 60_000) > 0
+    assert {len(mark) for mark in bucket._left} == {16}
 
 
 async def test_a_body_of_one_mebibyte_passes_and_one_byte_more_does_not_announced_or_not():

@@ -6,6 +6,7 @@ it counts at whatever instant it came.
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
@@ -18,6 +19,9 @@ from mediation.commandline.journal import log_config
 from mediation.commandline.leaving import begin, belong, dismiss
 from mediation.http.app import create_app
 from mediation.settings import Settings
+
+PROXIES = "FORWARDED_ALLOW_IPS"
+"""The variable, uvicorn's own, that says whose `X-Forwarded-For` is believed; without it nobody's is."""
 
 _LOOK_S = 0.2
 _OPENING_S = 2.0  # an application that opens is closed in order once it has; this is more than that takes
@@ -87,6 +91,7 @@ def _config(settings: Settings, *, answers: bool = True) -> uvicorn.Config:
         http="httptools",
         access_log=False,
         server_header=False,
+        proxy_headers=bool(os.environ.get(PROXIES)),  # uvicorn would believe whoever is on this machine
         log_config=log_config(settings.log_level),
         timeout_graceful_shutdown=_GRACE_S,
     )

@@ -95,8 +95,8 @@ def _door(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Rule]:
         "proxy",
         near or bool(proxies and "*" not in proxies),
         (
-            f"监听 {settings.host}，可信代理：{proxies or '本机' if near else proxies or '未设置'}",
-            f"listens on {settings.host}, trusted proxies: {proxies or ('this machine' if near else 'not set')}",
+            f"监听 {settings.host}，可信代理：{proxies or '未设置'}",
+            f"listens on {settings.host}, trusted proxies: {proxies or 'not set'}",
         ),
         (
             (

@@ -4,6 +4,7 @@ It stands before FastAPI, which would read a body before it asks who sent it.
 """
 
 import base64
+import hashlib
 import logging
 import re
 import time
@@ -75,17 +76,18 @@ class Bucket:
         self._per_second = per_minute / 60
         self._most = float(per_minute)
         self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> float:
         """Take one; the seconds to wait when there is none, else 0."""
         if not self._per_second:
             return 0.0
         now = self._clock()
-        left, since = self._left.pop(client, (self._most, now))
+        mark = hashlib.blake2b(client.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        left, since = self._left.pop(mark, (self._most, now))
         left = min(self._most, left + (now - since) * self._per_second)
         wait = max(0.0, (1 - left) / self._per_second)
-        self._left[client] = (left if wait else left - 1, now)
+        self._left[mark] = (left if wait else left - 1, now)
         if len(self._left) > MOST_CLIENTS:
             self._left.popitem(last=False)
         return wait
