@@ -133,17 +133,6 @@ def test_a_case_code_that_was_guessed_is_written_down(county: County, place: str
         assert written(answer)["reasons"] == ["bad_case_code"]
 
 
-def test_a_case_code_that_was_guessed_is_written_down(county: County, place: str, written):
-    guess = {"case_code": "V1-2026-000001-AAAAAAAA"}
-    other = place.rpartition("/")[2]
-    with county.client("wang") as wang:
-        filing = wang.post("/v1/cases", json=guess, headers={"Idempotency-Key": "guessing-a-code"})
-        absorbing = step(wang, place, {"action": "absorb", "case": other, "version": 1} | guess)
-    for answer in (filing, absorbing):
-        assert (answer.status_code, [reason["code"] for reason in answer.json()["reasons"]]) == (409, ["bad_case_code"])
-        assert written(answer)["reasons"] == ["bad_case_code"]
-
-
 def test_one_clients_flood_is_not_a_flood_of_rows_and_what_is_left_out_is_counted(
     county: County, written, module_database_urls: Urls
 ):
