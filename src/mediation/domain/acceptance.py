@@ -8,7 +8,6 @@ from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
 from mediation.domain.facts import Handoff, Leg, Organisation
 from mediation.domain.laws import Procedure
-from mediation.domain.plausible import is_minor
 from mediation.domain.reasons import why
 from mediation.domain.steps import Step, procedure_of
 from mediation.domain.vocabulary import (
@@ -271,7 +270,7 @@ def file(draft: Draft) -> None:
             successor_of=str(command.successor_of or ""),
         )
         for party in command.parties:
-            draft.add("parties", kind=party.kind, side=party.side, minor=is_minor(party, step.on))
+            draft.add("parties", kind=party.kind, side=party.side, minor=party.is_minor(step.on))
         for claim in command.claim:
             by, against = sides(claim, command.parties)
             draft.add("claims", kind=claim.kind, what=claim.what, by=by, against=against, amount_fen=claim.amount_fen)

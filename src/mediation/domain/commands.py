@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from mediation.domain import vocabulary as v
-from mediation.domain.numbers import check_number, evened, worded
+from mediation.domain.numbers import born_on, check_number, evened, worded
 
 
 def _printable(text: str) -> str:
@@ -54,6 +54,9 @@ def _not_a_number(ref: str) -> str:
         raise ValueError(message)
     return ref
 
+
+_TELL_BIRTH = {v.IdKind.RESIDENT_ID, v.IdKind.RESIDENCE_PERMIT, v.IdKind.PERMANENT_RESIDENCE}
+_OF_AGE = 18
 
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), AfterValidator(_printable)
@@ -124,6 +127,18 @@ class PartyIn(Asked):
         if self.id_kind:
             return self.id_kind
         return v.IdKind.CREDIT_CODE if self.kind is v.PartyKind.LEGAL else v.IdKind.RESIDENT_ID
+
+    @property
+    def born(self) -> date | None:
+        """The day of birth in the number, where it is of a kind that tells it."""
+        return born_on(self.id_number) if self.id_number and self.paper in _TELL_BIRTH else None
+
+    def is_minor(self, day: date) -> bool:
+        """Whether this is said to be a minor, or is a natural person who by their number is under 18 (民法典 17)."""
+        born = self.born
+        if self.minor or born is None or self.kind is not v.PartyKind.NATURAL:
+            return self.minor
+        return day.year - born.year - ((day.month, day.day) < (born.month, born.day)) < _OF_AGE
 
     @model_validator(mode="after")
     def _possible_number(self) -> "PartyIn":

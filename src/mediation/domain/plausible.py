@@ -5,17 +5,14 @@ from datetime import date
 
 from mediation.domain import commands as c
 from mediation.domain.errors import Reason
-from mediation.domain.numbers import born_on, warnings_of
+from mediation.domain.numbers import warnings_of
 from mediation.domain.reasons import why
 from mediation.domain.steps import Step
-from mediation.domain.vocabulary import IdKind, PartyKind
 
 PAST = ("request_on", "occurred_on", "effective_on", "held_on", "on")
 FUTURE = ("follow_up_on", "report_by", "answer_by")
 _CITY_DIGITS = 4
 _MOST_DOUBTS = 10
-_OF_AGE = 18
-_TELL_BIRTH = {IdKind.RESIDENT_ID, IdKind.RESIDENCE_PERMIT, IdKind.PERMANENT_RESIDENCE}
 
 
 def plausible(step: Step) -> Iterator[Reason]:
@@ -66,7 +63,7 @@ def succeeds(step: Step) -> Iterator[Reason]:
 
 def births(step: Step) -> Iterator[Reason]:
     """Nobody named is born after the day of the step, as far as their identity number says."""
-    if any((born := birth_of(party)) and born > step.on for party in joining(step.command)):
+    if any(party.born and party.born > step.on for party in joining(step.command)):
         yield why(
             "born_in_future", "证件号码中的出生日期晚于今日", "The day of birth in a number lies in the future",
             needs="id_number",
@@ -78,19 +75,6 @@ def joining(command: c.Command) -> list[c.PartyIn]:
     if isinstance(command, c.File):
         return command.parties
     return command.join if isinstance(command, c.ChangeParties) else []
-
-
-def birth_of(party: c.PartyIn) -> date | None:
-    """The day of birth in a party's number, where it is of a kind that tells it."""
-    return born_on(party.id_number) if party.id_number and party.paper in _TELL_BIRTH else None
-
-
-def is_minor(party: c.PartyIn, on: date) -> bool:
-    """Whether a party was said to be a minor, or is by the day of birth in their number: under 18 (民法典 17)."""
-    born = birth_of(party)
-    if party.minor or born is None or party.kind is not PartyKind.NATURAL:
-        return party.minor
-    return on.year - born.year - ((on.month, on.day) < (born.month, born.day)) < _OF_AGE
 
 
 def doubtful(command: c.Command, already: int) -> list[dict[str, int | str]]:

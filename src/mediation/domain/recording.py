@@ -7,7 +7,6 @@ from mediation.domain import commands as c
 from mediation.domain.clocks import is_over, is_warning, terms, warning_after
 from mediation.domain.draft import Draft
 from mediation.domain.errors import Malformed, Reason
-from mediation.domain.plausible import is_minor
 from mediation.domain.reasons import why
 from mediation.domain.steps import Step
 from mediation.domain.vocabulary import (
@@ -157,7 +156,7 @@ def change_parties(draft: Draft) -> None:
     heir_of = command.parties[0] if command.change is PartyChange.SUCCEED else 0
     joined = [
         draft.add(
-            "parties", kind=party.kind, side=party.side, minor=is_minor(party, draft.step.on), successor_of=heir_of
+            "parties", kind=party.kind, side=party.side, minor=party.is_minor(draft.step.on), successor_of=heir_of
         )
         for party in command.join
     ]
