@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mediation.domain import vocabulary as v
+from mediation.domain.access import ADMINISTRATORS
 from mediation.domain.commands import File, ObligationIn
 
 Table = dict[str, Any]
@@ -27,7 +28,7 @@ PATHS = {
 }
 WHAT_PUBLIC = {"violation": "police_case", "crime": "procuratorate", "petition": "petition"}
 NEEDS_NOTE = {"declined", "suspended", "breached", "reopened", "enforcement", "danger"}
-ROLES = {word.value for word in v.Role} - {"clock", "system_admin", "audit_admin", "security_admin"}
+ROLES = {word.value for word in v.Role} - {"clock"}
 KINDS = {word.value for word in v.OrgKind}
 WITHOUT_BODY = {"proactive", "procuratorate"}
 
@@ -124,6 +125,19 @@ def test_every_kind_of_body_is_staffed_and_every_role_has_a_title(county: Table)
     assert kinds - staffed == set()
     used = {role for table in county["staffing"].values() for roles in table.values() for role in roles}
     assert used == ROLES == set(county["people"]["titles"])
+
+
+def test_the_three_administrators_are_one_of_each_at_one_body(county: Table) -> None:
+    administrators = {role.value for role in ADMINISTRATORS}
+    found = [
+        (tier, kind, role, count)
+        for tier, table in county["staffing"].items()
+        for kind, roles in table.items()
+        for role, count in roles.items()
+        if role in administrators
+    ]
+    assert sorted(found) == [("city", "government", role, 1) for role in sorted(administrators)]
+    assert sum((body["tier"], body["kind"]) == ("city", "government") for body in county["bodies"]) == 1
 
 
 def test_no_name_is_listed_twice_among_the_people(county: Table) -> None:
