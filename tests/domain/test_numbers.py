@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from stdnum.cn import ric, uscc
 
 from mediation.domain import numbers
-from mediation.domain.commands import PartyIn
+from mediation.domain.commands import DocumentIn, PartyIn, ReferenceIn
 from mediation.domain.vocabulary import IdKind, PartyKind, Side
 
 STANDARD_S_OWN = "11010519491231002X"  # the example of GB 11643-1999
@@ -244,3 +244,33 @@ def test_a_telephone_number_may_be_written_as_people_write_it(phone: str):
 def test_what_is_no_telephone_number_is_refused(phone: str):
     with pytest.raises(ValidationError):
         party(phone=phone)
+
+
+SOMEBODYS = (
+    STANDARD_S_OWN, STANDARD_S_OWN.lower(), f"file/{STANDARD_S_OWN}.pdf", "ID110105-19491231-002X", "11010519491231002x/1",
+    "110105491231002", "11010519491231003X", "13812345678", "tel13812345678", "a/8613812345678", "138-1234-5678",
+)  # fmt: skip
+NOBODYS = (
+    "2026-0012", "ZHE0102-2026-MC-12", "150525100201-people_committee-01-2026-000012", "20261122083703123", "202611220837031",
+    "papers/001/02/minutes", "0" * 18, "12345678901", "1381234567", "file/2026/13912",
+    "0190f3a1-7d1c-7b6a-9c1e-13812345678a", "12812345678",
+    "e3b0c44298fc1c149afbf13812345678a",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SOMEBODYS)
+def test_a_code_that_holds_somebody_s_number_goes_into_no_event(text: str):
+    with pytest.raises(ValidationError, match="identity or mobile number"):
+        ReferenceIn(system="court", number=text)
+    with pytest.raises(ValidationError, match="number"):
+        DocumentIn(kind="identity", sha256="0" * 64, ref=text)
+
+
+@pytest.mark.parametrize("text", NOBODYS)
+def test_dockets_dates_hashes_and_case_numbers_are_nobody_s(text: str):
+    assert ReferenceIn(system="court", number=text).number == text
+
+
+@given(PEOPLE, st.sampled_from(["{}", "no.{}", "{}/1", "scan_{}"]))
+def test_no_number_of_a_person_hides_in_a_code(number: str, written: str):
+    assert numbers.somebodys(written.format(number))

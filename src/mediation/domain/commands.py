@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from mediation.domain import vocabulary as v
-from mediation.domain.numbers import born_on, check_number, evened, worded
+from mediation.domain.numbers import born_on, check_number, evened, somebodys, worded
 
 
 def _printable(text: str) -> str:
@@ -48,6 +48,16 @@ def _even_phone(value: object) -> object:
     return unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else value
 
 
+def _nobodys(code: str) -> str:
+    if somebodys(code):
+        message = (
+            "含身份证号码或手机号码，不得写入编号；个人信息请填当事人栏 "
+            "holds an identity or mobile number: what is personal belongs to a party, not into a code"
+        )
+        raise ValueError(message)
+    return code
+
+
 def _not_a_number(ref: str) -> str:
     if ref.isdigit():
         message = "存储位置不得只是数字 a reference is not a bare number, which might be somebody's"
@@ -68,7 +78,7 @@ IdNumber = Annotated[Short, BeforeValidator(_even_number)]
 Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+() 转-]{3,30}$"), BeforeValidator(_even_phone)]
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31)), BeforeValidator(_written_day)]
 Division = Annotated[str, StringConstraints(pattern=r"^[0-9]{6,12}$")]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$"), AfterValidator(_nobodys)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 No = Annotated[int, Field(ge=1, le=9999, strict=True)]
 Fen = Annotated[int, Field(ge=0, le=10**15, strict=True)]

@@ -23,6 +23,9 @@ _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 _PLACE = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]")
 """First two digits of GB/T 2260, and 83, under which residence permits of people of Taiwan are numbered."""
 _PERMIT_PLACES = ("810000", "820000", "830000")
+_HASH = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-fA-F]{32,}")
+_PERSON_WITHIN = re.compile(r"(?<![0-9])[0-9]{6}-?(?:[0-9]{8}-?[0-9]{3}[0-9Xx]|[0-9]{6}-?[0-9]{3}[Xx]?)(?![0-9])")
+_MOBILE_WITHIN = re.compile(r"(?<![0-9])(?:\+?86|0086)?-?1[3-9][0-9]-?[0-9]{4}-?[0-9]{4}(?![0-9])")
 _FOREIGNER = "9"
 _NATIONAL = "10"
 
@@ -133,6 +136,21 @@ def born_on(number: str) -> date | None:
         return date(int(written[:4]), int(written[4:6]), int(written[6:]))
     except ValueError:
         return None
+
+
+def somebodys(text: str) -> bool:
+    """Whether a text for codes holds an identity or mobile number, also in groups; hashes and UUIDs hold none.
+
+    Numbers ending in X are no docket's, whatever their check says; the rest must be possible by `check_resident_id`.
+
+    >>> somebodys("file/11010519491231002X"), somebodys("tel:138-1234-5678"), somebodys("2026-000012")
+    (True, True, False)
+    """
+    left = _HASH.sub(" ", text)
+    if _MOBILE_WITHIN.search(left):
+        return True
+    found = (match[0].replace("-", "").upper() for match in _PERSON_WITHIN.finditer(left))
+    return any(number.endswith("X") or not check_resident_id(number) for number in found)
 
 
 def eighteen(number: str) -> str:
