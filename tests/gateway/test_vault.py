@@ -85,6 +85,16 @@ def test_a_row_opens_neither_for_another_case_nor_for_another_subject_nor_under_
             other.open(case_id, moved)
 
 
+def test_what_was_said_for_the_sake_of_agreement_opens_under_no_other_name():
+    """Who may read a row goes by its name, which is a column that somebody might write."""
+    box = Vault(b"k" * 32)
+    step = box.seal(CASE, STEP.validate_python({"action": "convene", "text": "愿让三成"}), None)
+    (row,) = step.rows
+    assert opened(box, CASE, row, step.rows) == {"text": "愿让三成"}
+    with pytest.raises(BrokenTrail):
+        opened(box, CASE, row._replace(name="text"), step.rows)
+
+
 def test_parties_and_words_that_come_later_are_numbered_as_the_case_numbers_them():
     box = Vault(b"k" * 32)
     before = Case(id=CASE, parties=(Party(id=1), Party(id=2)))

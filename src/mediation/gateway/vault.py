@@ -163,7 +163,7 @@ class Vault:
     def open(self, case_id: str, row: Sealed) -> dict[str, Any]:
         """The plain value of a row whose `wrapped` is its data key: a party's fields and kind, or a step's words.
 
-        Raises BrokenTrail where the row does not match its digest or was sealed for another case or subject.
+        Raises BrokenTrail where the row does not match its digest or was sealed for another case, subject or name.
         """
         bound = f"{case_id}|{row.subject}"
         try:
@@ -172,7 +172,7 @@ class Vault:
         except InvalidTag as found:
             said = Reason("vault_row", f"保险库中 {row.name} 无法解开", f"The vault's {row.name} cannot be opened")
             raise BrokenTrail(said) from found
-        return _opened(row.digest, disclosures)
+        return _opened(row.digest, row.name, disclosures)
 
     def blind(self, value: str) -> bytes:
         """A keyed hash (16 bytes) by which equal values are found without being known; spelling is evened out."""
@@ -305,18 +305,18 @@ def _numbered(texts: Sequence[str | None], already: int) -> dict[str, str]:
     return {str(number): text for number, text in enumerate(texts, already + 1) if text}
 
 
-def _opened(digest: str, disclosures: Sequence[str]) -> dict[str, Any]:
+def _opened(digest: str, name: str, disclosures: Sequence[str]) -> dict[str, Any]:
     outer, *inner = disclosures
     known = {_digest(disclosure): disclosure for disclosure in inner}
-    value: dict[str, Any] = json.loads(_unbase64(outer))[2]
+    _, sealed_as, value = json.loads(_unbase64(outer))
     committed = value.pop("_sd", [])
-    if _digest(outer) != digest or sorted(known) != committed:
+    if _digest(outer) != digest or sorted(known) != committed or sealed_as != name:
         said = Reason("vault_digest", "保险库内容与摘要不符", "The vault's content does not match its digest")
         raise BrokenTrail(said)
     for disclosure in inner:
-        _, name, text = json.loads(_unbase64(disclosure))
-        value[name] = text
-    return value
+        _, field, text = json.loads(_unbase64(disclosure))
+        value[field] = text
+    return dict(value)
 
 
 def _disclosure(name: str, value: object) -> str:
