@@ -139,6 +139,8 @@ def test_a_token_narrowed_to_writing_sees_nothing_plain(county, mediated):
         assert answer.status_code == status, answer.text
         if status == 403:
             assert answer.json()["code"] == "insufficient_scope"
+            assert "mediation:disclose" in answer.json()["detail"]
+            assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
 
 
 def test_an_auditor_of_a_case_that_few_may_see_reads_no_more_than_codes(county):
@@ -153,3 +155,5 @@ def test_an_auditor_of_a_case_that_few_may_see_reads_no_more_than_codes(county):
         assert (seen["restricted"], seen["sensitive"]) == (True, ["domestic_violence"])
         assert [set(party) & {"name", "id_number", "phone", "address"} for party in seen["parties"]] == [set(), set()]
         assert wang.get(place).json()["parties"][0]["name"] == "张**"
+        for reader, status in ((wang, 304), (auditor, 200)):  # who was shown names before is shown that they see none
+            assert reader.get(place, headers={"If-None-Match": '"2"'}).status_code == status

@@ -149,6 +149,17 @@ def test_why_somebody_saw_plain_values_can_be_reviewed_after_an_erasure_as_befor
     assert [(item["purpose"], item["fields"]) for item in log] == [("回访", ["texts.1"])]
 
 
+@pytest.mark.parametrize("what", [{"party": 1}, {"text": True}])
+def test_whoever_keeps_the_case_as_it_was_is_told_of_an_erasure(county, chair, what):
+    place = over(chair)
+    known = {"If-None-Match": chair.get(place).headers["etag"]}
+    assert chair.get(place, headers=known).status_code == 304
+    assert erase(chair, place, **what).status_code == 200
+    told = chair.get(place, headers=known)
+    assert (told.status_code, told.headers["etag"]) == (200, known["If-None-Match"])
+    assert told.json()["text_erased"] == ("text" in what)
+
+
 def test_a_second_erasure_of_the_same_changes_nothing(county, chair):
     place = over(chair)
     first, second = (erase(chair, place, party=2) for _ in range(2))

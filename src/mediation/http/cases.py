@@ -1,5 +1,6 @@
 """Cases: file one, find one, read one, see what may be done, take a step."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -57,7 +58,7 @@ from mediation.http.dependencies import (
 from mediation.http.schemas import Personal, Schema, case_line, case_shown, event_shown, page, paged, ref
 from mediation.service.perform import House, instant, perform
 from mediation.store import queries
-from mediation.store.append import Context, Seen
+from mediation.store.append import SealedRow, Seen
 
 routes = APIRouter(tags=["cases"])
 
@@ -195,23 +196,34 @@ async def show_case(request: Request, case_id: CaseId) -> Response:
     case, seen = await seeing(request, case_id)
     house, tag = desk(request).house, f'"{case.version}"'
     urgent = urgencies(case, house.laws, seen.orgs, instant(asked_at, case))
-    # What is overdue depends on the hour: whoever has the version may have it from before a period ran out.
-    if unchanged(visit(request), tag) and urgent == urgencies(case, house.laws, seen.orgs, case.at):
+    rows = await house.memory.sealed(context(request), seen.actor, case.id)
+    # A version tells what was done in the case. Whoever has it may have it from before a period ran out, or a key was
+    # destroyed, or from when they read more than codes.
+    timely = urgent == urgencies(case, house.laws, seen.orgs, case.at)
+    if timely and unchanged(visit(request), tag) and _reads_masked(seen, case) and not _erased(rows):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
-    personal = await _personal(house, context(request), seen, case)
+    personal = _personal(house, seen, case, rows)
     out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], personal, urgent)
     if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)
 
 
-async def _personal(house: House, who: Context, seen: Seen, case: Case) -> Personal:
-    """What is personal in a case, masked; nothing where this reader reads codes alone."""
+def _reads_masked(seen: Seen, case: Case) -> bool:
+    """Whether this reader sees people masked; else codes alone."""
     stands = access.standing(case, seen.actor, seen.orgs)
-    fewer = access.restricted(case)
-    rows = await house.memory.sealed(who, seen.actor, case.id)
-    erased = frozenset(row.subject for row in rows if row.name == ERASED)
-    if v.Sensitivity.MASKED not in access.permitted(v.Power.READ, seen.actor, stands, fewer=fewer):
+    return v.Sensitivity.MASKED in access.permitted(v.Power.READ, seen.actor, stands, fewer=access.restricted(case))
+
+
+def _erased(rows: Sequence[SealedRow]) -> frozenset[int]:
+    """Whose key was destroyed: parties by number, 0 for the case's own text."""
+    return frozenset(row.subject for row in rows if row.name == ERASED)
+
+
+def _personal(house: House, seen: Seen, case: Case, rows: Sequence[SealedRow]) -> Personal:
+    """What is personal in a case, masked; nothing where this reader reads codes alone."""
+    erased = _erased(rows)
+    if not _reads_masked(seen, case):
         return Personal({}, erased, access.sensitive(case))
     parties = [row for row in rows if row.subject != TEXT and row.name != ERASED]
     values = {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
