@@ -76,9 +76,9 @@ async def test_whoever_a_token_names_is_looked_up_and_a_claimed_body_is_believed
     assert [found[one.request] for one in batch] == [
         (person_id("wang"), org_id("village"), True),
         (None, None, False),
-        (person_id("both"), None, True),  # of two bodies, and did not say for which
+        (person_id("both"), org_id("village"), True),  # of two bodies, and did not say for which: where registered
         (person_id("both"), org_id("court"), True),
-        (person_id("both"), None, True),  # no member of the body they named
+        (person_id("both"), org_id("village"), True),  # no member of the body they named
     ]
 
 
@@ -97,6 +97,14 @@ async def test_what_was_refused_is_seen_from_above_and_from_nowhere_else(oversee
     assert await seen("audits_court") == {by["judge"].request, nobody.request}
     for who in ("runs_centre", "auditor", "wang", "zhao"):
         assert await seen(who) == set(), who
+
+
+async def test_what_a_known_person_was_refused_is_seen_where_they_are_registered_and_not_by_strangers(overseen: Town):
+    case = str(uuid4())
+    claimed = attempt("wang", acting_for=org_id("court"), case_id=case)
+    await write_attempts(overseen.engine, [claimed])
+    assert [row.request for row in await read(overseen, "audits_township", case=case)] == [claimed.request]
+    assert await read(overseen, "audits_court", case=case) == []
 
 
 async def test_row_level_security_alone_shows_a_log_to_its_overseers(overseen: Town):

@@ -167,13 +167,14 @@ def _access(row: Row[Any]) -> Access:
 
 
 # Whose token it was is looked up here, and so is the body: the one claimed if they are its member, or else their only
-# one. A request need not have come so far as to learn either.
+# one, or else the one that registered them. A request need not have come so far as to learn either.
 _WRITE = text("""
 INSERT INTO attempts (at, request, person, org, client, method, route, case_id, action, status, code, reasons)
 SELECT a.at, a.request, who.person,
-       (SELECT CASE WHEN count(*) = 1 THEN min(m.org::text)::uuid END
-          FROM memberships m JOIN organisations o ON o.id = m.org AND o.active
-         WHERE m.person = who.person AND (a.acting_for IS NULL OR m.org = a.acting_for)),
+       coalesce((SELECT CASE WHEN count(*) = 1 THEN min(m.org::text)::uuid END
+                   FROM memberships m JOIN organisations o ON o.id = m.org AND o.active
+                  WHERE m.person = who.person AND (a.acting_for IS NULL OR m.org = a.acting_for)),
+                (SELECT p.home FROM people p WHERE p.id = who.person)),
        CASE WHEN who.person IS NULL THEN decode(a.client, 'hex') END,
        a.method, a.route, a.case_id, a.action, a.status, a.code, a.reasons
   FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS a (
