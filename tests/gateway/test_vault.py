@@ -183,11 +183,29 @@ def test_a_number_is_known_in_its_old_form_and_however_it_is_written():
     assert known == box.blind_id("110105491231002")
     assert known == box.blind_id(" １１０１０５ 19491231 002x ")
     assert known != box.blind_id("110105194912310038")
-    assert known != box.blind("11010519491231002X")  # of the number alone, in a space of its own
+    named = FILE.parties[0].model_copy(update={"name": "id", "id_number": "11010519491231002X"})
+    assert known != box.blind_of(named)  # of the number alone, in a space of its own
     party = FILE.parties[0]
     (row, *_) = box.seal(CASE, FILE, None).rows
     assert row.blind_id == box.blind_id(party.id_number)
     assert box.seal(CASE, FILE, None).rows[1].blind_id == b""
+
+
+def test_no_name_and_number_make_one_blind_index_with_another_name_and_number():
+    box = Vault(b"k" * 32)
+
+    def blind(name: str, number: str | None) -> bytes:
+        return box.blind_of(FILE.parties[0].model_copy(update={"name": name, "id_number": number}))
+
+    assert len({blind("张三|1505", "990"), blind("张三", "1505990"), blind("张三1505990", None)}) == 3
+    assert len({blind("张三|", "1"), blind("张三", "|1"), blind("张三", "1")}) == 1  # a stroke is punctuation
+
+
+@pytest.mark.parametrize("number", ["不详", "无", "无无无无无", "1234", "unknown", "----------"])
+def test_what_is_no_number_makes_one_person_of_nobody(number: str):
+    box = Vault(b"k" * 32)
+    assert box.blind_id(number) == b""
+    assert box.blind_id("军字第12345号") != b""
 
 
 def test_facts_are_found_by_pairs_of_characters_and_people_are_not():

@@ -78,6 +78,18 @@ def test_a_search_is_written_down_before_its_answer_also_when_nobody_is_found(co
     ]
 
 
+@pytest.mark.parametrize("number", ["无", "不详", "1234", "无无无无无"])
+def test_what_is_no_number_is_refused_and_finds_nobody(county, number):
+    before = searches(county)
+    with county.client("wang") as wang:
+        nameless = FIRST | {"id_kind": "other", "id_number": number}
+        assert file_one(wang, parties=[nameless, SECOND]).status_code == 201
+        answer = look(wang, number)
+    assert answer.status_code == 422
+    assert "证件号码至少含5个字母或数字" in answer.text
+    assert searches(county) == before
+
+
 @pytest.mark.parametrize("person", ["audit", "idle"])
 def test_who_neither_handles_nor_supervises_cases_looks_nobody_up(county, cases, person):
     before = searches(county)

@@ -12,6 +12,7 @@ from mediation.domain.errors import Reason
 from mediation.domain.vocabulary import IdKind
 
 _LENGTH, _OLD_LENGTH = 18, 15
+_TELLING = 5
 _PERSON = re.compile(r"[0-9]{17}[0-9X]|[0-9]{15}")
 _OLD_FOREIGNER = re.compile(r"[A-Z]{3}[0-9]{12}")
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -42,6 +43,15 @@ WARNINGS = {reason.code: reason for reason in (UNKNOWN_PLACE, ODD_ORGANISATION_C
 def evened(number: str) -> str:
     """One spelling of a number: full-width forms and small letters evened, white space gone."""
     return "".join(unicodedata.normalize("NFKC", number).upper().split())
+
+
+def tells_apart(number: str) -> bool:
+    """Whether an evened number of any kind can tell people apart: 不详, 无 and the like would make one person of many.
+
+    It has five letters or digits at least (ASCII), and a digit among them.
+    """
+    signs = re.findall(r"[0-9A-Z]", number)
+    return len(signs) >= _TELLING and any(sign.isdigit() for sign in signs)
 
 
 def check_number(kind: IdKind, number: str) -> list[Reason]:

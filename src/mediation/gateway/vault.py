@@ -33,7 +33,7 @@ from mediation.domain.commands import (
 )
 from mediation.domain.errors import BrokenTrail, GuardRefused, Reason
 from mediation.domain.facts import Case
-from mediation.domain.numbers import eighteen, evened
+from mediation.domain.numbers import eighteen, evened, tells_apart
 from mediation.gateway.keys import KEY_BYTES, BadKeyFile, key_from
 
 __all__ = [
@@ -174,17 +174,17 @@ class Vault:
             raise BrokenTrail(said) from found
         return _opened(row.digest, row.name, disclosures)
 
-    def blind(self, value: str) -> bytes:
-        """A keyed hash (16 bytes) by which equal values are found without being known; spelling is evened out."""
-        return _hmac(self._blinding, _even(value).encode())[:16]
-
     def blind_of(self, party: PartyIn) -> bytes:
-        """The blind index of a party: name and identity number together."""
-        return self.blind(f"{_even(party.name)}|{_even(eighteen(evened(party.id_number or '')))}")
+        """The blind index of a party: a keyed hash (16 bytes) of name and identity number in one spelling."""
+        return self._blind("party", party.name, eighteen(evened(party.id_number or "")))
 
     def blind_id(self, number: str) -> bytes:
-        """The blind index of an identity number; its old form of 15 digits is the same as the one of 18."""
-        return self.blind(f"id|{_even(eighteen(evened(number)))}")
+        """The blind index of an identity number, the same for its old form of 15 digits; empty where it tells nobody.
+
+        Equal numbers are found by it without being known.
+        """
+        even = evened(number)
+        return self._blind("number", eighteen(even)) if tells_apart(even) else b""
 
     def grams(self, text: str) -> tuple[int, ...]:
         """Keyed hashes (signed, 64 bits) of the pairs of adjacent characters, sorted; spelling is evened out.
@@ -211,6 +211,11 @@ class Vault:
         """Whether this is the case's code; small letters will do for the eight at its end."""
         tag = code.rpartition("-")[2].upper()
         return hmac.compare_digest(f"{split_code(code)}-{tag}".encode(), self.case_code(case_id, number).encode())
+
+    def _blind(self, *parts: str) -> bytes:
+        """A keyed hash of parts in order, each behind its length: no part can be taken for two, nor two for one."""
+        told = [_even(part).encode() for part in parts]
+        return _hmac(self._blinding, b"".join(len(part).to_bytes(4, "big") + part for part in told))[:16]
 
     def _passed_parties(self, case_id: str, passing: Passing) -> list[Sealed]:
         rows = []
@@ -343,7 +348,7 @@ def _unbase64(text: str) -> bytes:
 
 def _even(value: str) -> str:
     """One spelling of a value: full-width forms, case, spaces and punctuation evened out."""
-    return "".join(c for c in unicodedata.normalize("NFKC", value).casefold() if c.isalnum() or c == "|")
+    return "".join(c for c in unicodedata.normalize("NFKC", value).casefold() if c.isalnum())
 
 
 def _derived(key: bytes, use: bytes) -> bytes:

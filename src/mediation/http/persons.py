@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from starlette.responses import Response
 
 from mediation.domain import access
 from mediation.domain.commands import IdNumber
 from mediation.domain.errors import NotPermitted, Reason
+from mediation.domain.numbers import tells_apart
 from mediation.domain.vocabulary import Power, Purpose, Standing
 from mediation.http.contract import ACTING, ACTING_FOR, BODY, EVERY, LANGUAGE, answer, body, refusals
 from mediation.http.dependencies import context, desk, no_query, now, parsed, visit
@@ -18,13 +19,24 @@ from mediation.store import queries
 routes = APIRouter(tags=["cases"])
 
 
+def _telling(number: str) -> str:
+    if not tells_apart(number):
+        message = (
+            "证件号码至少含5个字母或数字，且须有数字 a number has at least five letters or digits, a digit among them"
+        )
+        raise ValueError(message)
+    return number
+
+
 class Search(BaseModel):
     """Whose cases are sought, and what for; that is written down before the answer, also where there are none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id_number: Annotated[
-        IdNumber, Field(description="证件号码 identity number; a citizen's of 15 digits is the same as that of 18")
+        IdNumber,
+        AfterValidator(_telling),
+        Field(description="证件号码 identity number; a citizen's of 15 digits is the same as that of 18"),
     ]
     purpose: Purpose
     limit: Annotated[int, Field(ge=1, le=queries.MOST, strict=True)] = 50
