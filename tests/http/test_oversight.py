@@ -107,6 +107,21 @@ def test_an_administrator_with_one_factor_is_refused_and_an_auditor_needs_no_sec
         assert auditor.get("/v1/disclosures").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/attempts", "/v1/disclosures"])
+def test_an_administrator_reads_a_log_with_a_token_for_administering_and_an_auditor_with_one_for_reading(
+    county: County, path: str
+):
+    def asked(person: str, scope: str, *, second_factor: bool) -> tuple[int, str]:
+        token = county.token(person, scope=scope, second_factor=second_factor)
+        answer = httpx2.get(county.address + path, headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code, answer.json().get("code", "")
+
+    assert asked("audits", "mediation:read", second_factor=True) == (403, "insufficient_scope")
+    assert asked("audits", "mediation:read mediation:administer", second_factor=True)[0] == 200
+    if path == "/v1/disclosures":
+        assert asked("audit", "mediation:read", second_factor=False)[0] == 200
+
+
 def test_a_condition_or_cursor_of_somebody_s_own_making_is_malformed(county: County):
     made_up = base64.urlsafe_b64encode(b'["a"]').decode()
     with two_factors(county, "audits") as audits:
@@ -117,6 +132,25 @@ def test_a_condition_or_cursor_of_somebody_s_own_making_is_malformed(county: Cou
             ):  # fmt: skip
                 answer = audits.get(path, params=query)
                 assert (answer.status_code, answer.json()["code"]) == (422, "malformed"), query
+
+
+@pytest.mark.parametrize("given", ["2026", "2026-11-22", "1700000000.5", "2026-11-22T08:00:00", "2026-11-22 08:00:00Z"])
+def test_a_moment_that_is_no_rfc_3339_is_malformed_and_said_so_in_both_languages(county: County, given: str):
+    with two_factors(county, "audits") as client:
+        answer = client.get("/v1/disclosures", params={"since": given})
+        assert client.get("/v1/disclosures", params={"since": "2026-11-22T08:00:00+08:00"}).status_code == 200
+        assert client.get("/v1/attempts", params={"until": "2026-11-22T00:00:00Z"}).status_code == 200
+    assert answer.status_code == 422, given
+    (reason,) = answer.json()["reasons"]
+    assert ("since" in reason["zh"], "since" in reason["en"]) == (True, True)
+    assert ("RFC 3339" in reason["zh"], "RFC 3339" in reason["en"]) == (True, True)
+
+
+def test_a_kind_that_no_entry_of_the_access_log_has_is_malformed(county: County):
+    with two_factors(county, "audits") as client:
+        assert client.get("/v1/disclosures", params={"kind": "foo"}).status_code == 422
+        for kind in ("disclosure", "search"):
+            assert client.get("/v1/disclosures", params={"kind": kind}).status_code == 200, kind
 
 
 def test_the_table_of_access_is_published_whole_and_every_code_in_it_has_its_labels(county: County):

@@ -13,10 +13,10 @@ from mediation.domain import access
 from mediation.domain import vocabulary as v
 from mediation.domain.errors import NotPermitted, Reason
 from mediation.domain.facts import Organisation
-from mediation.gateway.identity import narrowed
 from mediation.http.contract import ACTING, ACTING_FOR, BODY, EVERY, LANGUAGE, answer, body, refusals
 from mediation.http.dependencies import (
     Paged,
+    administering,
     desk,
     identifier,
     json_answer,
@@ -28,7 +28,6 @@ from mediation.http.dependencies import (
     visit,
     well_known,
 )
-from mediation.http.problems import TurnedAway
 from mediation.http.schemas import Schema, event_shown, page, paged, ref
 from mediation.service import administer
 from mediation.service.administer import By, Done
@@ -41,7 +40,6 @@ routes = APIRouter(tags=["administration"])
 _LINE = r"^[^\x00-\x1f\x7f]+$"
 _Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_LINE, strip_whitespace=True)]
-_INSUFFICIENT = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 
 OrganisationId = Annotated[str, Path(description="单位 id of the body", json_schema_extra={"format": "uuid"})]
 PersonId = Annotated[str, Path(description="人员 id of the person", json_schema_extra={"format": "uuid"})]
@@ -285,9 +283,7 @@ async def _reader(request: Request, *powers: v.Power) -> Viewer:
 
 
 async def _known(request: Request, power: v.Power) -> Viewer:
-    if narrowed(visit(request).principal, "mediation:administer"):
-        zh, en = "令牌的范围须含 mediation:administer。", "The token's scope must include `mediation:administer`."
-        raise TurnedAway("insufficient_scope", zh=zh, en=en, headers=_INSUFFICIENT)
+    administering(request)
     viewer = await viewing(request)
     well_known(request, power, viewer.actor)
     return viewer

@@ -22,10 +22,18 @@ from mediation.domain.errors import Malformed, MediationError, NotFound, Reason
 from mediation.domain.facts import Actor, Case
 from mediation.domain.vocabulary import Power
 from mediation.gateway.embedded import EmbeddedFailed, database_ready
-from mediation.gateway.identity import DevelopmentIssuer, Expected, Keyring, NotRecognised, Principal, ResourceServer
+from mediation.gateway.identity import (
+    DevelopmentIssuer,
+    Expected,
+    Keyring,
+    NotRecognised,
+    Principal,
+    ResourceServer,
+    narrowed,
+)
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.blotter import Blotter
-from mediation.http.gate import Visit
+from mediation.http.gate import INSUFFICIENT, Visit
 from mediation.http.problems import VARY, TurnedAway, faults
 from mediation.service.integrate import integrate_forever
 from mediation.service.lawbook import Lawbook, LawSet
@@ -315,6 +323,13 @@ async def viewing(request: Request) -> Viewer:
     """Who asks, for a list that is scoped by them. Raises OrganisationRequired, NotPermitted."""
     who = context(request)
     return viewer(who, await desk(request).house.memory.read_case(who))
+
+
+def administering(request: Request) -> None:
+    """Refuse a token that is narrowed to what is no administrator's work: 403."""
+    if narrowed(visit(request).principal, "mediation:administer"):
+        zh, en = "令牌的范围须含 mediation:administer。", "The token's scope must include `mediation:administer`."
+        raise TurnedAway("insufficient_scope", zh=zh, en=en, headers=INSUFFICIENT)
 
 
 def well_known(request: Request, power: Power, actor: Actor) -> None:

@@ -36,7 +36,7 @@ SECONDS = Histogram(
 REFUSED = Counter("mediation_refusals_total", "Requests refused, by status and code.", ("status", "code"))
 _NOBODY = Principal("", "", "")
 _CERTIFICATE = re.compile(rb":([A-Za-z0-9+/]{4,16000}={0,2}):")  # RFC 9440 §2.1, RFC 8941 §3.3.5
-_INSUFFICIENT = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}  # RFC 6750 §3.1
+INSUFFICIENT = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}  # RFC 6750 §3.1
 _log = logging.getLogger("mediation.http")
 _near = lru_cache(64)(loopback)
 
@@ -170,7 +170,7 @@ class Gate:
                 raise
             _not_too_often(self._bucket, f"{who.issuer} {who.subject}")
             if narrowed(who, "mediation:read" if scope["method"] in _READING else "mediation:write"):
-                raise TurnedAway("insufficient_scope", headers=_INSUFFICIENT)
+                raise TurnedAway("insufficient_scope", headers=INSUFFICIENT)
         if scope["method"] in _WITH_BODY:
             visit.body = await _read(receive, visit)
 

@@ -15,7 +15,7 @@ from mediation.domain.errors import NotPermitted, Reason
 from mediation.domain.vocabulary import Power
 from mediation.http.blotter import FLOOD
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
-from mediation.http.dependencies import Paged, desk, json_answer, once, viewing, well_known
+from mediation.http.dependencies import Paged, administering, desk, json_answer, once, viewing, well_known
 from mediation.http.problems import titles
 from mediation.http.schemas import Schema, page, paged
 from mediation.store import attempts as logs
@@ -104,7 +104,7 @@ async def list_disclosures(request: Request, wanted: Annotated[Disclosures, InQu
 
 
 async def _overseer(request: Request, power: Power) -> Viewer:
-    """Who reads a log. Raises NotPermitted, for who has not this power; then second_factor_required."""
+    """Who reads a log. Raises NotPermitted; then, of administrators, insufficient_scope and second_factor_required."""
     viewer = await viewing(request)
     if not access.permitted(power, viewer.actor, logs.stands(viewer)):
         held = "、".join(role.zh for role in viewer.actor.roles) or "无", ", ".join(viewer.actor.roles) or "none"
@@ -115,6 +115,8 @@ async def _overseer(request: Request, power: Power) -> Viewer:
                 f"Your roles here ({held[1]}) do not let you {power.en}",
             )
         )
+    if not access.ADMINISTRATORS.isdisjoint(viewer.actor.roles):
+        administering(request)
     well_known(request, power, viewer.actor)
     return viewer
 
