@@ -7,7 +7,7 @@ import pytest
 from tests.service.town import ESCALATE, NOTE, Town, asked_by
 from tests.whole import whole
 
-from mediation.domain.errors import KeyReused, NotFound, NotPermitted, StaleVersion
+from mediation.domain.errors import Conflict, KeyReused, NotFound, NotPermitted, StaleVersion
 from mediation.domain.events import evolve
 from mediation.gateway.embedded import Server
 from mediation.service.registry import org_id
@@ -33,6 +33,19 @@ async def test_of_two_steps_on_one_version_the_second_is_told_and_leaves_nothing
         assert (await counted.fetchone()) == (0,)
         counted = await owner.execute("SELECT count(*), max(seq) FROM events WHERE case_id = %s", (filed.case,))
         assert (await counted.fetchone()) == (2, 2)
+
+
+async def test_a_number_that_is_another_cases_is_a_conflict_and_the_next_filing_has_the_next(town: Town):
+    before = await town.seen("wang", (await town.file()).case)
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        await owner.execute("UPDATE case_numbers SET last = last - 1 WHERE org = %s", (org_id("village"),))
+    with pytest.raises(Conflict) as refused:
+        await town.file()
+    assert [reason.code for reason in refused.value.reasons] == ["number_taken"]
+    after = await town.seen("wang", (await town.file()).case)
+    assert after.case is not None
+    assert before.case is not None
+    assert int(after.case.number[-6:]) == int(before.case.number[-6:]) + 1
 
 
 async def test_sixteen_steps_at_once_on_one_case_make_one_event(town: Town):

@@ -10,7 +10,16 @@ import psycopg
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege, UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
-from mediation.domain.errors import KeyInFlight, Malformed, MediationError, NotFound, NotPermitted, Reason, StaleVersion
+from mediation.domain.errors import (
+    Conflict,
+    KeyInFlight,
+    Malformed,
+    MediationError,
+    NotFound,
+    NotPermitted,
+    Reason,
+    StaleVersion,
+)
 from mediation.domain.events import Event, dump, load, parse
 from mediation.domain.facts import Actor, Case, Instant, Organisation
 from mediation.domain.vocabulary import Role
@@ -150,7 +159,8 @@ class Memory:
     ) -> None:
         """Append an event and what it made of the case, all or nothing, durable on return; one round trip.
 
-        Raises: StaleVersion, when the case has moved on; KeyInFlight, when the key was used in the meantime.
+        Raises: StaleVersion, when the case has moved on; KeyInFlight, when the key was used in the meantime; Conflict,
+        where the number is another case's.
         """
         columns = columns_of(after)
         person, _, roles, request = _who(context, actor)
@@ -178,6 +188,9 @@ class Memory:
         except UniqueViolation as found:
             if found.diag.table_name == "event_keys":
                 raise KeyInFlight from found
+            if found.diag.table_name == "cases":  # the next filing takes the next number
+                zh, en = "案号已被占用，请重试", "The number of the case is taken: send it again"
+                raise Conflict(Reason("number_taken", zh, en)) from found
             raise
         except ForeignKeyViolation as found:  # an erasure has destroyed it meanwhile
             raise StaleVersion from found
