@@ -16,7 +16,7 @@ from mediation.gateway.identity import narrowed
 from mediation.gateway.vault import COMPROMISE, ERASED, TEXT, UNDISPUTED, WORDS, Sealed
 from mediation.http.contract import ACTING, ACTING_FOR, BODY, EVERY, LANGUAGE, answer, body, refusals
 from mediation.http.dependencies import PRIVATE, CaseId, context, desk, no_query, parsed, seeing, visit
-from mediation.http.problems import TurnedAway
+from mediation.http.problems import beyond_scope
 from mediation.http.schemas import Schema, ref
 from mediation.service.perform import House
 from mediation.store.append import Context, SealedRow, Seen
@@ -104,7 +104,7 @@ async def disclose(request: Request, case_id: CaseId) -> Response:
     wanted: Disclosure = parsed(DISCLOSURE, taken)
     no_query(request)
     if narrowed(taken.principal, "mediation:disclose"):
-        raise TurnedAway("insufficient_scope")
+        raise beyond_scope("mediation:disclose")
     return _shown(await _disclosed(desk(request).house, await _asker(request, case_id), wanted))
 
 

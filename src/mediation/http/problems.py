@@ -179,6 +179,16 @@ class TurnedAway(MediationError):
         super().__init__(zh=zh or kind.help_zh, en=en or kind.help_en)
 
 
+def beyond_scope(needs: str) -> TurnedAway:
+    """Refuse a token that is narrowed by its scope to less than this (RFC 6750 §3.1), and name what it lacks."""
+    return TurnedAway(
+        "insufficient_scope",
+        zh=f"令牌以 scope 限定了用途，其中须含 {needs}。",
+        en=f"The token is narrowed by its scope, which must include `{needs}`.",
+        headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+    )
+
+
 def family(root: type[MediationError] = MediationError) -> Iterator[type[MediationError]]:
     """Every class of the tree, the root first."""
     yield root
