@@ -11,7 +11,9 @@ _BETWEEN = frozenset("·•・‧. ")
 _MOBILE = re.compile(r"(\+86|0086|86)?(1[0-9]{10})")
 _LANDLINE = re.compile(r"(0(?:10|2[0-9]|[3-9][0-9]{2}))([0-9]{7,})")
 # Ends of a value are shown only from these lengths on: of a shorter one they would tell too much.
-_LONG_NUMBER, _SOME_NUMBER, _SOME_PHONE, _LONG_ADDRESS, _SOME_ADDRESS = 15, 6, 7, 10, 5
+_LONG_NUMBER, _SOME_NUMBER, _SOME_PHONE = 15, 6, 7
+_REGION = re.compile(r"(?:(?![家住户在])[\u3400-\u9fff])+(?:省|市|区|县|旗|镇|乡|街道|村)")
+_MOST_REGION = 6
 _TOLD_LENGTH = 8
 
 
@@ -42,9 +44,9 @@ def mask_name(name: str) -> str:
 
 
 def mask_body(name: str) -> str:
-    """A body's name: its first two characters and its last four; shorter names keep less."""
+    """A body's last four characters, or a third of a shorter name: many begin with the name of who owns them."""
     text = unicodedata.normalize("NFKC", name)
-    return _middle(text, min(2, len(text) // 3), min(4, len(text) // 3))
+    return _middle(text, 0, min(4, len(text) // 3))
 
 
 def mask_number(number: str) -> str:
@@ -69,9 +71,14 @@ def mask_phone(number: str) -> str:
 
 
 def mask_address(address: str) -> str:
-    """The first six characters, which tell the region, and no length; shorter addresses keep two or none."""
+    """The region that an address begins with, of at most six characters and half of it, and no length; else nothing.
+
+    People write names and numbers there too: what ends in no word for a region, or says that somebody lives there, is
+    none.
+    """
     text = unicodedata.normalize("NFKC", address)
-    return text[: 6 if len(text) >= _LONG_ADDRESS else 2 if len(text) >= _SOME_ADDRESS else 0] + "***"
+    region = _REGION.match(text[: min(_MOST_REGION, len(text) // 2)])
+    return f"{region[0] if region else ''}***"
 
 
 def _compact(number: str) -> str:
