@@ -60,3 +60,26 @@ def test_more_people_than_one_step_holds_are_refused_and_nothing_is_lost(county)
         assert refused.status_code == 422, refused.text
         assert [reason["code"] for reason in refused.json()["reasons"]] == ["event_too_long"]
         assert (village.get(first).json()["version"], len(village.get(place).json()["parties"])) == (1, 51)
+
+
+def test_an_erasure_names_the_cases_that_hold_a_copy(county):
+    chair = {"Authorization": f"Bearer {county.token('wang', second_factor=True)}"}
+    with county.client("wang", **chair) as village:
+        first, second, alone = (file_one(village).headers["location"] for _ in range(3))
+        other = village.get(second).json()
+        assert step(village, first, {"action": "absorb", "case": other["id"], "version": 1}).status_code == 201
+        said = {"action": "decline", "ground": "not_competent", "routes_told": True, "calmed": True, "text": "已说明"}
+        for place in (second, alone):
+            assert step(village, place, said).status_code == 201
+        survivor = first.rpartition("/")[2]
+        for place, copies in ((second, [survivor]), (alone, None)):
+            erased = village.post(f"{place}/erasures", json={"party": 1, "ground": "retention_ended"})
+            assert erased.status_code == 200, erased.text
+            assert erased.json().get("copies") == copies
+        merged = file_one(village).headers["location"]
+        asked = {"action": "absorb", "case": merged.rpartition("/")[2], "version": 1}
+        assert step(village, first, asked).status_code == 201
+        assert step(village, merged, {"action": "merge", "into": survivor}).status_code == 201
+        for what in ({"party": 1}, {"party": 2}, {"text": True}):  # the last with nobody left to be found by
+            erased = village.post(f"{merged}/erasures", json=what | {"ground": "retention_ended"})
+            assert erased.json().get("copies") == [survivor], erased.text

@@ -18,6 +18,7 @@ from mediation.http.contract import ACTING, ACTING_FOR, BODY, EVERY, LANGUAGE, a
 from mediation.http.dependencies import CaseId, context, desk, no_query, now, parsed, seeing, visit, well_known
 from mediation.http.schemas import Schema, ref
 from mediation.service.erasing import erase
+from mediation.store import queries
 
 routes = APIRouter(tags=["cases"])
 
@@ -73,9 +74,12 @@ async def erase_personal(request: Request, case_id: CaseId) -> Response:
     if subject > len(case.parties):
         raise Malformed(Reason("no_such_party", f"没有{subject}号当事人", f"There is no party {subject}"))
     hand = Hand(seen.actor.person, seen.actor.org, seen.actor.roles[0].value, at, who.request)
+    copies = set(await queries.copies_of(here.engine, queries.viewer(who, seen), case.id)) | {case.merged_into}
     event = await erase(here.engine, Ledger(here.settings.erasures), hand, case, subject, wanted.ground)
     what: dict[str, Any] = {"text": True} if subject == TEXT else {"party": subject}
-    done = {"event": event.event, "at": event.at} if event else {}
+    done: dict[str, Any] = {"event": event.event, "at": event.at} if event else {}
+    if held := sorted(copies - {""}):
+        done["copies"] = held
     return Response(
         msgspec.json.encode({"case": case.id} | what | done),
         headers={"Cache-Control": "no-store"},
@@ -96,6 +100,12 @@ SCHEMAS: dict[str, Schema] = {
             "event": _UUID
             | {"description": "管理日志事件；此前已删除则无 its entry in the log; none if it was gone before"},
             "at": {"type": "string", "format": "date-time"},
+            "copies": {
+                "type": "array",
+                "items": _UUID,
+                "description": "并入过本案、可能仍存有其当事人和诉求的案件，须另行删除 "
+                "cases that absorbed this one and may still hold its people and claims: erase there too",
+            },
         },
         "required": ["case"],
     },

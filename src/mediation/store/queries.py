@@ -164,6 +164,19 @@ async def cases_of(
     return page_of([(item.case.id, item) for item in known], limit)
 
 
+async def copies_of(engine: AsyncEngine, viewer: Viewer, case_id: str) -> list[str]:
+    """The cases the viewer may see that have absorbed this one, and so hold its people and claims too.
+
+    Found by a person in common, so before that is erased.
+    """
+    people = select(VAULT.c.blind).where(VAULT.c.case_id == case_id, VAULT.c.blind.is_not(None))
+    sharing = select(VAULT.c.case_id).where(VAULT.c.blind.in_(people))
+    absorbed = cast(CASES.c.facts, JSONB)["absorbed"].contains(func.jsonb_build_array(cast(literal(case_id), Text)))
+    query = select(CASES.c.id).where(CASES.c.id.in_(sharing), absorbed, visible(viewer)).order_by(CASES.c.id)
+    async with reading(engine, viewer) as connection:
+        return [str(found) for found in await connection.scalars(query)]
+
+
 async def tray(
     engine: AsyncEngine,
     viewer: Viewer,
