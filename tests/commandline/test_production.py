@@ -59,7 +59,7 @@ def test_with_safe_settings_nothing_is_wrong(safe):
         ("sandbox_clock", {"sandbox_clock": True}),
         ("debug", {"debug": True}),
         ("log_level", {"log_level": "debug"}),
-        ("given_database", dict.fromkeys(DOORS)),
+        ("given_database", dict.fromkeys(DOORS) | {"erasures": Path("keys/erasures.jsonl")}),
         ("database_tls", {"database_url": "postgresql://mediation_app:x@db.example/mediation"}),
         ("database_tls", {"log_url": "postgresql://mediation_log:x@db.example/mediation?sslmode=require"}),
         ("database_tls", {"reader_url": "postgresql://mediation_reader:x@/mediation?host=db.example"}),
@@ -119,7 +119,24 @@ def test_a_key_lies_neither_with_the_data_it_opens_nor_where_others_may_replace_
     (tmp_path / "keys").chmod(0o777)
     assert found(safe) == {"key_place"}
     beside = safe | dict.fromkeys(DOORS) | {"key_file": tmp_path / "data" / "vault.key"}
-    assert found(beside) == {"given_database", "key_place"}
+    assert found(beside | {"erasures": tmp_path / "apart" / "erasures.jsonl"}) == {"given_database", "key_place"}
+
+
+def test_a_ledger_lies_neither_with_the_data_nor_where_others_may_read_or_replace_it(safe, tmp_path):
+    data = tmp_path / "postgres"
+    data.mkdir(mode=0o700)
+    (data / "PG_VERSION").write_text("18\n")
+    assert found(safe | {"erasures": data / "erasures.jsonl"}) == {"ledger_place"}
+    beside = safe | dict.fromkeys(DOORS)
+    assert found(beside) == {"given_database", "ledger_place"}
+    ledger = tmp_path / "ledgers" / "erasures.jsonl"
+    ledger.parent.mkdir(mode=0o700)
+    ledger.touch(mode=0o644)
+    assert found(safe | {"erasures": ledger}) == {"ledger_place"}
+    ledger.chmod(0o600)
+    assert found(safe | {"erasures": ledger}) == set()
+    ledger.parent.chmod(0o777)
+    assert found(safe | {"erasures": ledger}) == {"ledger_place"}
 
 
 def test_the_command_fails_and_says_what_to_do_and_asks_the_provider(run):
@@ -131,7 +148,7 @@ def test_the_command_fails_and_says_what_to_do_and_asks_the_provider(run):
         assert said.returncode == 1
         checks = {check["name"]: check for check in json.loads(said.stdout)["checks"]}
         bad = {name for name, check in checks.items() if not check["ok"]}
-        assert bad == {"issuer_https", "debug", "given_database", "key_place"}
+        assert bad == {"issuer_https", "debug", "given_database", "key_place", "ledger_place"}
         assert checks["provider"]["en"] == "the provider gives 3 usable keys"
         p.said["issuer"] = "https://elsewhere.example"
         said = run("--lang", "zh", "doctor", "--production", **good)

@@ -14,7 +14,7 @@ from mediation.gateway.embedded import ROLES, Server, database_ready, role_state
 from mediation.gateway.ledger import Ledger
 from mediation.gateway.programs import find_programs
 from mediation.gateway.vault import BadKeyFile, key_from
-from mediation.service.erasing import pending
+from mediation.service.erasing import compare
 from mediation.service.lawbook import BadLaws, Lawbook
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
@@ -212,20 +212,36 @@ def _vault(settings: Settings, noted: frozenset[bytes]) -> Check:
 
 
 async def _erasures(settings: Settings, urls: Urls, revision: str | None) -> Check:
-    """Whether all is gone that the ledger of erasures says is gone."""
+    """Whether all is gone that the ledger of erasures says is gone, and whether it names all that is."""
     shown, ledger = str(settings.erasures), Ledger(settings.erasures)
-    if not settings.erasures.exists():
-        return Check("erasures", ok=True, zh=f"尚无删除台账：{shown}", en=f"no ledger of erasures yet: {shown}")
     made = engine(urls.app, 1, pooled=urls.pooled)
     try:
-        left, torn = await pending(made, ledger) if revision == head_revision() else ([], ledger.lines().damaged)
+        found = await compare(made, ledger) if revision == head_revision() else None
+        damaged = found.damaged if found else ledger.lines().damaged
     except MediationError as error:
         return Check("erasures", ok=False, zh=error.zh, en=error.en)
     finally:
         await made.dispose()
-    zh, en = f"删除台账 {shown}：待再次删除{len(left)}项", f"ledger of erasures {shown}: {len(left)} to be erased again"
-    if torn:
-        zh, en = f"{zh}，{torn}行不完整", f"{en}, {torn} lines are torn"
+    left, unnamed = (len(found.pending), len(found.unnamed)) if found else (0, 0)
+    zh, en = f"删除台账 {shown}：待再次删除{left}项", f"ledger of erasures {shown}: {left} to be erased again"
+    if not settings.erasures.exists():
+        zh, en = f"尚无删除台账：{shown}", f"no ledger of erasures yet: {shown}"
+    if damaged:
+        zh, en = f"{zh}，{damaged}行无法读取", f"{en}, {damaged} lines cannot be read"
+    if unnamed:
+        zh, en = f"{zh}，{unnamed}项已删除而台账未载", f"{en}, {unnamed} were erased that it does not name"
+    if damaged or unnamed:
+        remedy = (
+            (
+                "恢复备份会使台账未载的人重新出现：请把最新的台账放回原处（MEDIATION_ERASURES）；"
+                "台账已丢失的，不得再恢复早于删除的备份。"
+            ),
+            (
+                "a restore would bring back whom it does not name: bring the right and newest ledger back "
+                "(MEDIATION_ERASURES); where it is lost, restore no backup older than the erasures."
+            ),
+        )
+        return Check("erasures", False, zh, en, *remedy)  # noqa: FBT003  # its fields are named above
     remedy = (
         "启动 mediation serve 或 worker 时会再次删除。",
         "`mediation serve` or `worker` erases them when it starts.",

@@ -146,9 +146,25 @@ def restore(
         "已恢复。若备份来自旧版本，请执行 mediation migrate。",
         "Restored. If it is of an older version: `mediation migrate`.",
     )
-    if again:
-        say(f"按删除台账再次删除{again}项。", f"Erased again, as the ledger of erasures says: {again}.")
-    elif again is None and settings.erasures.exists():
+    if not settings.erasures.exists():
+        say(
+            f"没有删除台账 {settings.erasures}：备份之后删除过的个人信息，已随备份恢复。"
+            "请先放好台账并执行 mediation worker --once，再让人进入；从未删除过的，不必理会。",
+            f"There is no ledger of erasures {settings.erasures}: whoever was erased since the backup is back. Put the "
+            "ledger there and run `mediation worker --once` before anybody is let in, unless nothing was ever erased.",
+            to_stderr=True,
+        )
+    elif again:
+        if again.again:
+            count = len(again.again)
+            say(f"按删除台账再次删除{count}项。", f"Erased again, as the ledger of erasures says: {count}.")
+        if again.damaged or again.unnamed:
+            say(
+                f"删除台账 {settings.erasures} 不完整：详见 mediation doctor。",
+                f"The ledger of erasures {settings.erasures} is not whole: `mediation doctor` says more.",
+                to_stderr=True,
+            )
+    else:
         say(
             "删除台账将在 mediation serve 或 worker 启动时执行。",
             "What the ledger of erasures says is carried out when `mediation serve` or `worker` starts.",

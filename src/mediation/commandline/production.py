@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mediation.commandline.diagnosis import Check
 from mediation.gateway.keyring import Keyring, ProviderAway
-from mediation.settings import BadSetting, Settings, loopback
+from mediation.settings import BadSetting, Settings, key_file_mode, loopback
 from mediation.store.database import parameters
 
 LONGEST_S = 3600
@@ -220,7 +220,7 @@ def _storage(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Rule]:
             "give each door its role: mediation_app, mediation_owner, mediation_reader, mediation_log.",
         ),
     )
-    wrong = _exposed(settings)
+    wrong = _exposed(settings, settings.key_file)
     yield _Rule(
         "key_place",
         not wrong,
@@ -236,6 +236,29 @@ def _storage(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Rule]:
             ),
         ),
     )
+    yield _ledger(settings)
+
+
+def _ledger(settings: Settings) -> _Rule:
+    path = settings.erasures
+    wrong, mode = _exposed(settings, path), key_file_mode(path)
+    if mode is not None and mode & 0o077:
+        wrong = f"权限 {mode:04o}", f"its mode is {mode:04o}"
+    return _Rule(
+        "ledger_place",
+        not wrong,
+        (
+            f"删除台账 {path}{'：' + wrong[0] if wrong else ''}",
+            f"ledger of erasures {path}{': ' + wrong[1] if wrong else ''}",
+        ),
+        (
+            "把 MEDIATION_ERASURES 与密钥文件放在一起（chmod 600）：与数据库一起恢复的旧台账，会让已删除的人重新出现。",
+            (
+                "put MEDIATION_ERASURES with the key file (chmod 600): an old ledger that is restored along with the "
+                "database lets back whoever was erased since."
+            ),
+        ),
+    )
 
 
 def _private(url: str, environ: Mapping[str, str]) -> bool:
@@ -247,9 +270,9 @@ def _private(url: str, environ: Mapping[str, str]) -> bool:
     return bool(said) and all(not host or host.startswith(("/", "@")) or loopback(host) for host in hosts)
 
 
-def _exposed(settings: Settings) -> tuple[str, str] | None:
-    """Why the key file does not lie well: with the data that it opens, or where others may put another in its place."""
-    folder = settings.key_file.parent
+def _exposed(settings: Settings, path: Path) -> tuple[str, str] | None:
+    """Why key file or ledger does not lie well: with the data, or where others may put another in its place."""
+    folder = path.parent
     if any((place / "PG_VERSION").exists() for place in (folder, *folder.parents)):
         return "在数据库的数据目录中", "inside the data directory of a database"
     if settings.embedded and folder.is_relative_to(settings.data_dir):

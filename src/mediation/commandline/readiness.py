@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mediation.domain.errors import MediationError
 from mediation.gateway.ledger import Ledger
 from mediation.gateway.vault import BadKeyFile, Vault, key_from
-from mediation.service.erasing import replay
+from mediation.service.erasing import Replayed, replay
 from mediation.settings import key_file_mode
 from mediation.store.database import connect, current_revision, engine, marks, note_mark
 
@@ -92,16 +92,16 @@ async def marks_behind(url: str) -> frozenset[bytes]:
         return await marks(connection)
 
 
-def erased_again(settings: "Settings", urls: "Urls") -> int:
-    """Destroy what the ledger of erasures says is destroyed and is there all the same: how many keys.
+def erased_again(settings: "Settings", urls: "Urls") -> Replayed:
+    """Destroy what the ledger of erasures says is destroyed and is there all the same.
 
     Raises: BadLedger, DatabaseUnreachable.
     """
 
-    async def run() -> int:
+    async def run() -> Replayed:
         made = engine(urls.app, 1, pooled=urls.pooled)
         try:
-            return len((await replay(made, Ledger(settings.erasures))).again)
+            return await replay(made, Ledger(settings.erasures))
         finally:
             await made.dispose()
 

@@ -104,7 +104,7 @@ def _append(handle: int, text: bytes) -> None:
         os.ftruncate(handle, end)
     try:
         if os.write(handle, text) < len(text):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301  # undone below like any other
         os.fsync(handle)
     except OSError:
         os.ftruncate(handle, end)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -18,11 +19,24 @@ from mediation.store import bodies, privacy
 from mediation.store.privacy import AsyncConnection, AsyncEngine, Whose
 
 
+class Compared(NamedTuple):
+    """Where ledger and database differ.
+
+    `pending`: lines whose very keys are there all the same. `unnamed`: whose keys are gone and no line names, so that a
+    backup would bring them back. `damaged`: how many lines cannot be read.
+    """
+
+    pending: list[Line]
+    unnamed: list[Whose]
+    damaged: int
+
+
 class Replayed(NamedTuple):
-    """What the ledger says that is not so, and was made so: whose keys were there, and how many lines are torn."""
+    """Whose keys were destroyed again, as the ledger says; what it does not say (as in Compared)."""
 
     again: tuple[Whose, ...]
-    torn: int
+    unnamed: list[Whose]
+    damaged: int
 
 
 async def erase(
@@ -46,12 +60,15 @@ async def erase(
         return await _destroy(connection, whose, hand, ground.value)
 
 
-async def pending(engine: AsyncEngine, ledger: Ledger) -> tuple[list[Line], int]:
-    """The lines of the ledger whose very keys are there all the same; how many lines are torn. Raises: BadLedger."""
+async def compare(engine: AsyncEngine, ledger: Ledger) -> Compared:
+    """What the ledger says beside what the database says. Raises: BadLedger."""
     read, damaged, _ = ledger.lines()
     keys = await privacy.keys_of(engine, [Whose(line.case, line.subject) for line in read]) if read else {}
     there = {whose: _mark(wrapped) for whose, wrapped in keys.items()}
-    return [line for line in read if there.get(Whose(line.case, line.subject)) == line.key], damaged
+    pending = [line for line in read if there.get(Whose(line.case, line.subject)) == line.key]
+    named = Counter(whose for whose, _ in {(Whose(line.case, line.subject), line.key) for line in read})
+    unnamed = Counter(await privacy.erased(engine)) - named
+    return Compared(pending, list(unnamed.elements()), damaged)
 
 
 async def replay(engine: AsyncEngine, ledger: Ledger) -> Replayed:
@@ -60,7 +77,7 @@ async def replay(engine: AsyncEngine, ledger: Ledger) -> Replayed:
     A key that was made later for the same case, as for what was said in it since, is another one and stays.
     Raises: BadLedger.
     """
-    lines, torn = await pending(engine, ledger)
+    lines, unnamed, damaged = await compare(engine, ledger)
     again = []
     for line in lines:
         whose = Whose(line.case, line.subject)
@@ -71,7 +88,7 @@ async def replay(engine: AsyncEngine, ledger: Ledger) -> Replayed:
             at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             await _destroy(connection, whose, Hand(OPERATOR, "", OPERATOR, at, str(uuid7())), line.ground)
             again.append(whose)
-    return Replayed(tuple(again), torn)
+    return Replayed(tuple(again), unnamed, damaged)
 
 
 async def _destroy(connection: AsyncConnection, whose: Whose, hand: Hand, ground: str) -> Event:

@@ -13,7 +13,18 @@ from mediation.store.bodies import turn
 from mediation.store.database import transaction
 from mediation.store.tables import CASES, ERASURES, VAULT, VAULT_KEYS, VAULT_WORDS
 
-__all__ = ["AsyncConnection", "AsyncEngine", "Whose", "destroy", "erasing", "key_of", "keys_of", "note", "version_of"]
+__all__ = [
+    "AsyncConnection",
+    "AsyncEngine",
+    "Whose",
+    "destroy",
+    "erased",
+    "erasing",
+    "key_of",
+    "keys_of",
+    "note",
+    "version_of",
+]
 
 _AT_ONCE = 1000
 _ABOUT = text("SELECT set_config('mediation.case', c.id::text, true) FROM cases c WHERE c.id = cast(:case AS uuid)")
@@ -72,6 +83,14 @@ async def keys_of(engine: AsyncEngine, wanted: Sequence[Whose]) -> dict[Whose, b
             for row in await connection.execute(select(VAULT_KEYS).where(pairs)):
                 found[Whose(row.case_id, row.subject)] = row.wrapped
     return found
+
+
+async def erased(engine: AsyncEngine) -> list[Whose]:
+    """Whose keys were destroyed, once for each key."""
+    async with transaction(engine) as connection:
+        await connection.execute(_AS_CLOCK)
+        rows = await connection.execute(select(ERASURES.c.case_id, ERASURES.c.subject))
+        return [Whose(row.case_id, row.subject) for row in rows]
 
 
 async def destroy(connection: AsyncConnection, whose: Whose) -> None:
