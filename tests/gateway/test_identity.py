@@ -275,6 +275,21 @@ async def test_while_a_provider_does_not_answer_who_is_known_does_not_wait():
         await server.close()
 
 
+async def test_a_remembered_token_is_not_good_for_longer_than_the_keys_it_was_verified_with():
+    with provider() as p:
+        clock = Clock()
+        server, token = serving(p, clock), p.token()
+        await server.verify(token)
+        p.answers["/realms/one/keys"] = (500, b"", {})
+        clock.at = 3599
+        assert (await server.verify(token)).subject == "f:1:wang"
+        await settle()
+        clock.at = 3700
+        with pytest.raises(ProviderAway):
+            await server.verify(token)
+        await server.close()
+
+
 CONFIGURATION, KEYS_AT = "/realms/one/.well-known/openid-configuration", "/realms/one/keys"
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from mediation.commandline.attendance import PROXIES, _config
 from mediation.gateway.identity import NotRecognised, Principal
-from mediation.http.gate import LIMIT_BYTES, Bucket, Gate
+from mediation.http.gate import LIMIT_BYTES, TRIALS, Bucket, Gate
 from mediation.settings import Settings
 
 IN = {"Authorization": "Bearer good"}
@@ -47,7 +47,9 @@ async def verify(token: str, certificate: bytes | None) -> Principal:
 
 def client(bucket: Bucket | None = None, **more: object) -> httpx2.AsyncClient:
     gate = Middleware(
-        Gate, verify=verify, **({"bucket": bucket or Bucket(0), "failures": Bucket(0), "away": (Away,)} | more)
+        Gate,
+        knows=lambda token: token == "good",
+        **({"verify": verify, "bucket": bucket or Bucket(0), "failures": Bucket(0), "away": (Away,)} | more),
     )
     routes = [
         Route("/v1/echo/{name}", echo, methods=["GET", "POST"]),
@@ -172,7 +174,7 @@ async def test_what_is_measured_has_no_series_per_path():
 
 
 async def test_a_gate_for_this_machine_lets_nobody_in_who_comes_over_another_address():
-    gate = Middleware(Gate, verify=verify, bucket=Bucket(0), failures=Bucket(0), away=(Away,), local=True)
+    gate = Middleware(Gate, verify=verify, knows=bool, bucket=Bucket(0), failures=Bucket(0), away=(Away,), local=True)
     app = Starlette(routes=[Route("/v1/echo/{name}", echo)], middleware=[gate])
     for url, status in (("http://127.0.0.1", 200), ("http://[::1]", 200), ("http://192.0.2.1", 401)):
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=url) as c:
@@ -206,3 +208,24 @@ async def test_who_fails_too_often_is_told_to_wait_by_address_and_not_who_has_a_
         assert (await c.get("/v1/echo/x", headers=IN)).status_code == 200
         now[0] += 30
         assert (await c.get("/v1/echo/x")).status_code == 401
+
+
+async def test_where_very_many_bad_tokens_come_from_only_a_remembered_one_is_looked_at():
+    now, looked = [0.0], []
+
+    async def look(token: str, certificate: bytes | None) -> Principal:
+        looked.append(token)
+        if token == "bad":
+            raise NotRecognised
+        return Principal("person", "https://issuer.example", "person")
+
+    async with client(failures=Bucket(1, clock=lambda: now[0]), verify=look) as c:
+
+        async def asked(token: str) -> int:
+            return (await c.get("/v1/echo/x", headers={"Authorization": f"Bearer {token}"})).status_code
+
+        assert [await asked("bad") for _ in range(TRIALS + 3)] == [401] + [429] * (TRIALS + 2)
+        assert looked == ["bad"] * TRIALS
+        assert (await asked("good"), await asked("new")) == (200, 429)
+        now[0] += 60 / TRIALS
+        assert await asked("new") == 200

@@ -70,6 +70,10 @@ class _Memory:
         found = self.known.get(mark)
         return mark, found if found and at < found.expires else None
 
+    def knows(self, token: str, at: float) -> bool:
+        """Whether this token was found good and still is, so that it costs nothing to say so again."""
+        return len(token) <= LONGEST and self.recall(token, at)[1] is not None
+
     def keep(self, mark: bytes, found: Checked) -> None:
         if len(self.known) >= _KNOWN_TOKENS:
             self.known.clear()
@@ -115,6 +119,10 @@ class DevelopmentIssuer:
             claims["amr"] = ["mfa"]
         return jwt.encode({"typ": "at+jwt", "alg": _ALGORITHM}, claims, self._key, [_ALGORITHM])
 
+    def knows(self, token: str) -> bool:
+        """Whether a token is remembered as good."""
+        return self._memory.knows(token, time.time())
+
     async def verify(self, token: str, certificate: bytes | None = None, now: float | None = None) -> Principal:
         """The person of a token that is ours, for us and valid at `now`. Raises NotRecognised."""
         at = time.time() if now is None else now
@@ -142,15 +150,19 @@ class ResourceServer:
         self._memory = _Memory()
         self._changes = keyring.changes
 
+    def knows(self, token: str) -> bool:
+        """Whether a token is remembered as good."""
+        return self._memory.knows(token, self._clock())
+
     async def verify(self, token: str, certificate: bytes | None = None) -> Principal:
         """Whose a token is; `certificate` is that of the client's TLS connection, in DER.
 
-        A token that was found good is remembered until it expires or the provider's keys change; while it is, nothing
-        here waits. Raises NotRecognised, ProviderAway.
+        A token that was found good is remembered until it expires, the provider's keys change or are so old that they
+        are no longer relied on; while it is, nothing here waits. Raises NotRecognised, ProviderAway.
         """
         at = self._clock()
         self._keyring.renew()
-        if self._changes != self._keyring.changes:
+        if self._changes != self._keyring.changes or not self._keyring.usable():
             self._changes = self._keyring.changes
             self._memory = _Memory()
         mark, found = self._memory.recall(token, at)

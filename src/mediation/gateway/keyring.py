@@ -82,9 +82,9 @@ class Keyring:
         with them for the same fetch.
         """
         self.renew()
-        if not self._usable():
+        if not self.usable():
             await self._fetch()
-            if not self._usable():
+            if not self.usable():
                 raise ProviderAway
         found = self._pick(reading)
         if found is None and (self._fetching or self._clock() >= self._next):
@@ -115,7 +115,8 @@ class Keyring:
                 await self._fetching
         await self._http.aclose()
 
-    def _usable(self) -> bool:
+    def usable(self) -> bool:
+        """Whether there are keys, and none so old that they are relied on no longer."""
         return bool(self._keys) and self._clock() - self._fetched < KEPT_S
 
     def _pick(self, reading: Reading) -> PublicKey | None:
@@ -135,7 +136,7 @@ class Keyring:
     def _begin(self) -> None:
         if self._fetching or self._clock() < self._next:
             return
-        self._next = self._clock() + (PAUSE_S if self._usable() else _AGAIN_S)
+        self._next = self._clock() + (PAUSE_S if self.usable() else _AGAIN_S)
         self._fetching = asyncio.create_task(self._renewed())
 
     async def _renewed(self) -> None:

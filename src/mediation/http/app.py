@@ -133,6 +133,7 @@ def _middleware(settings: Settings, desk: Desk) -> list[Middleware]:
     gate = Middleware(
         Gate,
         verify=desk.verify,
+        knows=desk.knows,
         bucket=Bucket(settings.rate_per_minute),
         failures=Bucket(settings.failed_logins_per_minute),
         away=AWAY,

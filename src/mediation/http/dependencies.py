@@ -102,6 +102,10 @@ class Desk:
             raise NotRecognised
         return await self._verifier.verify(token, certificate)
 
+    def knows(self, token: str) -> bool:
+        """Whether a token is remembered as good."""
+        return self._verifier is not None and self._verifier.knows(token)
+
     async def open(self, stack: AsyncExitStack) -> None:
         """Open the database, the vault and the issuer; `stack` closes them.
 

@@ -26,6 +26,8 @@ from mediation.settings import loopback
 LIMIT_BYTES = 1024 * 1024
 RETRY_S = 2
 MOST_CLIENTS = 50_000
+TRIALS = 10
+"""For each failure that an address may have answered 401, so many bad tokens of it are looked at."""
 
 SECONDS = Histogram(
     "mediation_http_request_seconds",
@@ -78,8 +80,12 @@ class Bucket:
         self._clock = clock
         self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
-    def take(self, client: str) -> float:
-        """Take one; the seconds to wait when there is none, else 0."""
+    def wider(self, times: int) -> "Bucket":
+        """Another one, in which there is room for so many times as many."""
+        return Bucket(round(self._most) * times, self._clock)
+
+    def take(self, client: str, count: int = 1) -> float:
+        """Take one; the seconds to wait when there is none, else 0. `count` 0: take none, only look."""
         if not self._per_second:
             return 0.0
         now = self._clock()
@@ -87,7 +93,7 @@ class Bucket:
         left, since = self._left.pop(mark, (self._most, now))
         left = min(self._most, left + (now - since) * self._per_second)
         wait = max(0.0, (1 - left) / self._per_second)
-        self._left[mark] = (left if wait else left - 1, now)
+        self._left[mark] = (left if wait else left - count, now)
         if len(self._left) > MOST_CLIENTS:
             self._left.popitem(last=False)
         return wait
@@ -102,10 +108,11 @@ Heard = Callable[[Scope, Visit, MediationError], None]
 class Gate:
     """Pure ASGI. Refuses with 401, 429, 403 for a narrow token and 413 in this order; 503 when the database is away.
 
-    `failures` counts requests without a good token by the address they come from: one too many is 429. A good token
-    never is, so that nobody can shut out a neighbour. `certificate_header`: its name in lower case. `away`: the errors
-    that mean no database. `local`: nobody is let in but over the loopback interface, whatever address is listened on.
-    `heard` is told of every refusal.
+    `failures` counts requests without a good token by the address they come from: one too many is 429. A good token is
+    not, so that nobody shuts out a neighbour; but where very many bad ones come from, none is looked at any more that
+    is not remembered as good (`knows`), as looking costs more than sending. `certificate_header`: its name in lower
+    case. `away`: the errors that mean no database. `local`: nobody is let in but over the loopback interface, whatever
+    address is listened on. `heard` is told of every refusal.
     """
 
     def __init__(  # noqa: PLR0913  # what it stands between
@@ -113,6 +120,7 @@ class Gate:
         app: ASGIApp,
         *,
         verify: Verify,
+        knows: Callable[[str], bool],
         bucket: Bucket,
         failures: Bucket,
         away: tuple[type[Exception], ...],
@@ -122,8 +130,10 @@ class Gate:
     ) -> None:
         self._app = app
         self._verify = verify
+        self._knows = knows
         self._bucket = bucket
         self._failures = failures
+        self._trials = failures.wider(TRIALS)
         self._away = away
         self._certificate_header = certificate_header
         self._local = local
@@ -166,7 +176,7 @@ class Gate:
             try:
                 visit.principal = who = await self._recognised(scope, visit)
             except NotRecognised:
-                _not_too_often(self._failures, (scope.get("client") or ("",))[0])
+                _not_too_often(self._failures, _address(scope))
                 raise
             _not_too_often(self._bucket, f"{who.issuer} {who.subject}")
             if narrowed(who, "mediation:read" if scope["method"] in _READING else "mediation:write"):
@@ -175,7 +185,7 @@ class Gate:
             visit.body = await _read(receive, visit)
 
     async def _recognised(self, scope: Scope, visit: Visit) -> Principal:
-        """Who sends this. Raises NotRecognised, ProviderAway."""
+        """Who sends this. Raises NotRecognised, ProviderAway, TurnedAway."""
         if self._local and not _near((scope.get("server") or ("",))[0] or ""):
             raise NotRecognised
         scheme, _, token = visit.headers.get(b"authorization", b"").partition(b" ")
@@ -190,7 +200,14 @@ class Gate:
                 certificate = base64.b64decode(shown[1], validate=True)
             except ValueError:
                 raise NotRecognised from None
-        return await self._verify(token.strip(b" ").decode("latin-1"), certificate)
+        said = token.strip(b" ").decode("latin-1")
+        if not self._knows(said):
+            _not_too_often(self._trials, _address(scope), count=0)
+        try:
+            return await self._verify(said, certificate)
+        except NotRecognised:
+            self._trials.take(_address(scope))
+            raise
 
     def _named(self, error: Exception, visit: Visit) -> MediationError:
         if isinstance(error, ProviderAway):
@@ -208,8 +225,13 @@ class Gate:
         return error if isinstance(error, MediationError) else TurnedAway("internal")
 
 
-def _not_too_often(bucket: Bucket, client: str) -> None:
-    wait = bucket.take(client)
+def _address(scope: Scope) -> str:
+    address: str = (scope.get("client") or ("",))[0]
+    return address
+
+
+def _not_too_often(bucket: Bucket, client: str, count: int = 1) -> None:
+    wait = bucket.take(client, count)
     if wait:
         raise TurnedAway("too_many_requests", headers={"Retry-After": str(int(wait) + 1)})
 
