@@ -191,7 +191,7 @@ def test_what_the_own_body_is_and_where_is_for_a_superior_to_say(county: County,
     assert (refused.status_code, "own_nature" in codes(refused)) == (409, True)
 
 
-def test_an_audit_office_is_made_changed_and_closed_by_the_operator_alone(county: County):
+def test_an_audit_office_is_made_and_changed_by_the_operator_alone(county: County):
     office = {"kind": "audit_office", "superior": org_id("T")}
     with signed_in(county, "sys") as sys:
         made = sys.put(f"/v1/organisations/{uuid.uuid4()}", json=BODY | {"code": fresh()} | office)
@@ -203,8 +203,10 @@ def test_an_audit_office_is_made_changed_and_closed_by_the_operator_alone(county
         same = asys.put(f"/v1/organisations/{org_id('A')}", json=own)
         renamed = asys.put(f"/v1/organisations/{org_id('A')}", json=own | {"name": "改名"})
         left = asys.put(f"/v1/organisations/{org_id('A')}", json=own | {"kind": "court"})
+        away = asys.put(f"/v1/organisations/{org_id('A')}", json=own | {"division": "150525100"})
     assert codes(made) == codes(turned) == codes(renamed) == {"audit_office"}
     assert codes(left) == {"audit_office", "own_nature"}
+    assert codes(away) == {"audit_office", "own_nature", "division_outside"}
     assert same.status_code == 200
 
 
@@ -438,7 +440,12 @@ def test_who_is_no_administrator_reads_no_register(county: County, person: str):
 def test_the_log_is_for_the_audit_administrator_and_as_far_as_their_bodies_go(county: County):
     for other in ("sys", "sec"):
         with signed_in(county, other) as caller:
-            assert caller.get("/v1/administration").status_code == 403
+            refused = caller.get("/v1/administration", headers={"Accept-Language": "en"})
+        assert refused.status_code == 403
+        (reason,) = refused.json()["reasons"]
+        assert reason["code"] == "not_a_reader"
+        assert ("audit_admin" in reason["en"], "审计管理员" in reason["zh"]) == (True, True)
+        assert {"sys": "your roles here: system_admin", "sec": "your roles here: security_admin"}[other] in reason["en"]
     hired(county)
     with signed_in(county, "tsys") as tsys:
         assert tsys.put(f"/v1/people/{uuid.uuid4()}", json={"code": fresh(), "name": "镇上人"}).status_code == 201

@@ -143,6 +143,18 @@ def test_a_token_narrowed_to_writing_sees_nothing_plain(county, mediated):
             assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
 
 
+def test_who_is_in_no_role_for_plain_values_is_told_the_role_and_not_that_it_is_the_body(county, mediated):
+    with county.client("idle") as idle:
+        assert idle.get(mediated).status_code == 200
+        answer = ask(idle, mediated, "texts.1", **{"Accept-Language": "en"})
+    assert answer.status_code == 403
+    (reason,) = answer.json()["reasons"]
+    assert reason["code"] == "not_handling"
+    assert "your roles here: archivist" in reason["en"]
+    assert "您在本单位的角色是档案员" in reason["zh"]
+    assert "once it is closed" in reason["en"]
+
+
 def test_an_auditor_of_a_case_that_few_may_see_reads_no_more_than_codes(county):
     with county.client("wang") as wang, county.client("audit") as auditor:
         place = file_one(wang).headers["location"]

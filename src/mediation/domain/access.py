@@ -296,11 +296,16 @@ def _assigned(actor: Actor, leg: Leg | None) -> bool:
     return actor.person not in leg.replaced and (not leg.mediators or actor.person in leg.mediators)
 
 
+def roles_held(actor: Actor) -> tuple[str, str]:
+    """The actor's roles at their own body, as a refusal names them in Chinese and English."""
+    return "、".join(role.zh for role in actor.roles) or "无", ", ".join(actor.roles) or "none"
+
+
 def refusal(action: Action, actor: Actor, leg: Leg | None) -> NotPermitted:
     """The refusal, naming who may take the step."""
     zh = "、".join(letter.zh for letter in WHO[action])
     en = ", ".join(letter.en for letter in WHO[action])
-    held = "、".join(role.zh for role in actor.roles) or "无", ", ".join(actor.roles) or "none"
+    held = roles_held(actor)
     party = Letter.PARTY in WHO[action]
     hints = (
         [("；代当事人登记的，请填 on_behalf_of", "; to record it for a party, name it in `on_behalf_of`")]

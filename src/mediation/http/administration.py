@@ -277,8 +277,11 @@ async def _reader(request: Request, *powers: v.Power) -> Viewer:
     viewer = await _known(request, powers[0])
     stands = access.over(viewer.actor, viewer.org)
     if not any(access.permitted(power, viewer.actor, stands) for power in powers):
-        zh, en = "此处由管理员查阅", "This is for administrators to read"
-        raise NotPermitted(Reason("not_an_administrator", zh, en))
+        readers = [role for role in v.Role if any(role in row.roles for row in access.PERMITS if row.power in powers)]
+        held = access.roles_held(viewer.actor)
+        zh = f"由{'、'.join(role.zh for role in readers)}查阅；您在本单位的角色是{held[0]}"
+        en = f"It is read by: {', '.join(readers)}; your roles here: {held[1]}"
+        raise NotPermitted(Reason("not_a_reader", zh, en))
     return viewer
 
 

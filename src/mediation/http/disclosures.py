@@ -50,8 +50,8 @@ _ROWS: Mapping[str, Sensitivity] = {
 """How sensitive a case's text is, by the name of its row; what has another name is shown to nobody."""
 _NOT_YOURS: Mapping[Sensitivity, tuple[str, str, str]] = {
     Sensitivity.PLAIN: (
-        "须以办理、督办或协助单位承办人的身份查看",
-        "is for those who handle, supervise or assist the case",
+        "须以办理、督办或协助单位承办人的身份查看，结案后由保管单位承办人查看",
+        "is for those who handle, supervise or assist the case, or keep it once it is closed",
         "",
     ),
     Sensitivity.UNDISPUTED: ("须以办理单位承办人的身份查看", "is for those who handle the case", "ONL-22"),
@@ -128,7 +128,7 @@ async def _disclosed(house: House, asker: _Asker, wanted: Disclosure) -> dict[st
 
     Raises: NotPermitted, Malformed, NotFound.
     """
-    _permit(asker.allowed, wanted.fields)
+    _permit(asker, wanted.fields)
     case, seen = asker.case, asker.seen
     rows = await house.memory.sealed(asker.context, seen.actor, case.id)
     erased = {row.subject for row in rows if row.name == ERASED}
@@ -149,15 +149,23 @@ async def _disclosed(house: House, asker: _Asker, wanted: Disclosure) -> dict[st
     return {name: plain[name] for name in wanted.fields}
 
 
-def _permit(allowed: Collection[Sensitivity], fields: Sequence[str]) -> None:
+def _permit(asker: _Asker, fields: Sequence[str]) -> None:
     """Raises NotPermitted, naming every field that this reader may not see, whether there is such a one or not."""
-    if not allowed:
-        zh, en = "只有正在办理该案的单位可查看明文", "Only a body that handles the case sees plain values"
+    if not asker.allowed:
+        held = access.roles_held(asker.seen.actor)
+        zh = (
+            f"明文限办理、督办或协助该案的人员查看，结案后限保管单位承办人；您在本单位的角色是{held[0]}，"
+            "以此角色目前不能查看本案明文"
+        )
+        en = (
+            "Plain values are for the staff who handle, supervise or assist the case, or keep it once it is "
+            f"closed; your roles here: {held[1]}, which do not do so now"
+        )
         raise NotPermitted(Reason("not_handling", zh, en))
     reasons = []
     for sensitivity, (zh, en, basis) in _NOT_YOURS.items():
         names = [name for name in dict.fromkeys(fields) if _sensitivity(name) is sensitivity]
-        if names and sensitivity not in allowed:
+        if names and sensitivity not in asker.allowed:
             reasons.append(Reason("not_yours_to_see", f"{'、'.join(names)}：{zh}", f"{', '.join(names)} {en}", basis))
     if reasons:
         raise NotPermitted(*reasons)

@@ -107,7 +107,7 @@ async def _overseer(request: Request, power: Power) -> Viewer:
     """Who reads a log. Raises NotPermitted; then, of administrators, insufficient_scope and second_factor_required."""
     viewer = await viewing(request)
     if not access.permitted(power, viewer.actor, logs.stands(viewer)):
-        held = "、".join(role.zh for role in viewer.actor.roles) or "无", ", ".join(viewer.actor.roles) or "none"
+        held = access.roles_held(viewer.actor)
         raise NotPermitted(
             Reason(
                 "not_an_overseer",

@@ -65,7 +65,7 @@ async def search_person(request: Request) -> Response:
     at, who, house = now(request), context(request), desk(request).house
     seen = await house.memory.read_case(who)
     if not access.permitted(Power.SEARCH, seen.actor, frozenset(Standing)):
-        held = "、".join(role.zh for role in seen.actor.roles) or "无", ", ".join(seen.actor.roles) or "none"
+        held = access.roles_held(seen.actor)
         raise NotPermitted(
             Reason(
                 "not_a_handler",
