@@ -144,6 +144,14 @@ def test_a_moment_that_is_no_rfc_3339_is_malformed_and_said_so_in_both_languages
     (reason,) = answer.json()["reasons"]
     assert ("since" in reason["zh"], "since" in reason["en"]) == (True, True)
     assert ("RFC 3339" in reason["zh"], "RFC 3339" in reason["en"]) == (True, True)
+    assert "a moment" not in reason["zh"]
+
+
+def test_a_moment_that_no_calendar_has_is_refused_in_chinese_too(county: County):
+    with two_factors(county, "audits") as client:
+        answer = client.get("/v1/disclosures", params={"since": "2026-13-22T08:00:00Z"})
+    assert answer.status_code == 422
+    assert "RFC 3339" in answer.json()["reasons"][0]["zh"]
 
 
 def test_a_kind_that_no_entry_of_the_access_log_has_is_malformed(county: County):

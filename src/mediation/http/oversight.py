@@ -1,13 +1,14 @@
 """For those who oversee: what was refused, and who was shown what is personal, as far as their own bodies go."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from mediation.domain import access
@@ -27,13 +28,28 @@ routes = APIRouter(tags=["oversight"])
 _WHO = {"parameters": [ACTING_FOR, LANGUAGE]}
 _FLOOD = "被拒过多，其余只计数", "Too many refusals: the others are only counted"
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+def _rfc_3339(given: str) -> str:
+    """A moment as it stands in an answer; else a year would be so many seconds since 1970."""
+    if not _RFC_3339.fullmatch(given):
+        message = (
+            "须为带时区的时刻（RFC 3339，如 2026-11-22T08:00:00+08:00；地址中 + 写作 %2B） "
+            "a moment with its offset is wanted: RFC 3339, such as 2026-11-22T00:00:00Z; in an address + is %2B"
+        )
+        raise ValueError(message)
+    return given
+
+
+_Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 
 class Log(Paged):
     """Which entries of a log; every condition given must hold."""
 
-    since: Annotated[AwareDatetime | None, Field(description="自该时刻起 at or after")] = None
-    until: Annotated[AwareDatetime | None, Field(description="早于该时刻 before")] = None
+    since: Annotated[_Moment | None, Field(description="自该时刻起 at or after")] = None
+    until: Annotated[_Moment | None, Field(description="早于该时刻 before")] = None
     person: Annotated[UUID | None, Field(description="何人 by whom")] = None
     org: Annotated[UUID | None, Field(description="代表何单位 for which body")] = None
     case: Annotated[UUID | None, Field(description="何案 of which case")] = None
@@ -52,7 +68,10 @@ class Attempts(Log):
 class Disclosures(Log):
     """Which disclosures."""
 
-    kind: Annotated[_Word | None, Field(description="种类 their kind")] = None
+    kind: Annotated[
+        Literal["disclosure", "search"] | None,
+        Field(description="查看明文或查人 plain values of a case, or a search for a person"),
+    ] = None
 
 
 @routes.get(
