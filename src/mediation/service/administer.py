@@ -286,8 +286,8 @@ def _nature_reasons(
     """Why a body cannot be of this kind, tier and division: who audits what, and who audits whom, hangs on them."""
     reasons = []
     if OrgKind.AUDIT_OFFICE in {new.kind, there.kind if there else None}:
-        zh = "审计机构的设立、变更和停用由运维人员办理（mediation import organisations）"
-        en = "An audit office is made, changed and closed by the operator: mediation import organisations"
+        zh = "审计机构由运维人员设立和变更（mediation import organisations）"
+        en = "An audit office is made and changed by the operator: mediation import organisations"
         reasons.append(Reason("audit_office", zh, en))
     if there and new.id == actor.org and _nature(there) != _nature(new):
         zh, en = (
