@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 
 from mediation.domain.errors import MediationError
 from mediation.gateway.identity import NotRecognised, Principal, ProviderAway, narrowed
+from mediation.gateway.ledger import BadLedger
 from mediation.http.problems import STATUS, Lang, TurnedAway, language, refusal, status_of
 from mediation.settings import loopback
 
@@ -216,6 +217,9 @@ class Gate:
         if isinstance(error, self._away):
             _log.warning("database away: %s", type(error).__name__, extra={"request_id": visit.id})
             return TurnedAway("unavailable", headers={"Retry-After": str(RETRY_S)})
+        if isinstance(error, BadLedger):  # where it lies is for the operator alone
+            _log.error("%s", error.en, extra={"request_id": visit.id})
+            return TurnedAway("bad_ledger", headers={"Retry-After": str(RETRY_S)})
         if isinstance(error, MediationError) and status_of(error) < STATUS[MediationError]:
             return error
         frames = [

@@ -123,6 +123,13 @@ COUNTER: dict[str, Kind] = {
         "数据库暂时无法连接，请等待 Retry-After 所示秒数后以相同的幂等键重试。",
         "The database cannot be reached; retry after Retry-After seconds with the same Idempotency-Key.",
     ),
+    "bad_ledger": Kind(
+        503, "删除台账不可用", "The ledger of erasures cannot be used",
+        "没有删除台账就不删除任何内容，本次未删除。请等待 Retry-After 所示秒数后重试；"
+        "仍不行的，请把 X-Request-Id 告知管理员。",
+        "Without its ledger nothing is erased, nor was it now. Retry after Retry-After seconds; if it lasts, tell the "
+        "operator the X-Request-Id.",
+    ),
     "internal": Kind(
         500, "内部错误", "Internal error",
         "这是本服务的缺陷，请把 X-Request-Id 告知管理员。",
