@@ -16,6 +16,7 @@ from mediation.gateway.backup import read_backup, write_backup
 from mediation.gateway.ledger import Ledger
 from mediation.service.erasing import compare, replay
 from mediation.service.verification import verify_database
+from mediation.store import privacy
 from mediation.store.database import engine
 
 
@@ -180,6 +181,61 @@ def test_an_open_case_keeps_what_is_needed_to_handle_it(county, chair):
     assert reason["code"] == "case_open"
     assert "已登记" in reason["zh"]
     assert not chair.get(place).json()["parties"][0]["erased"]
+
+
+@pytest.mark.parametrize(
+    ("who", "overtaking", "code"),
+    [("idle", {"action": "archive"}, None), ("wang", {"action": "reopen", "cause": "new_fact"}, "case_open")],
+)
+def test_an_erasure_that_a_step_overtakes_looks_at_the_case_again(county, chair, monkeypatch, who, overtaking, code):
+    place = over(chair)
+    version_of, taken = privacy.version_of, []
+
+    async def overtaken(connection, case):
+        if not taken:
+            with county.client(who) as other:
+                taken.append(await asyncio.to_thread(step, other, place, overtaking))
+        return await version_of(connection, case)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mediation.store.privacy.version_of", overtaken)
+        answer = erase(chair, place, party=1)
+    assert [step.status_code for step in taken] == [201], taken[0].text
+    if code is None:
+        assert (answer.status_code, "event" in answer.json()) == (200, True), answer.text
+    else:
+        assert (answer.status_code, answer.json()["reasons"][0]["code"]) == (409, code)
+
+
+def test_an_erasure_that_is_overtaken_again_and_again_says_so_and_asks_for_no_etag(county, chair, monkeypatch):
+    place = over(chair)
+
+    async def always_another(*_):
+        return 0
+
+    monkeypatch.setattr("mediation.store.privacy.version_of", always_another)
+    answer = erase(chair, place, party=1)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "ETag" not in answer.text
+    assert rows(county, place)["erasures"] == []
+
+
+def test_without_its_ledger_nothing_is_erased_and_the_answer_says_why(county, chair, caplog):
+    place, ledger = over(chair), county.settings.erasures
+    kept = ledger.rename(ledger.with_suffix(".kept")) if ledger.exists() else None
+    ledger.mkdir()
+    try:
+        answer = erase(chair, place, party=1)
+    finally:
+        ledger.rmdir()
+        if kept:
+            kept.rename(ledger)
+    assert (answer.status_code, answer.json()["code"]) == (503, "bad_ledger")
+    assert answer.headers["retry-after"].isdecimal()
+    assert "台账" in answer.json()["detail"]
+    assert str(ledger) not in answer.text
+    assert [str(ledger) in record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [True]
+    assert rows(county, place)["vault_keys"] == [(0,), (1,), (2,)]
 
 
 def test_the_keeper_erases_with_two_factors_and_nobody_else(county, chair):

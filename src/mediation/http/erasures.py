@@ -1,5 +1,6 @@
 """Erasure: what is personal of a party, or all that was said in a case, is destroyed for good once the case is over."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,7 +10,7 @@ from starlette.responses import Response
 
 from mediation.domain import access
 from mediation.domain.commands import No
-from mediation.domain.errors import Malformed, NotPermitted, Reason
+from mediation.domain.errors import Conflict, Malformed, NotPermitted, Reason, StaleVersion
 from mediation.domain.registering import Hand
 from mediation.domain.vocabulary import ErasureGround, Power
 from mediation.gateway.ledger import Ledger
@@ -21,6 +22,7 @@ from mediation.service.erasing import erase
 from mediation.store import queries
 
 routes = APIRouter(tags=["cases"])
+_TRIES = 5
 
 
 class Erasure(BaseModel):
@@ -51,7 +53,7 @@ ERASURE: TypeAdapter[Erasure] = TypeAdapter(Erasure)
     operation_id="erase",
     responses={
         200: answer("已删除 destroyed, now or before", ref("Erased")),
-        **refusals(*EVERY, *BODY, *ACTING, "second_factor_required", "not_found", "stale_version", "refused"),
+        **refusals(*EVERY, *BODY, *ACTING, "second_factor_required", "not_found", "conflict", "refused", "bad_ledger"),
     },
     openapi_extra={
         "requestBody": body("Erasure", party={"party": 1, "ground": "retention_ended"}),
@@ -62,6 +64,13 @@ async def erase_personal(request: Request, case_id: CaseId) -> Response:
     """删除个人信息：销毁密钥，不可恢复，历史仍可校验。The key is destroyed for good; the history still verifies."""
     wanted: Erasure = parsed(ERASURE, visit(request))
     no_query(request)
+    for _ in range(_TRIES):
+        with suppress(StaleVersion):  # a step overtook it: whether the case is over is asked anew
+            return await _erased(request, case_id, wanted)
+    raise Conflict
+
+
+async def _erased(request: Request, case_id: str, wanted: Erasure) -> Response:
     at, who, here = now(request), context(request), desk(request)
     case, seen = await seeing(request, case_id)
     stands = access.standing(case, seen.actor, seen.orgs)
