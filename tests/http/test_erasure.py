@@ -348,7 +348,8 @@ def test_the_commands_restore_the_night_and_erase_again(county, chair, tmp_path)
     place = over(chair)
     kept = run("backup", dump)
     assert kept.returncode == 0, kept.stderr
-    assert "erasures.jsonl" in kept.stdout
+    assert "erasures.jsonl, by which a restore erases again" in kept.stdout
+    assert "never put an old one over a newer" in kept.stdout
     assert erase(chair, place, party=1).status_code == 200
     assert erase(chair, place, text=True).status_code == 200
     restored = run("restore", "--force", dump)

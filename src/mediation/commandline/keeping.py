@@ -117,10 +117,11 @@ def backup(
     say(
         f"已备份到 {file}（{size / 1024:,.0f} KB）。密钥文件 {settings.key_file} 不在其中，"
         "请另处保存：没有它，备份中的个人信息无法读取。"
-        f"删除台账 {settings.erasures} 也请一并保存：恢复时据此再次删除。",
+        f"删除台账 {settings.erasures} 也不在其中，请另存副本，恢复时据此再次删除；切勿用旧台账覆盖较新的。",
         f"Written to {file} ({size / 1024:,.0f} KB). The key file {settings.key_file} is not in it: "
         "keep it elsewhere, without it nothing personal in the backup can be read. "
-        f"Keep the ledger of erasures {settings.erasures} with it: a restore erases again what it names.",
+        f"Nor is the ledger of erasures {settings.erasures}, by which a restore erases again: copy it elsewhere too, "
+        "and never put an old one over a newer.",
     )
 
 
