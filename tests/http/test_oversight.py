@@ -157,7 +157,7 @@ def test_a_moment_that_no_calendar_has_is_refused_in_chinese_too(county: County)
 def test_a_kind_that_no_entry_of_the_access_log_has_is_malformed(county: County):
     with two_factors(county, "audits") as client:
         assert client.get("/v1/disclosures", params={"kind": "foo"}).status_code == 422
-        for kind in ("disclosure", "search"):
+        for kind in ("disclosure", "search", "absorb"):
             assert client.get("/v1/disclosures", params={"kind": kind}).status_code == 200, kind
 
 

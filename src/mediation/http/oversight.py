@@ -69,8 +69,8 @@ class Disclosures(Log):
     """Which disclosures."""
 
     kind: Annotated[
-        Literal["disclosure", "search"] | None,
-        Field(description="查看明文或查人 plain values of a case, or a search for a person"),
+        Literal["disclosure", "search", "absorb"] | None,
+        Field(description="查看明文、查人、并入 plain values of a case, a search for a person, a case that was absorbed"),
     ] = None
 
 
