@@ -70,7 +70,7 @@ class Disclosures(Log):
 
     kind: Annotated[
         Literal["disclosure", "search", "absorb"] | None,
-        Field(description="查看明文、查人、并入 plain values of a case, a search for a person, a case that was absorbed"),
+        Field(description="查看明文、查人、并入 plain values, a search for a person, a case absorbed"),
     ] = None
 
 
