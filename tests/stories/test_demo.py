@@ -29,7 +29,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def told(server: Server) -> str:
     """What the demo prints."""
-    done = run("demo", *DISPUTES)
+    done = run("demo", *DISPUTES, MEDIATION_PORT="8871")
     assert (done.returncode, done.stderr) == (0, "")
     yield done.stdout
     server.drop_database("demo")
@@ -74,6 +74,10 @@ def test_the_people_it_names_can_sign_in(told: str):
         done = run("token", "--demo", code)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count(".") == 2
+
+
+def test_what_to_try_next_is_at_the_port_that_serve_will_take(told: str):
+    assert set(re.findall(r"127\.0\.0\.1:([0-9]+)", told.partition("接下来可以")[2])) == {"8871"}
 
 
 def test_the_demo_s_county_is_not_seeded_twice(told: str):

@@ -182,7 +182,7 @@ def _verify(screen: "Console", urls: "Urls", client: "Client") -> None:
 def _next(screen: "Console", case_id: str, seconds: float) -> None:
     from mediation.service.demo import AUDITOR, CALLERS
 
-    address = "http://127.0.0.1:8000"
+    address = f"http://127.0.0.1:{read_settings().port}"
     mediator, *others = CALLERS
     screen.print()
     screen.print(f"[bold]接下来可以[/]  [dim]What to try next ({seconds:.0f} s)[/]")

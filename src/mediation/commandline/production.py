@@ -167,8 +167,8 @@ def _house(settings: Settings) -> Iterator[_Rule]:
         settings.log_level != "debug",
         (f"日志级别 {settings.log_level}", f"log level {settings.log_level}"),
         (
-            "MEDIATION_LOG_LEVEL 设为 info：debug 会记下各库自己的细节。",
-            "set MEDIATION_LOG_LEVEL to info: at debug the libraries write down details of their own.",
+            "MEDIATION_LOG_LEVEL 设为 info：debug 比正式运行所需记得更多。",
+            "set MEDIATION_LOG_LEVEL to info: at debug more is written down than running it needs.",
         ),
     )
 
