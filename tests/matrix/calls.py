@@ -224,8 +224,9 @@ def _sent_from(who: str, story: Story) -> bool:
 
 
 def _told_of(who: str, story: Story) -> bool:
-    """What was said of a restricted case is found by its words by none of its auditors, who read codes alone."""
-    return not (story.restricted and "auditor" in PEOPLE[who].roles)
+    """What was said of a restricted case is found by its words by the bodies that handle it, and by nobody above them."""
+    handling = {*story.open, *(handoff.to_org for handoff in story.handoffs if handoff.live)}
+    return not story.restricted or PEOPLE[who].org in handling
 
 
 LISTS: tuple[Found, ...] = (
