@@ -98,6 +98,36 @@ CHANGES: dict[str, tuple[str, str, int]] = {
         "wrong_columns",
         0,
     ),
+    "a party whose name is gone": (
+        (
+            "WITH k AS (DELETE FROM vault_keys WHERE case_id = %(case)s AND subject = 2) "
+            "DELETE FROM vault WHERE case_id = %(case)s AND subject = 2"
+        ),
+        "sealed_lost",
+        0,
+    ),
+    "words that are gone": (
+        (
+            "DELETE FROM vault WHERE (case_id, digest) IN "
+            "(SELECT case_id, digest FROM vault WHERE case_id = %(case)s AND subject = 0 LIMIT 1)"
+        ),
+        "sealed_lost",
+        0,
+    ),
+    "a key that is gone": ("DELETE FROM vault_keys WHERE case_id = %(case)s AND subject = 1", "wrong_seal", 0),
+    "words hidden as erased": (
+        "UPDATE vault SET name = 'erased' WHERE case_id = %(case)s AND subject = 0",
+        "wrong_seal",
+        0,
+    ),
+    "a name brought back from another case": (
+        (
+            "INSERT INTO vault (case_id, subject, digest, name, sealed) "
+            "SELECT %(case)s, subject, digest, name, sealed FROM vault WHERE case_id <> %(case)s AND subject = 1 LIMIT 1"
+        ),
+        "wrong_seal",
+        0,
+    ),
 }
 
 
@@ -114,6 +144,20 @@ async def test_a_change_behind_the_triggers_is_found_and_named(told: tuple[Town,
     assert (failure.case_id, failure.seq, failure.reason.code) == (case_id, seq, code)
     assert failure.reason.zh
     assert failure.reason.en
+
+
+async def test_an_erasure_that_no_entry_tells_hides_nothing(told: tuple[Town, str], server: Server):
+    town, case_id = told
+    async with behind_the_triggers(server, town.urls) as superuser:
+        await superuser.execute("DELETE FROM vault WHERE case_id = %s AND subject = 1", (case_id,))
+        await superuser.execute("DELETE FROM vault_keys WHERE case_id = %s AND subject = 1", (case_id,))
+        noted = "INSERT INTO erasures (case_id, subject, event, at) VALUES (%s, 1, gen_random_uuid(), now())"
+        await superuser.execute(noted, (case_id,))
+    (failure,) = (await verify_database(town.urls.reader)).failures
+    assert (failure.case_id, failure.reason.code) == (LOG_ID, "wrong_erasures")
+    async with behind_the_triggers(server, town.urls) as superuser:
+        await superuser.execute("DELETE FROM events WHERE case_id = %s", (LOG_ID,))
+    assert "wrong_erasures" in {found.reason.code for found in (await verify_database(town.urls.reader)).failures}
 
 
 _EDIT = "UPDATE events SET bytes = convert_to(replace(convert_from(bytes, 'UTF8'), {}), 'UTF8') WHERE case_id = %(log)s AND seq = {}"

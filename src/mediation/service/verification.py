@@ -1,6 +1,7 @@
 """Recomputes every chain from the stored bytes, folds every history, and says where the two part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,10 +9,15 @@ import msgspec
 from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
-from mediation.domain.registering import LOG_ID, Register, name_digest
+from mediation.domain.registering import LOG_ID, Erase, Register, name_digest, said
+from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS
 from mediation.store.tables import columns_of
-from mediation.store.trails import StoredCase, StoredRegistry, Trail, trails
+from mediation.store.trails import Erasure, StoredCase, StoredRegistry, StoredSeal, Trail, trails
 
+_TEXTS = {WORDS, UNDISPUTED, COMPROMISE}
+_UNTOLD = Reason(
+    "wrong_erasures", "删除记录与管理日志不符", "The erasures are not as the log of administration tells them"
+)
 MOST_FAILURES = 100
 """Failures named in a report; more are only counted as cases that failed."""
 
@@ -54,21 +60,27 @@ async def verify_database(reader_url: str, progress: Callable[[int, int], None] 
     cases = events = entries = failed = 0
     failures: list[Failure] = []
     async with trails(reader_url) as every:
-        total = await every.count()
+        total, erasures = await every.count(), await every.erasures()
+        of_case: dict[str, set[int]] = {}
+        for erasure in erasures:
+            of_case.setdefault(erasure.case_id, set()).add(erasure.subject)
         async for trail in every:
             if trail.case_id == LOG_ID:
                 entries = len(trail.events)
-                failure = verify_log(trail, await every.registry())
+                failure = verify_log(trail, await every.registry(), erasures)
             else:
                 cases += 1
                 events += len(trail.events)
-                failure = verify_trail(trail)
+                failure = verify_trail(trail, of_case.get(trail.case_id, set()))
                 if progress:
                     progress(cases, max(total, cases))
             if failure:
                 failed += 1
                 failures.append(failure)
                 del failures[MOST_FAILURES:]
+        if erasures and not entries:
+            failed += 1
+            failures.append(Failure(LOG_ID, "", 0, "", _UNTOLD))
         feed = await every.feed()
     for reason in _feed_reasons(contiguous=feed.contiguous, lost=feed.lost, empty=feed.empty):
         failed += 1
@@ -76,27 +88,43 @@ async def verify_database(reader_url: str, progress: Callable[[int, int], None] 
     return Report(cases, events, failed, tuple(failures), entries)
 
 
-def verify_trail(trail: Trail) -> Failure | None:
-    """The first thing that fails in a case: an event that does not follow, or a row that its history does not make."""
+def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset()) -> Failure | None:
+    """The first thing that fails in a case: an event that does not follow, or a row that its history does not make.
+
+    So does a value that was sealed and is gone, although its subject is not among the `erased`.
+    """
     number = trail.case.number if trail.case else ""
     case: Case | None = None
     first_at = ""
+    sealed: set[str] = set()
 
     def fold(event: Event) -> None:
         nonlocal case, first_at
         case = evolve(case, event)
         first_at = first_at or event.at
+        sealed.update(event.sd)
 
     failure = _broken(trail, number, fold)
-    reason = None if failure else _row_reason(trail.case, case, first_at)
-    return Failure(trail.case_id, number, 0, "", reason) if reason else failure
+    if failure:
+        return failure
+    reason = _row_reason(trail.case, case, first_at) or (
+        _vault_reason(trail.seals, case, sealed, erased) if case else None
+    )
+    return Failure(trail.case_id, number, 0, "", reason) if reason else None
 
 
-def verify_log(trail: Trail, stored: StoredRegistry) -> Failure | None:
+def verify_log(trail: Trail, stored: StoredRegistry, erasures: AbstractSet[Erasure] = frozenset()) -> Failure | None:
     """The first thing that fails in the log of administration: an entry, or a row that is not as the log left it."""
     register = Register()
-    failure = _broken(trail, "", register.take)
-    reason = None if failure else _registry_reason(register, stored)
+    told: set[Erasure] = set()
+
+    def take(event: Event) -> None:
+        register.take(event)
+        if isinstance(entry := said(event), Erase):
+            told.update(Erasure(entry.case, subject, event.event) for subject in entry.subjects)
+
+    failure = _broken(trail, "", take)
+    reason = None if failure else _registry_reason(register, stored) or (_UNTOLD if told != erasures else None)
     return Failure(trail.case_id, "", 0, "", reason) if reason else failure
 
 
@@ -113,6 +141,35 @@ def _broken(trail: Trail, number: str, fold: Callable[[Event], None]) -> Failure
         if (event.event, event.case) != (stored.id, trail.case_id):
             said = Reason("misfiled", "事件与其所在行不符", "The event is not the one its row says")
             return Failure(trail.case_id, number, stored.seq, stored.id, said)
+    return None
+
+
+def _vault_reason(
+    seals: Sequence[StoredSeal], case: Case, sealed: AbstractSet[str], erased: AbstractSet[int]
+) -> Reason | None:
+    """What the vault lacks of all that was sealed in a case, or holds under another name, or beside it.
+
+    An event does not say whose a digest is: each party has one, and the others are of the case's text.
+    """
+    found = {seal.digest for seal in seals}
+    there = {seal.subject for seal in seals}
+    lost = sorted({party.id for party in case.parties} - there - erased)
+    if lost and sealed:
+        zh, en = "、".join(map(str, lost)), ", ".join(map(str, lost))
+        return Reason(
+            "sealed_lost", f"当事人{zh}的个人信息不在保险库，也未经删除", f"Of parties {en} nothing is in the vault"
+        )
+    gone = len(sealed - found) - len(erased - there - {TEXT})
+    if gone > 0 and TEXT not in erased:
+        return Reason(
+            "sealed_lost", f"{gone}份文字不在保险库，也未经删除", f"{gone} texts of the case are not in the vault"
+        )
+    for seal in seals:
+        named = _TEXTS if seal.subject == TEXT else {f"party_{seal.subject}"}
+        if seal.digest not in sealed or seal.name not in named or not seal.keyed:
+            zh = f"保险库中的 {seal.name} 与历史不符或缺少密钥"
+            en = f"The vault's {seal.name} is not of the history, or has no key"
+            return Reason("wrong_seal", zh, en)
     return None
 
 

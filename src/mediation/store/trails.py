@@ -22,6 +22,10 @@ SELECT id::text, number, version, filed_at, facts::text, {
     ", ".join(_AS_TEXT.get(name, f"{name}::text[]" if name in _LISTS else name) for name in CaseColumns._fields)
 } FROM cases ORDER BY id"""  # noqa: S608  # our own column names
 _EVENTS = "SELECT case_id::text, id::text, seq, bytes FROM events ORDER BY case_id, seq"
+_SEALS = """
+SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL
+FROM vault v LEFT JOIN vault_keys k USING (case_id, subject) ORDER BY v.case_id"""
+_ERASURES = "SELECT case_id::text, subject, event::text FROM erasures"
 _BODIES = """
 SELECT id::text, code, name, name_en, kind, tier, division, speciality, coalesce(superior::text, ''), active
 FROM organisations"""
@@ -54,12 +58,33 @@ class StoredCase(NamedTuple):
     columns: CaseColumns
 
 
+class StoredSeal(NamedTuple):
+    """A row of the vault, without what is sealed; `keyed`: there is the key that opens it."""
+
+    subject: int
+    digest: str
+    name: str
+    keyed: bool
+
+
 class Trail(NamedTuple):
-    """A case's events in order, and its row; None where there are events but no case, as in the administration log."""
+    """A case's events in order, its row, and what the vault holds of it.
+
+    The row is None where there are events or sealed values but no case, as in the administration log.
+    """
 
     case_id: str
     case: StoredCase | None
     events: list[StoredEvent]
+    seals: list[StoredSeal]
+
+
+class Erasure(NamedTuple):
+    """Whose key was destroyed: of which case and subject, by which entry of the administration log."""
+
+    case_id: str
+    subject: int
+    event: str
 
 
 class StoredRegistry(NamedTuple):
@@ -95,6 +120,10 @@ class Trails:
         assert row is not None  # noqa: S101  # an aggregate gives one row always
         return FeedState(*row)
 
+    async def erasures(self) -> frozenset[Erasure]:
+        """All erasures."""
+        return frozenset([Erasure(*row) for row in await (await self._connection.execute(_ERASURES)).fetchall()])
+
     async def registry(self) -> StoredRegistry:
         """The registry as its tables have it."""
         bodies, people, memberships = [
@@ -110,13 +139,17 @@ class Trails:
         async with AsyncExitStack() as stack:
             cases = await stack.enter_async_context(self._rows("cases", _CASES))
             events = await stack.enter_async_context(self._rows("events", _EVENTS))
-            case, event = await anext(cases, None), await anext(events, None)
-            while case or event:
-                case_id = min(row[0] for row in (case, event) if row)  # lower-case hex: text order is uuid order
-                trail = Trail(case_id, None, [])
+            seals = await stack.enter_async_context(self._rows("seals", _SEALS))
+            case, event, seal = await anext(cases, None), await anext(events, None), await anext(seals, None)
+            while case or event or seal:
+                case_id = min(row[0] for row in (case, event, seal) if row)  # lower-case hex: text order is uuid order
+                trail = Trail(case_id, None, [], [])
                 while event and event[0] == case_id:
                     trail.events.append(StoredEvent(*event[1:]))
                     event = await anext(events, None)
+                while seal and seal[0] == case_id:
+                    trail.seals.append(StoredSeal(*seal[1:]))
+                    seal = await anext(seals, None)
                 if case and case[0] == case_id:
                     trail = trail._replace(case=_stored(case))
                     case = await anext(cases, None)
