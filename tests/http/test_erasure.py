@@ -207,6 +207,24 @@ def test_an_erasure_that_a_step_overtakes_looks_at_the_case_again(county, chair,
         assert (answer.status_code, answer.json()["reasons"][0]["code"]) == (409, code)
 
 
+def test_no_step_is_taken_between_the_look_at_the_case_and_the_erasure(county, chair, monkeypatch):
+    place = over(chair)
+    destroy, tried = privacy.destroy, []
+
+    async def tries(connection, whose):
+        with psycopg.connect(whole(county.settings.given_urls("owner"))) as other:
+            try:
+                other.execute("SELECT FROM cases WHERE id = %s FOR NO KEY UPDATE NOWAIT", (whose.case,))
+            except psycopg.errors.LockNotAvailable as error:
+                tried.append(error)
+        await destroy(connection, whose)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mediation.store.privacy.destroy", tries)
+        assert erase(chair, place, party=1).status_code == 200
+    assert len(tried) == 1
+
+
 def test_an_erasure_that_is_overtaken_again_and_again_says_so_and_asks_for_no_etag(county, chair, monkeypatch):
     place = over(chair)
 

@@ -59,8 +59,9 @@ async def erasing(engine: AsyncEngine, case_id: str, hand: Hand | None = None) -
 
 
 async def version_of(connection: AsyncConnection, case_id: str) -> int | None:
-    """The version of the case an erasure is about; None where it is not seen."""
-    version: int | None = await connection.scalar(select(CASES.c.version).where(CASES.c.id == case_id))
+    """The version of the case an erasure is about, which stays so until it commits; None where it is not seen."""
+    query = select(CASES.c.version).where(CASES.c.id == case_id).with_for_update(key_share=True)
+    version: int | None = await connection.scalar(query)
     return version
 
 
