@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from tests.http.county import County, file_one, populate, running, settings_for
 
@@ -23,3 +24,10 @@ def place(county: County) -> str:
         answer = file_one(wang)
     assert answer.status_code == 201, answer.text
     return answer.headers["location"]
+
+
+@pytest.fixture
+def chair(county: County) -> Iterator[httpx.Client]:
+    """The chair of the committee, signed in with two factors."""
+    with county.client("wang", Authorization=f"Bearer {county.token('wang', second_factor=True)}") as client:
+        yield client

@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,12 +14,6 @@ from mediation.service.erasing import compare, replay
 from mediation.service.verification import verify_database
 from mediation.store import privacy
 from mediation.store.database import engine
-
-
-@pytest.fixture
-def chair(county):
-    with county.client("wang", Authorization=f"Bearer {county.token('wang', second_factor=True)}") as client:
-        yield client
 
 
 def over(client) -> str:
@@ -328,94 +318,3 @@ def test_a_crash_between_ledger_and_database_is_made_good_at_the_next_start(coun
     assert asyncio.run(again(county)).again == ((place.rpartition("/")[2], 1),)
     assert chair.get(place).json()["parties"][0]["erased"]
     assert sound(county)
-
-
-class Operator:
-    """`backup`, `restore`, `doctor`, `verify` as an operator runs them, with a ledger of their own."""
-
-    def __init__(self, county: County, ledger: Path) -> None:
-        urls, self.ledger = county.settings.given_urls(), ledger
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("MEDIATION_")} | {
-            "LANG": "C.UTF-8",
-            "MEDIATION_DATABASE_URL": urls.app,
-            "MEDIATION_OWNER_URL": urls.owner,
-            "MEDIATION_READER_URL": urls.reader,
-            "MEDIATION_DATA_DIR": str(county.settings.data_dir),
-            "MEDIATION_KEY_FILE": str(county.settings.key_file),
-            "MEDIATION_ERASURES": str(ledger),
-        }
-
-    def run(self, *words):
-        return subprocess.run(
-            [sys.executable, "-m", "mediation", *words],
-            env=self._environment, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-
-    def finds(self) -> tuple[bool, str]:
-        """What the doctor says of the ledger: whether all is well, and how the sentence ends."""
-        checks = json.loads(self.run("doctor", "--json").stdout)["checks"]
-        found = next(check for check in checks if check["name"] == "erasures")
-        assert bool(found["remedy_en"]) is not found["ok"]
-        return found["ok"], found["en"].partition(f"{self.ledger}")[2].removeprefix(": ")
-
-
-def test_the_commands_restore_the_night_and_erase_again(county, chair, tmp_path):
-    operator = Operator(county, county.settings.erasures)
-    run = operator.run
-    dump = str(tmp_path / "night.dump")
-    place = over(chair)
-    kept = run("backup", dump)
-    assert kept.returncode == 0, kept.stderr
-    assert "erasures.jsonl, by which a restore erases again" in kept.stdout
-    assert "never put an old one over a newer" in kept.stdout
-    assert erase(chair, place, party=1).status_code == 200
-    assert erase(chair, place, text=True).status_code == 200
-    restored = run("restore", "--force", dump)
-    assert restored.returncode == 0, restored.stderr
-    assert "Erased again, as the ledger of erasures says: 2." in restored.stdout
-    assert rows(county, place)["vault_keys"] == [(2,)]
-    assert operator.finds() == (True, "0 to be erased again")
-    assert run("verify").returncode == 0
-    read_backup(
-        county.settings.given_urls("owner").owner, dump, force=True
-    )  # by other means than ours: found, and made good
-    assert operator.finds() == (False, "2 to be erased again")
-    assert run("worker", "--once").returncode == 0
-    assert operator.finds() == (True, "0 to be erased again")
-    assert rows(county, place)["vault_keys"] == [(2,)]
-
-
-def test_a_ledger_that_is_away_or_damaged_or_another_is_found(county, chair, tmp_path):
-    place = over(chair)
-    assert erase(chair, place, party=1).status_code == 200
-    text = county.settings.erasures.read_text()
-    operator = Operator(county, tmp_path / "erasures.jsonl")
-
-    def found(written: str) -> tuple[bool, str]:
-        operator.ledger.write_text(written)
-        return operator.finds()
-
-    well, said = operator.finds()  # no such file
-    assert (well, said.endswith("were erased that it does not name")) == (False, True)
-    *others, last = text.splitlines(keepends=True)
-    all_gone = "0 to be erased again"
-    one = "1 were erased that it does not name"
-    assert found(text) == (True, all_gone)
-    assert found("".join(others)) == (False, f"{all_gone}, {one}")
-    assert found(f"{''.join(others)}{last[:-9]}\n") == (False, f"{all_gone}, 1 lines cannot be read, {one}")
-    assert found(f"no line\n{text}") == (False, f"{all_gone}, 1 lines cannot be read")
-    assert found(f"{text}{last[:-9]}") == (True, all_gone)  # torn off by a crash, before any erasure
-
-
-def test_a_restore_without_a_whole_ledger_warns(county, chair, tmp_path):
-    dump = str(tmp_path / "night.dump")
-    over(chair)
-    operator = Operator(county, tmp_path / "erasures.jsonl")
-    assert operator.run("backup", dump).returncode == 0
-    said = operator.run("restore", "--force", dump)
-    assert said.returncode == 0, said.stderr
-    assert f"There is no ledger of erasures {operator.ledger}" in said.stderr
-    operator.ledger.write_text("no line\n")
-    said = operator.run("restore", "--force", dump)
-    assert said.returncode == 0, said.stderr
-    assert f"{operator.ledger} is not whole" in said.stderr
