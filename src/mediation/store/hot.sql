@@ -60,13 +60,6 @@ BEGIN
     standing := 'ok';
     actor_roles := array_to_string(roles, ' ');
     PERFORM enter(actor, actor_org, roles, p_request, p_shown);
-    IF p_key IS NOT NULL THEN
-        SELECT k.fingerprint, k.event INTO fingerprint, answered FROM event_keys k WHERE k.caller = actor AND k.key = p_key;
-        IF FOUND THEN  -- the answer once given to this caller stays theirs, whatever became of the case
-            PERFORM set_config('mediation.event', answered::text, true);
-            SELECT e.bytes INTO event FROM events e WHERE e.id = answered;
-        END IF;
-    END IF;
     wide := roles && '{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator,leader,supervisor,archivist,system}';
     SELECT c.facts::text,
            (SELECT json_agg(json_build_object(
@@ -93,6 +86,14 @@ BEGIN
         SELECT v.wrapped INTO text_key FROM vault_keys v WHERE v.case_id = p_case AND v.subject = 0;
     ELSIF p_case IS NOT NULL THEN  -- an invisible row has made its policy ask this already; an absent one takes as long
         PERFORM bodies_below(), bodies_audited();
+    END IF;
+    -- After the case: whoever sees it moved on by this very key sees the key too, each statement having its own snapshot.
+    IF p_key IS NOT NULL THEN
+        SELECT k.fingerprint, k.event INTO fingerprint, answered FROM event_keys k WHERE k.caller = actor AND k.key = p_key;
+        IF FOUND THEN  -- the answer once given to this caller stays theirs, whatever became of the case
+            PERFORM set_config('mediation.event', answered::text, true);
+            SELECT e.bytes INTO event FROM events e WHERE e.id = answered;
+        END IF;
     END IF;
 END
 $$;
