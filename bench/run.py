@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
@@ -302,15 +303,17 @@ def _print(found: list[Measured], beside: dict[str, Measured]) -> None:
 
 
 def _second_line(bench: Bench, repeats: int = 3) -> None:
-    """What the second line costs the statements of a step and a read: medians of runs taken in turns."""
-    for kind in ("steps", "reads"):
+    """What the second line costs a step and a read, over HTTP and in the database alone: medians of runs in turns."""
+    measures = [(f"http {kind}, 1 worker", partial(bench.http, kind, 1)) for kind in ("steps", "reads")]
+    measures += [(f"pgbench {kind}", partial(bench.pgbench, kind)) for kind in ("steps", "reads")]
+    for name, measure in measures:
         rates: dict[bool, list[float]] = {True: [], False: []}
         for _ in range(repeats):
             for on in (True, False):
                 bench.second_line(on=on)
-                rates[on].append(bench.pgbench(kind).rate)
+                rates[on].append(measure().rate)
         with_it, without = median(rates[True]), median(rates[False])
-        print(f"{kind}: {with_it:.0f}/s with row-level security, {without:.0f}/s without: {with_it / without:.1%}")
+        print(f"{name}: {with_it:.0f}/s with row-level security, {without:.0f}/s without: {with_it / without:.1%}")
 
 
 def main() -> None:
