@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
+import psycopg
 import pytest
 from tests.http.county import NOBODY, County, running, settings_for
+from tests.whole import whole
 
 from mediation.domain.access import CAPACITIES, PERMITS
 from mediation.http.dependencies import issuer
@@ -82,6 +84,22 @@ def test_an_overseer_reads_who_was_shown_what(county: County, place: str):
         assert [(item["person"], item["org"], item["fields"]) for item in items] == [
             (person_id("wang"), county.org("V1"), ["parties.1.phone"])
         ], who
+
+
+def test_an_entry_that_was_tampered_with_hides_no_other_from_whoever_oversees(
+    county: County, place: str, module_database_urls: Urls
+):
+    wanted = {"purpose": "送达前核对", "fields": ["parties.1.name"]}
+    with county.client("wang") as wang:
+        assert [wang.post(f"{place}/disclosures", json=wanted).status_code for _ in "ab"] == [200, 200]
+    with psycopg.connect(whole(module_database_urls)) as somebody:
+        somebody.execute("ALTER TABLE disclosures DISABLE TRIGGER only_grows")
+        somebody.execute("UPDATE disclosures SET sealed = sealed || 'x' WHERE id = (SELECT max(id) FROM disclosures)")
+        somebody.execute("ALTER TABLE disclosures ENABLE TRIGGER only_grows")
+    with two_factors(county, "audits") as client:
+        last, before, *_ = client.get("/v1/disclosures").json()["items"]
+    assert (last["broken"], "purpose" in last) == (True, False)
+    assert (before["purpose"], "broken" in before) == ("送达前核对", False)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from mediation.domain import access
-from mediation.domain.errors import NotPermitted, Reason
+from mediation.domain.errors import BrokenTrail, NotPermitted, Reason
 from mediation.domain.vocabulary import Power
 from mediation.http.blotter import FLOOD
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
@@ -117,7 +117,10 @@ async def list_disclosures(request: Request, wanted: Annotated[Disclosures, InQu
     for entry in found.items:
         shown = entry._asdict()
         if sealed := shown.pop("sealed"):
-            shown["purpose"] = vault.open_purpose(entry.request, entry.case or "", sealed)
+            try:
+                shown["purpose"] = vault.open_purpose(entry.request, entry.case or "", sealed)
+            except BrokenTrail:  # one entry that was tampered with must not hide the others from whoever oversees
+                shown["broken"] = True
         items.append(_shown(shown))
     return json_answer(page(items, found.next))
 
@@ -187,8 +190,12 @@ SCHEMAS: dict[str, Schema] = {
             "kind": _CODE,
             "case": _IDENTIFIER,
             "purpose": _PURPOSE,
+            "broken": {
+                "type": "boolean",
+                "description": "用途无法解开 its purpose cannot be opened",
+            },
             "fields": _CODES,
         },
-        "required": ["at", "person", "org", "request", "kind", "purpose", "fields"],
+        "required": ["at", "person", "org", "request", "kind", "fields"],
     },
 }
