@@ -127,9 +127,12 @@ def _put(owner: psycopg.Connection, some: list[tuple[tuple[Event, ...], Case]]) 
     with cursor.copy("COPY events (id, case_id, seq, bytes) FROM STDIN") as rows:
         for event in events:
             rows.write_row((event.event, event.case, event.seq, event.canonical))
-    with cursor.copy("COPY outbox (event) FROM STDIN") as rows:
-        for event in events:
-            rows.write_row((event.event,))
+    with cursor.copy("COPY outbox (event, holder, open_orgs, category, division, late_at) FROM STDIN") as rows:
+        for those, case in some:
+            found = columns_of(case)
+            stood = (found.holder, append._array(found.open_orgs), found.category, found.division, found.late_at)  # noqa: SLF001  as `write_step` writes them
+            for event in those:
+                rows.write_row((event.event, *stood))
 
 
 async def verified(urls: Urls, count: int) -> int:

@@ -82,6 +82,7 @@ CREATE TABLE cases (
     risk text NOT NULL DEFAULT '',
     due_on date,
     wake_at timestamptz,
+    late_at timestamptz,
     filed_at timestamptz NOT NULL,
     orgs uuid[] NOT NULL DEFAULT '{}',
     past_orgs uuid[] NOT NULL DEFAULT '{}',
@@ -97,6 +98,7 @@ CREATE TABLE cases (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE cases IS 'facts: the folded history, kept as written; every other column is there to be searched by';
 COMMENT ON COLUMN cases.wake_at IS 'when a clock of the case next wants attention';
+COMMENT ON COLUMN cases.late_at IS 'from when it is overdue, if nothing is done';
 COMMENT ON COLUMN cases.orgs IS 'bodies that may read the case';
 COMMENT ON COLUMN cases.past_orgs IS 'bodies its history names and that may not read it: a returned offer';
 COMMENT ON COLUMN cases.open_orgs IS 'bodies with an open leg';
@@ -110,6 +112,7 @@ CREATE INDEX cases_orgs ON cases USING gin (orgs);
 CREATE INDEX cases_refs ON cases USING gin (refs);
 CREATE INDEX cases_division ON cases (division);
 CREATE INDEX cases_due_on ON cases (due_on, id) WHERE due_on IS NOT NULL;
+CREATE INDEX cases_late_at ON cases (late_at, id) WHERE late_at IS NOT NULL;
 CREATE INDEX cases_wake_at ON cases (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE TABLE events (
     id uuid PRIMARY KEY,
@@ -130,8 +133,14 @@ CREATE TABLE event_keys (
 COMMENT ON COLUMN event_keys.caller IS 'a person, or the nil UUID for the clock';
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    event uuid NOT NULL
+    event uuid NOT NULL,
+    holder uuid,
+    open_orgs uuid[],
+    category text,
+    division text,
+    late_at timestamptz
 );
+COMMENT ON TABLE outbox IS 'events that wait for their place, and how the case of each stood after it';
 CREATE TABLE feed (
     position bigint PRIMARY KEY,
     event uuid NOT NULL UNIQUE
@@ -204,6 +213,14 @@ COMMENT ON TABLE disclosures IS 'the access log: who was shown what is personal,
 COMMENT ON COLUMN disclosures.purpose IS 'a code; empty where words are sealed';
 COMMENT ON COLUMN disclosures.sealed IS 'the purpose in words, under a key of the log: no erasure of the case takes it';
 CREATE INDEX disclosures_at ON disclosures (at);
+CREATE TABLE access_outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    disclosure bigint NOT NULL
+);
+CREATE TABLE access_feed (
+    position bigint PRIMARY KEY,
+    disclosure bigint NOT NULL UNIQUE
+);
 CREATE TABLE attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
@@ -230,6 +247,70 @@ CREATE TABLE law_sets (
 COMMENT ON TABLE law_sets IS 'every set of rule packs and notices that was used, whole: events name its digest';
 """
 
+# The signed logs: of all events, and of who was shown what. A tile is one row that grows until it is full.
+LOGS = """
+CREATE TABLE log_epochs (
+    origin text PRIMARY KEY,
+    log text NOT NULL CHECK (log IN ('events', 'access')),
+    first_position bigint NOT NULL,
+    begun_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (log, first_position)
+);
+COMMENT ON TABLE log_epochs IS 'a tree of its own each: its first leaf stands at first_position of its feed';
+CREATE TABLE log_tiles (
+    origin text NOT NULL,
+    level smallint NOT NULL,
+    idx bigint NOT NULL,
+    hashes bytea NOT NULL CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0),
+    PRIMARY KEY (origin, level, idx)
+);
+ALTER TABLE log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
+CREATE TABLE log_checkpoints (
+    origin text NOT NULL,
+    size bigint NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (origin, size)
+);
+COMMENT ON TABLE log_checkpoints IS 'what was signed: a size has one root';
+CREATE TABLE log_cosignatures (
+    origin text NOT NULL,
+    size bigint NOT NULL,
+    name text NOT NULL,
+    line text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (origin, size, name)
+);
+CREATE TABLE spans (
+    position bigint PRIMARY KEY,
+    event uuid NOT NULL,
+    case_id uuid NOT NULL,
+    seq integer NOT NULL,
+    since timestamptz NOT NULL,
+    until timestamptz,
+    action text NOT NULL,
+    org uuid,
+    actor text NOT NULL,
+    role text NOT NULL,
+    basis text[] NOT NULL,
+    before text NOT NULL,
+    state text NOT NULL,
+    holder uuid,
+    open_orgs uuid[] NOT NULL,
+    category text NOT NULL,
+    division text NOT NULL,
+    late_at timestamptz,
+    was_late boolean NOT NULL,
+    UNIQUE (case_id, seq)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE spans IS 'how a case stood from one event to the next: made of the events, and to be made anew from them';
+COMMENT ON COLUMN spans.was_late IS 'the case was overdue when this was done';
+CREATE INDEX spans_since ON spans (since);
+CREATE INDEX spans_org ON spans (org, since);
+CREATE INDEX spans_action ON spans (action, since);
+"""
+
 GROWS_ONLY = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -242,6 +323,21 @@ CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON disclosures FOR
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON erasures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON law_sets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON log_epochs FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON log_checkpoints FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON log_cosignatures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER only_grows BEFORE DELETE OR TRUNCATE ON log_tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION refuse_other_hashes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.origin, NEW.level, NEW.idx) IS DISTINCT FROM (OLD.origin, OLD.level, OLD.idx)
+       OR substr(NEW.hashes, 1, length(OLD.hashes)) IS DISTINCT FROM OLD.hashes THEN
+        RAISE EXCEPTION 'a tile only grows' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER only_longer BEFORE UPDATE ON log_tiles FOR EACH ROW EXECUTE FUNCTION refuse_other_hashes();
 """
 
 GRANTS = """
@@ -253,10 +349,13 @@ GRANT SELECT, INSERT ON vault_marks, erasures, attempts TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
 GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
 GRANT INSERT ON outbox TO mediation_app;
-GRANT SELECT ON feed TO mediation_app;
-GRANT SELECT ON events TO mediation_log;
-GRANT SELECT, DELETE ON outbox TO mediation_log;
-GRANT SELECT, INSERT ON feed TO mediation_log;
+GRANT INSERT ON access_outbox TO mediation_app;
+GRANT USAGE ON SEQUENCE disclosures_id_seq TO mediation_app;
+GRANT SELECT ON feed, access_feed, spans, log_epochs, log_tiles, log_checkpoints, log_cosignatures TO mediation_app;
+GRANT SELECT ON events, disclosures TO mediation_log;
+GRANT SELECT, DELETE ON outbox, access_outbox TO mediation_log;
+GRANT SELECT, INSERT ON feed, access_feed, log_epochs, log_checkpoints, log_cosignatures TO mediation_log;
+GRANT SELECT, INSERT, UPDATE ON log_tiles, spans TO mediation_log;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO mediation_reader;
 """
 
@@ -285,7 +384,7 @@ class HistoryKept(MediationError):
 
 
 def upgrade() -> None:
-    for statements in (REFERENCE, HISTORY, GROWS_ONLY, GRANTS, JOBS):
+    for statements in (REFERENCE, HISTORY, LOGS, GROWS_ONLY, GRANTS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
     for name in ("rls.sql", "hot.sql"):
         op.get_bind().exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
@@ -298,8 +397,8 @@ def downgrade() -> None:
     op.execute("""
         DROP SCHEMA jobs CASCADE;
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose, waking_cases,
-            counting_cases, awake_cases, forget_keys, integrate;
-        DROP TABLE law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
+            counting_cases, awake_cases, forget_keys;
+        DROP TABLE spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed, access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
             event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
-        DROP FUNCTION refuse_change, enter, bodies_below, bodies_audited, sees;
+        DROP FUNCTION refuse_change, refuse_other_hashes, follows, enter, bodies_below, bodies_audited, sees;
     """)

@@ -34,6 +34,14 @@ def wake_at(case: Case) -> Instant:
     return min((_next(clock) for clock in case.clocks if _live(clock)), default="")
 
 
+def late_at(case: Case) -> Instant:
+    """The instant from which the case is overdue if nothing is done: a running clock has run out; "" for never."""
+    if case.archived:
+        return ""
+    running = (c for c in case.clocks if c.state is ClockState.RUNNING and c.due_on)
+    return min((runs_out(clock) for clock in running), default="")
+
+
 def lapses(case: Case, at: Instant, orgs: Mapping[str, Organisation]) -> list[Lapse]:
     """The steps the clock takes now, in the order in which they fell due; pure.
 

@@ -39,7 +39,6 @@ __all__ = [
     "Replay",
     "SealedRow",
     "Seen",
-    "integrate",
 ]
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
@@ -297,12 +296,6 @@ class Memory:
         return row
 
 
-async def integrate(connection: Connection, limit: int = 2000) -> int:
-    """Give up to `limit` committed events their positions in the feed: how many, or -1 when another is at it."""
-    row = await (await connection.execute("SELECT integrate(%s)", (limit,))).fetchone()
-    return int(row[0]) if row else 0
-
-
 def _who(context: Context, actor: Actor) -> tuple[str, str, str, str]:
     """The first parameters of the functions of hot.sql: person, body, roles, request."""
     person = CLOCK_CALLER if actor.person == CLOCK else actor.person
@@ -351,7 +344,7 @@ _DISCLOSE = f"SELECT disclose({_WHO}, %s, %s, %s::uuid, %s, %s::text[], %b::byte
 _FORGET = "SELECT forget_keys(%s)"
 _STEP = (
     f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
-    "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, %s::timestamptz, "
+    "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, %s::timestamptz, %s::timestamptz, "
     "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s, %s::uuid[], %s::uuid[], %s::uuid[]"
 )
 _WRITE = f"SELECT write_step({_STEP})"

@@ -12,7 +12,7 @@ BEGIN
         SELECT oid::regprocedure FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace
           AND proname IN ('read_case', 'write_step', 'open_case', 'prepare_filing', 'numbered_case', 'sealed_rows',
-                          'disclose', 'waking_cases', 'counting_cases', 'awake_cases', 'forget_keys', 'integrate')
+                          'disclose', 'waking_cases', 'counting_cases', 'awake_cases', 'forget_keys')
     LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
@@ -104,7 +104,7 @@ $$;
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
     p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
-    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_orgs uuid[],
+    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_late_at timestamptz, p_orgs uuid[],
     p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
     p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -117,7 +117,7 @@ BEGIN
         UPDATE cases SET
             version = p_version + 1, facts = p_facts, state = p_state, tier = p_tier, track = p_track,
             holder = p_holder, category = p_category, division = p_division, risk = p_risk, due_on = p_due_on,
-            wake_at = p_wake_at, orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs,
+            wake_at = p_wake_at, late_at = p_late_at, orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs,
             inbound = p_inbound, outbound = p_outbound, refs = p_refs, restricted = p_restricted,
             assigned = p_assigned, recused = p_recused, closers = p_closers
         WHERE id = p_case AND version = p_version
@@ -128,7 +128,8 @@ BEGIN
         INSERT INTO event_keys (caller, key, fingerprint, event)
         SELECT p_person, p_key, p_fingerprint, p_event FROM moved WHERE p_key IS NOT NULL
     ), queued AS (
-        INSERT INTO outbox (event) SELECT p_event FROM moved
+        INSERT INTO outbox (event, holder, open_orgs, category, division, late_at)
+        SELECT p_event, p_holder, p_open_orgs, p_category, p_division, p_late_at FROM moved
     ), sealed AS (
         INSERT INTO vault (case_id, subject, digest, name, sealed, blind, blind_id)
         SELECT moved.id, s.subject, s.digest, s.name, s.sealed, s.blind, s.blind_id FROM moved, jsonb_to_recordset(p_sealed)
@@ -154,7 +155,7 @@ CREATE FUNCTION open_case(
     p_number text, p_filed_at timestamptz,
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid,
     p_bytes bytea, p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
-    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_orgs uuid[],
+    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_late_at timestamptz, p_orgs uuid[],
     p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
     p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -163,7 +164,7 @@ BEGIN
     INSERT INTO cases (id, number, filed_at, orgs) VALUES (p_case, p_number, p_filed_at, p_orgs);
     RETURN write_step(
         p_person, p_org, p_roles, p_request, p_shown, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed,
-        p_facts, p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_orgs,
+        p_facts, p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_late_at, p_orgs,
         p_past_orgs, p_open_orgs, p_inbound, p_outbound, p_refs, p_restricted, p_assigned, p_recused, p_closers);
 END
 $$;
@@ -226,13 +227,16 @@ CREATE FUNCTION disclose(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_kind text, p_case uuid, p_purpose text,
     p_fields text[], p_sealed bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    written bigint := nextval(pg_get_serial_sequence('disclosures', 'id'));
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
     IF p_case IS NOT NULL AND NOT sees(p_case) THEN
         RAISE insufficient_privilege;
     END IF;
-    INSERT INTO disclosures (person, org, request, kind, case_id, purpose, fields, sealed)
-    VALUES (p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields, p_sealed);
+    INSERT INTO disclosures (id, person, org, request, kind, case_id, purpose, fields, sealed) OVERRIDING SYSTEM VALUE
+    VALUES (written, p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields, p_sealed);
+    INSERT INTO access_outbox (disclosure) VALUES (written);
 END
 $$;
 
@@ -270,29 +274,9 @@ BEGIN
 END
 $$;
 
--- Committed events into the feed, under one advisory lock: contiguous positions, a case's events in their order.
--- How many were moved; -1 when somebody else is at it.
-CREATE FUNCTION integrate(p_limit integer) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-    moved integer;
-BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtext('mediation.integrate')) THEN
-        RETURN -1;
-    END IF;
-    WITH drained AS (
-        DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT p_limit) RETURNING id, event
-    )
-    INSERT INTO feed (position, event)
-    SELECT (SELECT coalesce(max(position), 0) FROM feed) + row_number() OVER (ORDER BY id), event FROM drained;
-    GET DIAGNOSTICS moved = ROW_COUNT;
-    RETURN moved;
-END
-$$;
-
-REVOKE ALL ON FUNCTION enter, bodies_below, bodies_audited, sees, read_case, write_step, open_case, prepare_filing,
+REVOKE ALL ON FUNCTION enter, bodies_below, bodies_audited, follows, sees, read_case, write_step, open_case, prepare_filing,
     numbered_case, sealed_rows, disclose,
-    waking_cases, awake_cases, counting_cases, forget_keys, integrate FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION enter, bodies_below, bodies_audited, sees, read_case, write_step, open_case, prepare_filing,
+    waking_cases, awake_cases, counting_cases, forget_keys FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION enter, bodies_below, bodies_audited, follows, sees, read_case, write_step, open_case, prepare_filing,
     numbered_case, sealed_rows, disclose,
     waking_cases, awake_cases, counting_cases, forget_keys TO mediation_app;
-GRANT EXECUTE ON FUNCTION integrate TO mediation_log;

@@ -1,15 +1,14 @@
 """Every other SELECT, scoped by who asks: worklists, trays, histories, the feed, and the published registers."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, Text, and_, any_, cast, func, literal, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from mediation.domain.calendar import day_of
 from mediation.domain.events import load
 from mediation.domain.facts import Case, Handoff, Instant, Organisation
 from mediation.domain.vocabulary import HandoffState
@@ -41,7 +40,6 @@ __all__ = [
 _FEED_WINDOW = 5000
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
-_RAN_OUT = '$.clocks[*] ? (@.due_at <= $at && !(@.state != "running"))'  # a running clock's state is not written
 
 
 class Filters(NamedTuple):
@@ -312,10 +310,9 @@ def _conditions(filters: Filters, viewer: Viewer) -> list[ColumnElement[bool]]:
     if filters.holder is not None:
         wanted.append(CASES.c.open_orgs.contains([filters.holder]))
     if filters.overdue is not None:
-        today, due_on, facts = day_of(filters.at), CASES.c.due_on, cast(CASES.c.facts, JSONB)
-        ran_out = func.jsonb_path_exists(facts, cast(_RAN_OUT, JSONPATH), literal({"at": filters.at}, JSONB))
-        late = and_(due_on.is_not(None), due_on <= today, or_(due_on < today, ran_out))  # facts are read last
-        wanted.append(late if filters.overdue else ~late)
+        at = datetime.fromisoformat(filters.at)
+        late = CASES.c.late_at <= at
+        wanted.append(late if filters.overdue else or_(CASES.c.late_at.is_(None), CASES.c.late_at > at))
     if filters.due_before is not None:
         wanted.append(CASES.c.due_on < filters.due_before)
     if filters.due_after is not None:

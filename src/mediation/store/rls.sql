@@ -74,6 +74,13 @@ BEGIN
 END
 $$;
 
+-- Whether an auditor has jurisdiction over every body there is, and so may follow the whole log.
+CREATE OR REPLACE FUNCTION follows() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT nullif(current_setting('mediation.audits', true), '') IS NOT NULL
+       AND NOT EXISTS (SELECT FROM organisations o
+                       WHERE NOT starts_with(o.division, nullif(current_setting('mediation.audits', true), '')))
+$$;
+
 -- Whether the case is one that is seen, and not only in hand: for rows of other tables that belong to one that is not, and
 -- before anything is destroyed or disclosed of one that is.
 CREATE OR REPLACE FUNCTION sees(p_case uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
@@ -101,6 +108,7 @@ DECLARE
     shown text := $x$ nullif(current_setting('mediation.shown', true), '') $x$;
     grams text := $x$ nullif(current_setting('mediation.grams', true), '')::bigint[] $x$;
     lowest text := $x$ nullif(current_setting('mediation.audits', true), '') $x$;
+    following text := $x$ (nullif(current_setting('mediation.follows', true), '') IS NOT NULL) $x$;
     below text := '(SELECT bodies_below())';
     audited text := '(SELECT bodies_audited())';
     -- For the clock the lowest id there is, for anybody else nothing to compare with.
@@ -126,7 +134,8 @@ BEGIN
         shown, person, clock);
 
     FOREACH name IN ARRAY ARRAY['cases', 'events', 'event_keys', 'outbox', 'feed', 'vault', 'vault_keys', 'vault_words',
-                                'erasures', 'case_numbers', 'disclosures', 'attempts'] LOOP
+                                'erasures', 'case_numbers', 'disclosures', 'access_outbox', 'access_feed', 'spans',
+                                'attempts'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE (SELECT coalesce(string_agg(format('DROP POLICY %I ON %I', p.policyname, p.tablename), ';'), 'SELECT')
@@ -139,8 +148,8 @@ BEGIN
     EXECUTE format('CREATE POLICY moved ON cases FOR UPDATE TO mediation_app USING (%s OR (id = %s AND version = 0)) WITH CHECK (id = %s)',
                    seen, this_case, this_case);
 
-    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (id = %s OR (case_id = %s AND %s) OR %s)',
-                   this_event, the_log, format(may, 'oversees'), of_case);
+    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (id = %s OR (case_id = %s AND %s) OR (%s AND (SELECT follows())) OR %s)',
+                   this_event, the_log, format(may, 'oversees'), following, of_case);
     EXECUTE format('CREATE POLICY appended ON events FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE 'CREATE POLICY integrated ON events FOR SELECT TO mediation_log USING (id IS NOT NULL)';
 
@@ -156,6 +165,12 @@ BEGIN
     EXECUTE format('CREATE POLICY followed ON feed FOR SELECT TO mediation_app USING (%s IS NOT NULL)', org);
     EXECUTE 'CREATE POLICY numbered ON feed FOR SELECT TO mediation_log USING (event IS NOT NULL)';
     EXECUTE 'CREATE POLICY placed ON feed FOR INSERT TO mediation_log WITH CHECK (event IS NOT NULL)';
+
+    -- How a case stood is seen by whoever sees the case as it stands.
+    EXECUTE 'CREATE POLICY seen ON spans FOR SELECT TO mediation_app USING (EXISTS (SELECT FROM cases c WHERE c.id = case_id))';
+    EXECUTE 'CREATE POLICY known ON spans FOR SELECT TO mediation_log USING (event IS NOT NULL)';
+    EXECUTE 'CREATE POLICY begun ON spans FOR INSERT TO mediation_log WITH CHECK (event IS NOT NULL)';
+    EXECUTE 'CREATE POLICY ended ON spans FOR UPDATE TO mediation_log USING (event IS NOT NULL) WITH CHECK (event IS NOT NULL)';
 
     EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY sealed ON vault FOR INSERT TO mediation_app WITH CHECK (%s)', written);
@@ -181,6 +196,13 @@ BEGIN
     EXECUTE format('CREATE POLICY overseen ON disclosures FOR SELECT TO mediation_app USING ('
                    '(%s AND (org = %s OR org = ANY (%s::uuid[]))) OR (%s IS NOT NULL AND org = ANY (%s::uuid[])))',
                    format(may, 'oversees'), org, below, lowest, audited);
+    EXECUTE 'CREATE POLICY integrated ON disclosures FOR SELECT TO mediation_log USING (id IS NOT NULL)';
+    EXECUTE format('CREATE POLICY queued ON access_outbox FOR INSERT TO mediation_app WITH CHECK (%s IS NOT NULL)', person);
+    EXECUTE 'CREATE POLICY drained ON access_outbox FOR SELECT TO mediation_log USING (id IS NOT NULL)';
+    EXECUTE 'CREATE POLICY emptied ON access_outbox FOR DELETE TO mediation_log USING (id IS NOT NULL)';
+    EXECUTE format('CREATE POLICY followed ON access_feed FOR SELECT TO mediation_app USING (%s IS NOT NULL)', org);
+    EXECUTE 'CREATE POLICY numbered ON access_feed FOR SELECT TO mediation_log USING (disclosure IS NOT NULL)';
+    EXECUTE 'CREATE POLICY placed ON access_feed FOR INSERT TO mediation_log WITH CHECK (disclosure IS NOT NULL)';
     -- An attempt may be anybody's, also nobody's: it is written down in no one's name.
     EXECUTE 'CREATE POLICY written ON attempts FOR INSERT TO mediation_app WITH CHECK (status >= 400)';
     EXECUTE format('CREATE POLICY overseen ON attempts FOR SELECT TO mediation_app USING ('

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -29,7 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from mediation.domain import access
 from mediation.domain.facts import Case
-from mediation.domain.lapsing import wake_at
+from mediation.domain.lapsing import late_at, wake_at
 
 METADATA = MetaData()
 _ID = Uuid(as_uuid=False)
@@ -111,6 +112,7 @@ CASES = Table(
     _column("risk", Text, "''"),
     Column("due_on", Date),
     Column("wake_at", _MOMENT),
+    Column("late_at", _MOMENT),
     _column("filed_at", _MOMENT),
     _column("orgs", _IDS, "'{}'"),
     _column("past_orgs", _IDS, "'{}'"),
@@ -127,6 +129,7 @@ CASES = Table(
     Index("cases_division", "division"),
     Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
     Index("cases_refs", "refs", postgresql_using="gin"),
+    Index("cases_late_at", "late_at", "id", postgresql_where=text("late_at IS NOT NULL")),
     Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
 )
 EVENTS = Table(
@@ -152,6 +155,11 @@ OUTBOX = Table(
     METADATA,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     _column("event", _ID),
+    Column("holder", _ID),
+    Column("open_orgs", _IDS),
+    Column("category", Text),
+    Column("division", Text),
+    Column("late_at", _MOMENT),
 )
 FEED = Table(
     "feed",
@@ -219,6 +227,80 @@ DISCLOSURES = Table(
     Column("sealed", LargeBinary),
     Index("disclosures_at", "at"),
 )
+ACCESS_OUTBOX = Table(
+    "access_outbox",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _column("disclosure", BigInteger),
+)
+ACCESS_FEED = Table(
+    "access_feed",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("disclosure", BigInteger, nullable=False, unique=True),
+)
+LOG_EPOCHS = Table(
+    "log_epochs",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    _column("log", Text),
+    _column("first_position", BigInteger),
+    Column("begun_at", _MOMENT, nullable=False, server_default=_NOW),
+    UniqueConstraint("log", "first_position"),
+)
+LOG_TILES = Table(
+    "log_tiles",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    _column("hashes", LargeBinary),
+)
+LOG_CHECKPOINTS = Table(
+    "log_checkpoints",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    _column("root", LargeBinary),
+    _column("note", Text),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+)
+LOG_COSIGNATURES = Table(
+    "log_cosignatures",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    _column("line", Text),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+)
+SPANS = Table(
+    "spans",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _column("event", _ID),
+    _column("case_id", _ID),
+    _column("seq", Integer),
+    _column("since", _MOMENT),
+    Column("until", _MOMENT),
+    _column("action", Text),
+    Column("org", _ID),
+    _column("actor", Text),
+    _column("role", Text),
+    _column("basis", ARRAY(Text)),
+    _column("before", Text),
+    _column("state", Text),
+    Column("holder", _ID),
+    _column("open_orgs", _IDS),
+    _column("category", Text),
+    _column("division", Text),
+    Column("late_at", _MOMENT),
+    _column("was_late", Boolean),
+    UniqueConstraint("case_id", "seq"),
+    Index("spans_since", "since"),
+    Index("spans_org", "org", "since"),
+    Index("spans_action", "action", "since"),
+)
 ATTEMPTS = Table(
     "attempts",
     METADATA,
@@ -264,6 +346,7 @@ class CaseColumns(NamedTuple):
     risk: str
     due_on: str | None
     wake_at: str | None
+    late_at: str | None
     orgs: list[str]
     past_orgs: list[str]
     open_orgs: list[str]
@@ -291,6 +374,7 @@ def columns_of(case: Case) -> CaseColumns:
         case.risk.value,
         case.due_on or None,
         wake_at(case) or None,
+        late_at(case) or None,
         list(named),
         sorted(mentioned.difference(named)),
         sorted({leg.org for leg in case.legs if leg.open}),

@@ -14,7 +14,10 @@ _ROWS_AT_ONCE = 500
 _AS_TEXT = {
     "holder": "holder::text",
     "due_on": "due_on::text",
-    "wake_at": """to_char(wake_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+    **{
+        name: f"""to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        for name in ("wake_at", "late_at")
+    },
 }
 _LISTS = {name for name, kind in CaseColumns.__annotations__.items() if kind == list[str]}
 _CASES = f"""
