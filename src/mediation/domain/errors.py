@@ -12,6 +12,8 @@ MediationError
 │   ├── StaleVersion    the case has moved on
 │   └── KeyInFlight     the same key is being answered right now
 └── BrokenTrail         a stored history does not hold together
+    ├── BadProof        a proof of the log, a tile or a bundle is malformed or does not lead to its root
+    └── BadNote         a signed note, a checkpoint or a key is malformed, or signed by nobody known
 
 Status codes are not chosen here: `http/problems.py` alone knows them.
 """
@@ -137,3 +139,19 @@ class BrokenTrail(MediationError):
     code = "broken_trail"
     zh = "案件历史校验失败"
     en = "The history of a case does not verify"
+
+
+class BadProof(BrokenTrail):
+    """A proof of the log, a tile or a bundle of entries is malformed or does not lead to its root."""
+
+    code = "bad_proof"
+    zh = "日志证明无效"
+    en = "A proof of the log does not hold"
+
+
+class BadNote(BrokenTrail):
+    """A signed note, a checkpoint or a key is malformed, or the note is not signed by a known key."""
+
+    code = "bad_note"
+    zh = "签名文件无效"
+    en = "A signed note does not verify"

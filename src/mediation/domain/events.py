@@ -4,13 +4,13 @@ An event says what changed, by value: `attrs` lists, for every part of the case 
 facts. The fold merges them and knows no rule, so a history means the same under every later version of the law.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from mediation.domain import merkle
 from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.facts import (
     Agreement,
@@ -113,7 +113,7 @@ class Event(
 
 def leaf_hash(data: bytes) -> str:
     """RFC 6962 §2.1 leaf hash, SHA-256(0x00 ‖ data), in lower-case hex."""
-    return hashlib.sha256(b"\x00" + data).hexdigest()
+    return merkle.leaf_hash(data).hex()
 
 
 def parse(data: bytes) -> Event:
