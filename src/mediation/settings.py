@@ -129,6 +129,10 @@ class Settings(BaseSettings):
     """The key that wraps every data key of the vault; mode 0600, kept apart from database and backups."""
     erasures: Path = Field(default_factory=lambda data: data["data_dir"] / "erasures.jsonl")
     """The ledger of erasures, which outlives the database: kept with the key file, and never restored from a backup."""
+    log_key: Path = Field(default_factory=lambda data: data["data_dir"] / f"{data['database']}.log.key")
+    """The key that signs the log of events; mode 0600, kept apart from the database and its backups."""
+    access_log_key: Path = Field(default_factory=lambda data: data["data_dir"] / f"{data['database']}.access.key")
+    """The key that signs the log of who was shown what is personal; likewise."""
     laws: Path = Field(default_factory=lambda data: data["data_dir"] / "laws")
     """A directory of rule packs (`*.toml`) and notices (`*.csv`) beside the package's; it need not be there."""
 
@@ -195,7 +199,7 @@ class Settings(BaseSettings):
             raise PydanticCustomError("not_an_algorithm", "they are of {allowed}", {"allowed": ", ".join(ALGORITHMS)})
         return value
 
-    @field_validator("data_dir", "key_file", "erasures", "laws")
+    @field_validator("data_dir", "key_file", "erasures", "log_key", "access_log_key", "laws")
     @classmethod
     def _whole(cls, value: Path) -> Path:
         return value.expanduser().resolve()

@@ -58,12 +58,14 @@ def demo(*, disputes: Disputes = None) -> None:
     """Make a county anew, and follow one dispute from village to court and back. 演示"""
     from mediation.commandline import timeline
     from mediation.gateway.embedded import database_ready
+    from mediation.gateway.logkeys import forget_log
     from mediation.store.database import migrate
 
     screen = timeline.console()
     began = time.monotonic()
     settings = read_settings(database="demo", sandbox_clock=True, host="127.0.0.1", port=0, workers=1)
     with database_ready(settings, recreate=True) as urls:
+        forget_log(settings)
         migrate(urls.owner)
         timeline.done(screen, "新建演示库 demo", "The database “demo” is made anew", time.monotonic() - began)
         filled = time.monotonic()

@@ -1,0 +1,119 @@
+"""The keys of the signed logs: a secret key each, the keys it replaced, and the last checkpoint that was signed here.
+
+They are files outside the database, so that whoever has the database cannot sign, nor take back what was signed.
+"""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from mediation.domain.errors import BadNote
+from mediation.domain.notes import Signer, Verifier, new_signer, parse_signer_key, parse_verifier_key
+from mediation.gateway.keys import KEY_BYTES, BadKeyFile, secret_from
+from mediation.settings import Settings
+
+
+class LogKey(NamedTuple):
+    """The key of one log: who signs now, whose signatures still count, and the file it lies in.
+
+    Beside that file lie `.retired`, the keys it replaced, a vkey a line, and `.head`, the last checkpoint.
+    """
+
+    signer: Signer
+    retired: tuple[Verifier, ...]
+    path: Path
+
+    @property
+    def origin(self) -> str:
+        """The origin of the log, which is the name of its key."""
+        return self.signer.name
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """Its own key and those it replaced, also of earlier epochs."""
+        return (self.signer.verifier, *self.retired)
+
+    @property
+    def vkeys(self) -> str:
+        """The verifier keys, a line each, its own first."""
+        return "".join(f"{verifier.text}\n" for verifier in self.verifiers)
+
+    def remembered(self) -> str:
+        """The last checkpoint that was signed on this machine, a lower bound of the log; "" for none yet."""
+        try:
+            return self._head.read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unusable(self._head, str(error)) from error
+
+    def remember(self, note: str) -> None:
+        """Keep a checkpoint that was signed; durable on return. Raises BadKeyFile."""
+        draft = self._head.with_name(f".{self._head.name}.{secrets.token_hex(8)}")
+        try:
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(note)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(self._head)
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(self._head, str(error.strerror)) from error
+
+    @property
+    def _head(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.head")
+
+
+class LogKeys(NamedTuple):
+    """The key of the log of events, and that of the log of who was shown what."""
+
+    events: LogKey
+    access: LogKey
+
+
+def log_keys(settings: Settings) -> LogKeys:
+    """The keys of both logs, made where there are none, under a name that nobody else has. Raises BadKeyFile."""
+    name = f"mediation.local/{secrets.token_hex(4)}"
+    return LogKeys(log_key(settings.log_key, name), log_key(settings.access_log_key, f"{name}/access"))
+
+
+def known_keys(settings: Settings) -> LogKeys | None:
+    """The keys of both logs where this machine has them; nothing is made. Raises BadKeyFile."""
+    if not (settings.log_key.exists() and settings.access_log_key.exists()):
+        return None
+    return log_keys(settings)
+
+
+def log_key(path: Path, name: str) -> LogKey:
+    """The key in a file; where there is none it is made under this name. Raises BadKeyFile."""
+    held = secret_from(path, f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n".encode)
+    try:
+        signer = parse_signer_key(held.decode("ascii").strip())
+        beside = _retired(path)
+        lines = beside.read_text("ascii").split() if beside.exists() else []
+        retired = tuple(parse_verifier_key(line) for line in lines)
+    except (BadNote, UnicodeDecodeError) as error:
+        raise _unusable(path, str(error)) from error
+    return LogKey(signer, retired, path)
+
+
+def forget_log(settings: Settings) -> None:
+    """Remove the keys of a log whose database was just made anew: its tree is another, and needs another name."""
+    for path in (settings.log_key, settings.access_log_key):
+        for name in (path.name, _retired(path).name, f"{path.name}.head"):
+            with suppress(FileNotFoundError):
+                path.with_name(name).unlink()
+
+
+def _retired(path: Path) -> Path:
+    return path.with_name(f"{path.name}.retired")
+
+
+def _unusable(path: Path, why: str) -> BadKeyFile:
+    return BadKeyFile(zh=f"日志密钥文件 {path} 不可用：{why}", en=f"The log's key file {path} cannot be used: {why}")
