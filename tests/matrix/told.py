@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import httpx2
 import psycopg
 from tests.matrix.district import BODIES, DIVISIONS, PEOPLE, STORIES
-from tests.whole import whole
+from tests.whole import integrated, whole
 
 from mediation.http.app import create_app
 from mediation.http.dependencies import Desk, issuer
 from mediation.service import registry
-from mediation.service.integrate import integrate_once
 from mediation.settings import Settings, Urls
 
 SHA256 = "0" * 64
@@ -114,7 +113,7 @@ class District:
             self.cases[name] = Told(case, number, self.desk.house.vault.case_code(case, number), first["event"])
         await self._move()
         assert self.urls.log
-        while await integrate_once(self.urls.log):
+        while await integrated(self.urls):
             pass
 
     async def _move(self) -> None:

@@ -4,9 +4,9 @@ import asyncio
 
 import psycopg
 from tests.service.town import NOTE, Town
-from tests.whole import whole
+from tests.whole import integrated, keys_of, whole
 
-from mediation.service.integrate import integrate_forever, integrate_once
+from mediation.service.integrate import integrate_forever
 from mediation.store import queries
 
 
@@ -20,7 +20,7 @@ async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order
 
     async def integrate() -> None:
         while not done.is_set():
-            await integrate_once(town.urls.log)
+            await integrated(town.urls)
 
     async def follow() -> list[tuple[str, int]]:
         """A reader of the feed who goes on from the position told, as systems do."""
@@ -37,7 +37,7 @@ async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order
     integrators = [asyncio.create_task(integrate()) for _ in range(2)]
     reader = asyncio.create_task(follow())
     await asyncio.gather(*(write(case.case) for case in cases))
-    while await integrate_once(town.urls.log):
+    while await integrated(town.urls):
         pass
     done.set()
     await asyncio.gather(*integrators)
@@ -57,7 +57,7 @@ async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order
 
 
 async def test_the_task_of_the_service_integrates_until_it_is_stopped(town: Town):
-    task = asyncio.create_task(integrate_forever(town.urls.log, every_s=0.01))
+    task = asyncio.create_task(integrate_forever(town.urls.log, keys_of(town.urls), every_s=0.01))
     filed = await town.file()
     viewer = await town.viewer("wang")
     for _ in range(500):
@@ -71,6 +71,6 @@ async def test_the_task_of_the_service_integrates_until_it_is_stopped(town: Town
 async def test_who_meets_another_at_work_leaves_it_alone(town: Town):
     await town.file()
     async with await psycopg.AsyncConnection.connect(town.urls.log) as other:
-        await other.execute("SELECT integrate(0)")  # takes the lock until this transaction ends
-        assert await integrate_once(town.urls.log) == 0
-    assert await integrate_once(town.urls.log) == 1
+        await other.execute("SELECT pg_advisory_xact_lock(hashtext('mediation.integrate'))")
+        assert await integrated(town.urls) == 0
+    assert await integrated(town.urls) == 1

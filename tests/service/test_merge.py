@@ -5,13 +5,12 @@ from typing import Any
 import psycopg
 import pytest
 from tests.service.town import PARTIES, Town
-from tests.whole import whole
+from tests.whole import integrated, whole
 
 from mediation.domain.errors import GuardRefused
 from mediation.domain.events import Event, load
 from mediation.gateway.vault import Sealed
 from mediation.service import registry
-from mediation.service.integrate import integrate_once
 from mediation.service.verification import verify_database
 
 WITNESS: dict[str, Any] = {"name": "包青山", "side": "respondent", "phone": "13900007777", "address": "一村三号院"}
@@ -140,7 +139,7 @@ async def test_what_was_absorbed_and_merged_still_verifies_and_the_row_is_what_t
     await absorb(town, first, second)
     merged = await town.step("wang", second.case, {"action": "merge", "into": first.case})
     assert merged.to == "closed"
-    await integrate_once(town.urls.log)
+    await integrated(town.urls)
     report = await verify_database(town.urls.reader)
     assert [failure for failure in report.failures if failure.case_id in {first.case, second.case}] == []
     async with await psycopg.AsyncConnection.connect(town.urls.reader) as reader:

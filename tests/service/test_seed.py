@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 import psycopg
 import pytest
+from tests.whole import keys_of
 
 from mediation.domain.calendar import SHANGHAI
 from mediation.gateway.vault import Vault
@@ -30,7 +31,16 @@ def told() -> list[tuple[int, int]]:
 def seeded(module_database_urls: Urls, told) -> Urls:
     """A database with the county and a tenth of its disputes, for all tests of this file."""
     say = lambda done, total: told.append((done, total))  # noqa: E731  # it is two words long
-    made = asyncio.run(seed(module_database_urls, Vault(b"k" * 32), disputes=TENTH, until=TODAY, progress=say))
+    made = asyncio.run(
+        seed(
+            module_database_urls,
+            Vault(b"k" * 32),
+            keys=keys_of(module_database_urls),
+            disputes=TENTH,
+            until=TODAY,
+            progress=say,
+        )
+    )
     assert (made.divisions, made.organisations, made.cases) == (400, len(county.organisations()), TENTH)
     return module_database_urls
 

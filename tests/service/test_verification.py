@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 from tests.service.town import ESCALATE, NOTE, Town, opened, populate
+from tests.whole import integrated
 
 from mediation.domain.facts import Actor
 from mediation.domain.registering import LOG_ID
@@ -13,7 +14,6 @@ from mediation.domain.vocabulary import Role
 from mediation.gateway.embedded import Server
 from mediation.service import administer
 from mediation.service.administer import By
-from mediation.service.integrate import integrate_once
 from mediation.service.registry import import_people, org_id, person_id
 from mediation.service.verification import verify_database
 from mediation.settings import Urls
@@ -37,7 +37,7 @@ async def told(database_urls: Urls) -> AsyncIterator[tuple[Town, str]]:
         await town.step("wang", case_id, NOTE | {"text": "走访"})
         await town.step("wang", case_id, ESCALATE)
         await town.file()
-        await integrate_once(database_urls.log)
+        await integrated(database_urls)
         yield town, case_id
 
 

@@ -7,12 +7,12 @@ from datetime import date
 
 import pytest
 from tests.service.town import ESCALATE, NOTE, Town, populate
+from tests.whole import integrated
 
 from mediation.domain.clocks import midnight
 from mediation.domain.errors import Malformed, NotFound
 from mediation.domain.events import parse
 from mediation.domain.vocabulary import HandoffState
-from mediation.service.integrate import integrate_once
 from mediation.service.registry import org_id
 from mediation.store import queries
 from mediation.store.queries import Filters, Page
@@ -146,7 +146,7 @@ async def test_a_history_is_told_in_order_page_by_page_to_whoever_sees_the_case(
 
 async def test_the_feed_shows_each_reader_their_own_events_and_where_to_go_on(town: Town):
     mine, other = await town.file(), await town.file("judge")
-    await integrate_once(town.urls.log)
+    await integrated(town.urls)
     positions: dict[str, int] = {}
     for who, sees, not_sees in (("wang", mine, other), ("judge", other, mine), ("auditor", mine, None)):
         viewer, after, ids = await town.viewer(who), 0, []

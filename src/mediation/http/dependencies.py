@@ -31,6 +31,7 @@ from mediation.gateway.identity import (
     ResourceServer,
     narrowed,
 )
+from mediation.gateway.logkeys import log_keys
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.blotter import Blotter
 from mediation.http.gate import INSUFFICIENT, Visit
@@ -143,7 +144,7 @@ class Desk:
         stack.push_async_callback(refusals.close, asyncio.create_task(refusals.write_forever()))
         self._blotter = Blotter(self.house.vault.request_secret, refusals)
         if urls.log:
-            integrating = asyncio.create_task(integrate_forever(urls.log))
+            integrating = asyncio.create_task(integrate_forever(urls.log, log_keys(settings)))
             stack.push_async_callback(_end, integrating)
         following = asyncio.create_task(self.lawbook.follow(self._adopt))
         stack.push_async_callback(_end, following)

@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 from mediation.domain.calendar import SHANGHAI
 from mediation.domain.commands import STEP
 from mediation.domain.errors import MediationError
+from mediation.gateway.logkeys import LogKeys
 from mediation.gateway.vault import Vault
 from mediation.service import registry
 from mediation.service.integrate import integrate_once
@@ -51,6 +52,7 @@ async def seed(
     urls: Urls,
     vault: Vault,
     *,
+    keys: LogKeys | None = None,
     disputes: int | None = None,
     until: date | None = None,
     force: bool = False,
@@ -58,7 +60,8 @@ async def seed(
 ) -> Seeded:
     """Import the county and let its disputes (all, or so many of different paths) happen, up to the day `until`.
 
-    The newest is filed on that day, by default yesterday. `progress` is told steps done and steps in all.
+    The newest is filed on that day, by default yesterday; with `keys` the logs are signed at the end. `progress` is
+    told steps done and steps in all.
     Raises: NotEmpty, unless `force`; DatabaseUnreachable; whatever a step is refused for.
     """
     last = until or datetime.now(SHANGHAI).date() - timedelta(days=1)
@@ -70,8 +73,8 @@ async def seed(
         cases = await _Seeding(house, lines, progress).run()
     finally:
         await pool.close()
-    if urls.log:
-        await integrate_once(urls.log)
+    if urls.log and keys:
+        await integrate_once(urls.log, keys)
     return Seeded(*counts, cases, sum(len(story) for story in lines))
 
 
