@@ -7,7 +7,7 @@ from tests.service.town import NOTE, Town
 from tests.whole import integrated, keys_of, whole
 
 from mediation.service.integrate import integrate_forever
-from mediation.store import queries
+from mediation.store import queries, spans
 
 
 async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order(town: Town):
@@ -27,7 +27,7 @@ async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order
         viewer, position, read = await town.viewer("wang"), 0, []
         while True:
             ended = done.is_set()
-            found, following = await queries.feed(town.engine, viewer, after=position, limit=7)
+            found, following = await spans.feed(town.engine, viewer, after=position, limit=7)
             read += [stored.position for stored in found]
             if following == position and ended:
                 return read

@@ -14,7 +14,7 @@ from mediation.domain.errors import Malformed, NotFound
 from mediation.domain.events import parse
 from mediation.domain.vocabulary import HandoffState
 from mediation.service.registry import org_id
-from mediation.store import queries
+from mediation.store import queries, spans
 from mediation.store.queries import Filters, Page
 
 NOW = "2026-11-22T04:00:00.000000Z"
@@ -151,7 +151,7 @@ async def test_the_feed_shows_each_reader_their_own_events_and_where_to_go_on(to
     for who, sees, not_sees in (("wang", mine, other), ("judge", other, mine), ("auditor", mine, None)):
         viewer, after, ids = await town.viewer(who), 0, []
         while True:
-            found, following = await queries.feed(town.engine, viewer, after=after, limit=5)
+            found, following = await spans.feed(town.engine, viewer, after=after, limit=5)
             ids += [parse(stored.data).event for stored in found]
             if following == after:
                 break

@@ -22,7 +22,7 @@ from mediation.domain.errors import NotFound
 from mediation.domain.registering import LOG_ID
 from mediation.domain.vocabulary import Role
 from mediation.service.perform import Context
-from mediation.store import queries
+from mediation.store import queries, spans
 
 __all__ = ["anyio_backend", "district"]
 
@@ -113,7 +113,8 @@ async def test_lists_histories_and_the_feed_without_the_application_s_predicate_
     context = Context(person(who), "", str(uuid.uuid4()))
     asks = queries.viewer(context, await sown.desk.house.memory.read_case(context))
     with_it = await _found(sown, asks)
-    monkeypatch.setattr(queries, "visible", lambda _viewer, **_how: true())
+    for room in (queries, spans):
+        monkeypatch.setattr(room, "visible", lambda _viewer, **_how: true())
     assert await _found(sown, asks) == with_it
     assert with_it["list"] >= may_see(sown, who)
 
@@ -123,7 +124,7 @@ async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]
     at = "2026-11-22T04:00:00.000000Z"
     listed = (await queries.worklist(engine, asks, queries.Filters(at), limit=200)).items
     trays = [(await queries.tray(engine, asks, box=box, limit=200)).items for box in ("in", "out")]
-    fed, _ = await queries.feed(engine, asks)
+    fed, _ = await spans.feed(engine, asks)
     told: set[str] = set()
     for case in district.cases.values():
         try:

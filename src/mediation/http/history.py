@@ -1,14 +1,17 @@
 """The history of a case, one event, and the feed of all events: as JSON, or as the very bytes that are hashed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Annotated, Self
+from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from starlette.responses import Response, StreamingResponse
 
+from mediation.domain import vocabulary as v
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import (
     PRIVATE,
@@ -23,8 +26,9 @@ from mediation.http.dependencies import (
     viewing,
     visit,
 )
+from mediation.http.moments import Moment
 from mediation.http.schemas import Schema, event_shown, page, paged, ref
-from mediation.store import queries
+from mediation.store import queries, spans
 from mediation.store.queries import Stored
 
 routes = APIRouter(tags=["history"])
@@ -35,16 +39,45 @@ _BYTES = {
     NDJSON: {"schema": {"type": "string", "description": "每行一个事件的规范字节 canonical bytes, a line an event"}}
 }
 _LINK = {"Link": {"schema": {"type": "string"}, "description": "NDJSON 的下一页 the next page of NDJSON"}}
+_LIMIT = "每页行数；NDJSON 不带此项则一次给出全部 rows of a page; NDJSON without it gives all at once"
+_ACTOR = r"^(clock|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
+_BASIS = r"^[A-Za-z0-9._-]{1,60}(@[0-9]{4}-[0-9]{2}-[0-9]{2})?$"
 _WHO = {"parameters": [ACTING_FOR, LANGUAGE]}
 
 
 class Feed(BaseModel):
-    """From where in the feed."""
+    """From where in the feed, and which events; every condition given must hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     after: Annotated[int, Field(ge=0, le=2**53)] = 0
-    limit: Annotated[int, Field(ge=1, le=queries.MOST)] = queries.MOST
+    limit: Annotated[int | None, Field(ge=1, le=queries.MOST, description=_LIMIT)] = None
+    org: Annotated[UUID | None, Field(description="代表该单位或其下级办理 done for this body or one below it")] = None
+    actor: Annotated[
+        str | None, StringConstraints(pattern=_ACTOR), Field(description="办理人，或 clock by whom, or `clock`")
+    ] = None
+    action: v.Action | None = None
+    basis: Annotated[
+        str | None,
+        StringConstraints(pattern=_BASIS),
+        Field(description="依据的规则，或其某一版本 under which rule, or version of it: PM-MED@2002-11-01"),
+    ] = None
+    state: Annotated[v.CaseState | None, Field(description="办理后的案件状态 of the case after it")] = None
+    since: Annotated[Moment | None, Field(description="自该时刻起 done at or after")] = None
+    until: Annotated[Moment | None, Field(description="早于该时刻 done before")] = None
+    category: v.Category | None = None
+    overdue: Annotated[bool | None, Field(description="办理时案件已逾期 the case was overdue when it was done")] = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("since 须早于 until since comes before until")
+        return self
+
+    @property
+    def wanted(self) -> spans.Wanted:
+        given = self.model_dump(exclude={"after", "limit", "org"}, mode="python")
+        return spans.Wanted(org=str(self.org) if self.org else None, **given)
 
 
 def _two_ways(description: str, schema: Schema) -> Schema:
@@ -67,7 +100,7 @@ async def list_case_events(request: Request, case_id: CaseId, wanted: Annotated[
         desk(request).engine, viewer, identifier(case_id), cursor=wanted.cursor, limit=wanted.limit
     )
     if _bytes_wanted(request):
-        return _lines(request, found.items, {"cursor": found.next, "limit": wanted.limit} if found.next else None)
+        return _lines(request, found.items, {"cursor": found.next} if found.next else None)
     return json_answer(
         page([event_shown(stored.data, stored.position) for stored in found.items], found.next), Vary=_VARY["Vary"]
     )
@@ -98,11 +131,18 @@ async def show_event(request: Request, event_id: EventId) -> Response:
 async def list_events(request: Request, wanted: Annotated[Feed, InQuery()]) -> Response:
     """总流：您可见的全部事件，按位置。The feed: every event you may see, by position; go on with `after` = `next`."""
     once(request)
-    viewer = await viewing(request)
-    found, position = await queries.feed(desk(request).engine, viewer, after=wanted.after, limit=wanted.limit)
-    if _bytes_wanted(request):
-        more = position > wanted.after
-        return _lines(request, found, {"after": position, "limit": wanted.limit} if more else None)
+    viewer, engine = await viewing(request), desk(request).engine
+    in_bytes = _bytes_wanted(request)
+    if in_bytes and wanted.limit is None:
+        end = await spans.newest(engine, viewer)
+        chunks = spans.stream(engine, viewer, wanted.wanted, after=wanted.after, end=end)
+        headers = _following(request, {"after": end} if end > wanted.after else None)
+        return StreamingResponse(_joined(chunks), headers=headers, media_type=NDJSON)
+    found, position = await spans.feed(
+        engine, viewer, wanted.wanted, after=wanted.after, limit=wanted.limit or queries.MOST
+    )
+    if in_bytes:
+        return _lines(request, found, {"after": position} if position > wanted.after else None)
     body = msgspec.json.encode(
         {"items": [event_shown(stored.data, stored.position) for stored in found], "next": position}
     )
@@ -119,11 +159,21 @@ def _bytes_wanted(request: Request) -> bool:
 
 
 def _lines(request: Request, found: Sequence[Stored], following: Mapping[str, str | int] | None) -> Response:
-    headers = dict(_VARY)
-    if following:
-        query = "&".join(f"{name}={value}" for name, value in following.items())
-        headers["Link"] = f'<{request.scope["path"]}?{query}>; rel="next"'
+    headers = _following(request, following)
     return Response(b"".join(stored.data + b"\n" for stored in found), headers=headers, media_type=NDJSON)
+
+
+def _following(request: Request, following: Mapping[str, str | int] | None) -> dict[str, str]:
+    """The headers of lines: where more of the same is, asked for as this was."""
+    if not following:
+        return dict(_VARY)
+    query = urlencode({**request.query_params, **following})
+    return _VARY | {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}
+
+
+async def _joined(chunks: AsyncIterator[list[Stored]]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield b"".join(stored.data + b"\n" for stored in chunk)
 
 
 SCHEMAS: dict[str, Schema] = {

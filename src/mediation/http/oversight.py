@@ -1,14 +1,13 @@
 """For those who oversee: what was refused, and who was shown what is personal, as far as their own bodies go."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
 from mediation.domain import access
@@ -17,6 +16,7 @@ from mediation.domain.vocabulary import Power
 from mediation.http.blotter import FLOOD
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import Paged, administering, desk, json_answer, once, viewing, well_known
+from mediation.http.moments import Moment, instant_of
 from mediation.http.problems import titles
 from mediation.http.schemas import Schema, page, paged
 from mediation.store import attempts as logs
@@ -28,28 +28,13 @@ routes = APIRouter(tags=["oversight"])
 _WHO = {"parameters": [ACTING_FOR, LANGUAGE]}
 _FLOOD = "被拒过多，其余只计数", "Too many refusals: the others are only counted"
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
-_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
-
-
-def _rfc_3339(given: str) -> str:
-    """A moment as it stands in an answer; else a year would be so many seconds since 1970."""
-    if not _RFC_3339.fullmatch(given):
-        message = (
-            "须为带时区的时刻（RFC 3339，如 2026-11-22T08:00:00+08:00；地址中 + 写作 %2B） "
-            "a moment with its offset is wanted: RFC 3339, such as 2026-11-22T00:00:00Z; in an address + is %2B"
-        )
-        raise ValueError(message)
-    return given
-
-
-_Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 
 class Log(Paged):
     """Which entries of a log; every condition given must hold."""
 
-    since: Annotated[_Moment | None, Field(description="自该时刻起 at or after")] = None
-    until: Annotated[_Moment | None, Field(description="早于该时刻 before")] = None
+    since: Annotated[Moment | None, Field(description="自该时刻起 at or after")] = None
+    until: Annotated[Moment | None, Field(description="早于该时刻 before")] = None
     person: Annotated[UUID | None, Field(description="何人 by whom")] = None
     org: Annotated[UUID | None, Field(description="代表何单位 for which body")] = None
     case: Annotated[UUID | None, Field(description="何案 of which case")] = None
@@ -146,8 +131,7 @@ async def _overseer(request: Request, power: Power) -> Viewer:
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as an answer shows it: what is unknown is left out."""
     at: datetime = entry["at"]
-    said = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {name: value for name, value in entry.items() if value not in (None, "")} | {"at": said}
+    return {name: value for name, value in entry.items() if value not in (None, "")} | {"at": instant_of(at)}
 
 
 _CODE: Schema = {"type": "string"}

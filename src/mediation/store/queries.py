@@ -1,4 +1,4 @@
-"""Every other SELECT, scoped by who asks: worklists, trays, histories, the feed, and the published registers."""
+"""Every other SELECT, scoped by who asks: worklists, trays, histories, and the published registers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
@@ -27,9 +27,9 @@ __all__ = [
     "Trayed",
     "Viewer",
     "cases_of",
+    "conducting",
     "divisions",
     "event",
-    "feed",
     "history",
     "organisations",
     "tray",
@@ -37,7 +37,6 @@ __all__ = [
     "worklist",
 ]
 
-_FEED_WINDOW = 5000
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
 
@@ -131,7 +130,7 @@ async def worklist(
     async with reading(engine, viewer, _array(filters.grams)) as connection:
         rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
         cases = [load(row.facts) for row in rows]
-        orgs = await _conducting(connection, cases)
+        orgs = await conducting(connection, cases)
     keys = [(row.due_on.isoformat(), row.id) if sort == "due" else row.id for row in rows]
     return page_of([(key, Listed(case, orgs)) for key, case in zip(keys, cases, strict=True)], limit)
 
@@ -157,7 +156,7 @@ async def cases_of(
     async with reading(engine, viewer) as connection:
         rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
         cases = [load(row.facts) for row in rows]
-        orgs = await _conducting(connection, cases, {viewer.org.id, *(org for case in cases for org in case.named)})
+        orgs = await conducting(connection, cases, {viewer.org.id, *(org for case in cases for org in case.named)})
     known = (Known(case, tuple(sorted(row.subjects)), orgs) for row, case in zip(rows, cases, strict=True))
     return page_of([(item.case.id, item) for item in known], limit)
 
@@ -200,7 +199,7 @@ async def tray(
                 found += _trayed(row, org, state, start, incoming=incoming)
                 if len(found) > capped(limit):
                     break
-        orgs = await _conducting(connection, [case for _, (case, _) in found])
+        orgs = await conducting(connection, [case for _, (case, _) in found])
     return page_of([(key, Trayed(*item, orgs)) for key, item in found], limit)
 
 
@@ -230,29 +229,6 @@ async def event(engine: AsyncEngine, viewer: Viewer, event_id: str) -> Stored:
         if row is None:
             raise await denied(connection)
     return Stored(row.bytes, row.position)
-
-
-async def feed(engine: AsyncEngine, viewer: Viewer, *, after: int = 0, limit: int = MOST) -> tuple[list[Stored], int]:
-    """Events of visible cases at positions after this one, and the position to go on from.
-
-    A page looks at so many positions at most, so it may be short, even empty, before the end: who is told a position
-    greater than `after` goes on from there; the same position back means that there is nothing more yet.
-    """
-    last = after + _FEED_WINDOW
-    query = (
-        select(FEED.c.position, EVENTS.c.bytes)
-        .join(EVENTS, EVENTS.c.id == FEED.c.event)
-        .join(CASES, CASES.c.id == EVENTS.c.case_id)
-        .where(FEED.c.position > after, FEED.c.position <= last, visible(viewer))
-        .order_by(FEED.c.position)
-        .limit(capped(limit))
-    )
-    newest = select(func.coalesce(func.max(FEED.c.position), 0))
-    async with reading(engine, viewer) as connection:
-        end = int(await connection.scalar(newest) or 0)  # first: whatever is found after it is beyond it or at it
-        rows = (await connection.execute(query.where(FEED.c.position <= end))).all()
-    found = [Stored(row.bytes, row.position) for row in rows]
-    return found, rows[-1].position if len(rows) == capped(limit) else max(after, min(last, end))
 
 
 async def divisions(
@@ -293,7 +269,7 @@ async def organisations(
     return page_of([(row.code, _organisation(row)) for row in rows], limit)
 
 
-async def _conducting(
+async def conducting(
     connection: AsyncConnection, cases: Sequence[Case], more: Collection[str] = ()
 ) -> dict[str, Organisation]:
     """The bodies that conduct these cases, or sent a hand-off in them, whose rules bind their clocks; and `more`."""
