@@ -8,11 +8,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError, Url
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mediation.domain.errors import MediationError, Reason
+from mediation.domain.errors import BadNote, MediationError, Reason
+from mediation.domain.notes import SignatureKind, parse_verifier_key
 
 PREFIX = "MEDIATION_"
 
@@ -46,6 +47,8 @@ _REFUSALS = {
     "string_pattern_mismatch": "应符合 {pattern}",
     "not_secure": "应为 https 地址（本机回环地址可用 http），且不含用户名、查询参数和片段",
     "not_an_algorithm": "只能是 {allowed}",
+    "not_witnesses": "应为以逗号分隔的“公钥 网址”（{why}）",
+    "no_quorum": "不得超过见证方数（{most}）",
 }
 
 Door = Literal["app", "owner", "reader", "log"]
@@ -133,6 +136,10 @@ class Settings(BaseSettings):
     """The key that signs the log of events; mode 0600, kept apart from the database and its backups."""
     access_log_key: Path = Field(default_factory=lambda data: data["data_dir"] / f"{data['database']}.access.key")
     """The key that signs the log of who was shown what is personal; likewise."""
+    witnesses: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Who cosigns our logs: `<vkey> <url>`, separated by commas; https, or http on loopback."""
+    quorum: int = Field(default=0, ge=0, le=64)
+    """Cosignatures that a checkpoint needs before it is published; 0 is none."""
     laws: Path = Field(default_factory=lambda data: data["data_dir"] / "laws")
     """A directory of rule packs (`*.toml`) and notices (`*.csv`) beside the package's; it need not be there."""
 
@@ -199,6 +206,43 @@ class Settings(BaseSettings):
             raise PydanticCustomError("not_an_algorithm", "they are of {allowed}", {"allowed": ", ".join(ALGORITHMS)})
         return value
 
+    @field_validator("witnesses", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [tuple(part.split()) for part in value.split(",") if part.strip()]
+        if any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004  # a pair
+            raise _not_witnesses("each is a vkey, a space and an address")
+        return tuple(pairs)
+
+    @field_validator("witnesses")
+    @classmethod
+    def _each_a_witness(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        names, keys = set(), set()
+        for vkey, url in value:
+            try:
+                verifier = parse_verifier_key(vkey)
+            except BadNote as found:
+                raise _not_witnesses(f"{vkey}: {found.en}") from found
+            if verifier.kind is not SignatureKind.COSIGNATURE:
+                raise _not_witnesses(f"{vkey} is a log's, not a witness's")
+            if not secure(url) or "?" in url:
+                raise _not_witnesses(f"{url} is no https address, nor http on loopback")
+            names.add(verifier.name)
+            keys.add(verifier.public)
+        if min(len(names), len(keys)) < len(value):  # tlog-policy: one key counts once, whatever its name
+            raise _not_witnesses("two have one name or key")
+        return value
+
+    @field_validator("quorum")
+    @classmethod
+    def _reachable(cls, value: int, said: ValidationInfo) -> int:
+        most = len(said.data.get("witnesses", ()))
+        if value > most and "witnesses" in said.data:
+            raise PydanticCustomError("no_quorum", "it is at most the number of witnesses, {most}", {"most": most})
+        return value
+
     @field_validator("data_dir", "key_file", "erasures", "log_key", "access_log_key", "laws")
     @classmethod
     def _whole(cls, value: Path) -> Path:
@@ -243,6 +287,10 @@ class Settings(BaseSettings):
 def _called(name: str, changes: Mapping[str, object]) -> str:
     """A setting by the name under which it was given: an option, or an environment variable."""
     return "--" + name.replace("_", "-") if name in changes else PREFIX + name.upper()
+
+
+def _not_witnesses(why: str) -> PydanticCustomError:
+    return PydanticCustomError("not_witnesses", "they are `<vkey> <url>`, separated by commas ({why})", {"why": why})
 
 
 def _refusal(problem: ErrorDetails) -> str:

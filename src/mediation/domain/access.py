@@ -148,6 +148,8 @@ PERMITS: tuple[Permit, ...] = (
         frozenset({Role.AUDIT_ADMIN, Role.SECURITY_ADMIN}),
         frozenset({S.SUBTREE}),
     ),
+    # An entry of the log may be of any case: so whoever follows it has jurisdiction over every body there is.
+    Permit(Power.FOLLOW, Sensitivity.CODES, frozenset({Role.AUDITOR}), frozenset({S.AUDIT})),
 )
 
 

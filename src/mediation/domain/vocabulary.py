@@ -869,6 +869,7 @@ class Power(Word):
     READ_ADMINISTRATION = "read_administration", "查阅管理日志", "read the log of administration"
     READ_ACCESS = "read_access", "查阅访问日志", "read who was shown what"
     READ_ATTEMPTS = "read_attempts", "查阅被拒记录", "read what was refused"
+    FOLLOW = "follow", "跟随签名日志全文", "read every entry of the signed logs"
 
 
 @unique

@@ -38,6 +38,8 @@ SECONDS = Histogram(
 )
 REFUSED = Counter("mediation_refusals_total", "Requests refused, by status and code.", ("status", "code"))
 _NOBODY = Principal("", "", "")
+# Of the signed logs everything but what was logged is for anybody (http/log.py).
+_OF_A_LOG = re.compile(r"/v1/(?:access-)?log/(?:epochs/[^/]*/)?(?!(?:tile/)?entries(?:/|$)|epochs/)")
 _CERTIFICATE = re.compile(rb":([A-Za-z0-9+/]{4,16000}={0,2}):")  # RFC 9440 §2.1, RFC 8941 §3.3.5
 INSUFFICIENT = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}  # RFC 6750 §3.1
 _log = logging.getLogger("mediation.http")
@@ -173,7 +175,9 @@ class Gate:
 
     async def _admit(self, scope: Scope, receive: Receive, visit: Visit) -> None:
         path = scope["path"]
-        if path.startswith("/v1/") or path == "/v1":
+        if scope["method"] in _READING and _OF_A_LOG.match(path):
+            _not_too_often(self._bucket, f"from {_address(scope)}")
+        elif path.startswith("/v1/") or path == "/v1":
             try:
                 visit.principal = who = await self._recognised(scope, visit)
             except NotRecognised:

@@ -118,6 +118,11 @@ COUNTER: dict[str, Kind] = {
         405, "不支持该方法", "Method not allowed",
         "Allow 头列出可用的方法。", "The Allow header lists the methods there are.",
     ),
+    "not_yet_logged": Kind(
+        409, "尚未写入签名日志", "Not in the signed log yet",
+        "该事件稍后即写入签名日志并随检查点公布：请过一会儿重试。",
+        "In a moment the event is in the signed log and under a published checkpoint: ask again then.",
+    ),
     "unavailable": Kind(
         503, "服务暂不可用", "Temporarily unavailable",
         "数据库暂时无法连接，请等待 Retry-After 所示秒数后以相同的幂等键重试。",

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from mediation.domain import access
 from mediation.domain.errors import NotFound
 from mediation.domain.facts import Actor, Organisation
-from mediation.domain.vocabulary import OrgKind, Role
+from mediation.domain.vocabulary import OrgKind, Power, Role, Standing
 from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
 from mediation.store.tables import CASES, ORGANISATIONS
 
@@ -18,6 +18,7 @@ _CONTEXT = text(
     "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL), "
     "set_config('mediation.grams', :grams, true)"
 )
+_FOLLOWS = text("SELECT set_config('mediation.follows', '1', true)")
 _AS_LONG = text("SELECT bodies_below(), bodies_audited()")
 
 
@@ -54,6 +55,20 @@ async def reading(engine: AsyncEngine, viewer: Viewer, grams: str = "") -> Async
     async with engine.begin() as connection:
         await connection.execute(_CONTEXT, said)
         yield connection
+
+
+async def following(connection: AsyncConnection, viewer: Viewer) -> bool:
+    """Whether the viewer may follow the signed logs: an auditor with jurisdiction over every body there is.
+
+    If so, what was logged is open to this transaction of `reading`.
+    """
+    beyond = select(ORGANISATIONS.c.id).where(not_(ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True)))
+    everywhere = bool(viewer.audits) and not await connection.scalar(select(beyond.exists()))
+    stands = frozenset({Standing.AUDIT}) if everywhere else frozenset[Standing]()
+    if not access.permitted(Power.FOLLOW, viewer.actor, stands):
+        return False
+    await connection.execute(_FOLLOWS)
+    return True
 
 
 async def denied(connection: AsyncConnection) -> NotFound:
