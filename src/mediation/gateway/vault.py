@@ -165,14 +165,16 @@ class Vault:
 
         Raises BrokenTrail where the row does not match its digest or was sealed for another case, subject or name.
         """
-        bound = f"{case_id}|{row.subject}"
-        try:
-            key = AESGCM(self._decrypted(self._wrapping, row.wrapped, bound))
-            disclosures = json.loads(self._decrypted(key, row.sealed, f"{bound}|{row.digest}"))
-        except InvalidTag as found:
-            said = Reason("vault_row", f"保险库中 {row.name} 无法解开", f"The vault's {row.name} cannot be opened")
-            raise BrokenTrail(said) from found
-        return _opened(row.digest, row.name, disclosures)
+        return _opened(row.digest, row.name, self._unsealed(case_id, row))
+
+    def disclosures(self, case_id: str, row: Sealed) -> list[str]:
+        """The disclosures of a row as they stand in RFC 9901 §4.2: the one whose digest an event holds comes first.
+
+        The others are those whose digests its value holds. Raises BrokenTrail, as `open` does.
+        """
+        disclosures = self._unsealed(case_id, row)
+        _opened(row.digest, row.name, disclosures)
+        return disclosures
 
     def blind_of(self, party: PartyIn) -> bytes:
         """The blind index of a party: a keyed hash (16 bytes) of name and identity number in one spelling."""
@@ -216,6 +218,16 @@ class Vault:
         """A keyed hash of parts in order, each behind its length: no part can be taken for two, nor two for one."""
         told = [_even(part).encode() for part in parts]
         return _hmac(self._blinding, b"".join(len(part).to_bytes(4, "big") + part for part in told))[:16]
+
+    def _unsealed(self, case_id: str, row: Sealed) -> list[str]:
+        bound = f"{case_id}|{row.subject}"
+        try:
+            key = AESGCM(self._decrypted(self._wrapping, row.wrapped, bound))
+            disclosures: list[str] = json.loads(self._decrypted(key, row.sealed, f"{bound}|{row.digest}"))
+        except InvalidTag as found:
+            said = Reason("vault_row", f"保险库中 {row.name} 无法解开", f"The vault's {row.name} cannot be opened")
+            raise BrokenTrail(said) from found
+        return disclosures
 
     def _passed_parties(self, case_id: str, passing: Passing) -> list[Sealed]:
         rows = []
