@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from starlette.responses import Response
 
 from mediation.domain import access, decision, offering
@@ -19,6 +19,7 @@ from mediation.domain.events import Event
 from mediation.domain.facts import Case
 from mediation.domain.masks import masked
 from mediation.gateway.vault import ERASED, TEXT, Sealed
+from mediation.http import retrospect
 from mediation.http.contract import (
     ACTING,
     ACTING_FOR,
@@ -55,9 +56,10 @@ from mediation.http.dependencies import (
     viewing,
     visit,
 )
+from mediation.http.moments import Moment, instant_of
 from mediation.http.schemas import Personal, Schema, case_line, case_shown, event_shown, page, paged, ref
 from mediation.service.perform import House, instant, perform
-from mediation.store import queries
+from mediation.store import queries, spans
 from mediation.store.append import SealedRow, Seen
 
 routes = APIRouter(tags=["cases"])
@@ -83,9 +85,24 @@ _Q = (
 )
 
 
+_AS_OF = (
+    "当时的情况；可并用 state、holder、category、division、overdue as they stood then; to be asked with these alone: "
+    "`state`, `holder`, `category`, `division`, `overdue`"
+)
+
+
+class Version(BaseModel):
+    """Which version of a case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    as_of: Annotated[Moment | None, Field(description="该时刻的情况 as it stood then; else as it stands")] = None
+
+
 class Worklist(Paged):
     """Which cases of a body's worklist; every condition given must hold."""
 
+    as_of: Annotated[Moment | None, Field(description=_AS_OF)] = None
     state: v.CaseState | None = None
     track: v.Track | None = None
     tier: v.Tier | None = None
@@ -167,8 +184,11 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
     """工作清单：本单位及下级的案件，新近在前。The worklist: cases your body and those below it see, newest first."""
     once(request)
     at = now(request)
-    conditions = wanted.model_dump(exclude={"limit", "cursor", "sort", "holder"}, mode="python")
     holder = str(wanted.holder) if wanted.holder else None
+    if wanted.as_of is not None:
+        then = spans.Then(wanted.as_of, wanted.state, holder, wanted.category, wanted.division, wanted.overdue)
+        return await retrospect.listed(request, then, wanted.cursor, wanted.limit)
+    conditions = wanted.model_dump(exclude={"limit", "cursor", "sort", "holder", "as_of"}, mode="python")
     grams = desk(request).house.vault.grams(wanted.q) if wanted.q else ()
     filters = queries.Filters(at, holder=holder, grams=grams, **conditions)
     who = await viewing(request)
@@ -189,22 +209,32 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
     },
     openapi_extra={"parameters": [IF_NONE_MATCH, *_WHO]},
 )
-async def show_case(request: Request, case_id: CaseId) -> Response:
-    """案件现状；当事人信息遮蔽显示。The case as it stands; what is personal is shown masked."""
-    no_query(request)
+async def show_case(request: Request, case_id: CaseId, wanted: Annotated[Version, InQuery()]) -> Response:
+    """案件现状，或当时的情况；当事人信息遮蔽显示。The case as it stands or stood; what is personal is shown masked."""
+    once(request)
     asked_at = now(request)
+    retrospect.assert_past(request, wanted.as_of)
     case, seen = await seeing(request, case_id)
-    house, tag = desk(request).house, f'"{case.version}"'
-    urgent = urgencies(case, house.laws, seen.orgs, instant(asked_at, case))
+    house, at = desk(request).house, instant(asked_at, case)
+    masked_too = _reads_masked(seen, case)  # as the case stands now, whatever it was
     rows = await house.memory.sealed(context(request), seen.actor, case.id)
+    if wanted.as_of is not None:
+        at = instant_of(wanted.as_of)
+        case, digests = await retrospect.stood(request, case, seen, wanted.as_of)
+        rows = [row for row in rows if row.name == ERASED or row.digest in digests]
+    tag = f'"{case.version}"'
+    urgent = urgencies(case, house.laws, seen.orgs, at)
     # A version tells what was done in the case. Whoever has it may have it from before a period ran out, or a key was
     # destroyed, or from when they read more than codes.
     timely = urgent == urgencies(case, house.laws, seen.orgs, case.at)
-    if timely and unchanged(visit(request), tag) and _reads_masked(seen, case) and not _erased(rows):
+    viewer = queries.viewer(context(request), seen)
+    proven = await evidence(request, viewer, ((case.id, handoff) for handoff in case.handoffs))
+    timely = timely and not proven  # nor does it tell what the log has published since
+    if timely and unchanged(visit(request), tag) and masked_too and not _erased(rows):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
-    personal = _personal(house, seen, case, rows)
+    personal = Personal(_personal(house, case, rows) if masked_too else {}, _erased(rows), access.sensitive(case))
     out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], personal, urgent)
-    if any(leg.open and leg.org == seen.actor.org for leg in case.legs):
+    if wanted.as_of is None and any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)
 
@@ -220,14 +250,10 @@ def _erased(rows: Sequence[SealedRow]) -> frozenset[int]:
     return frozenset(row.subject for row in rows if row.name == ERASED)
 
 
-def _personal(house: House, seen: Seen, case: Case, rows: Sequence[SealedRow]) -> Personal:
-    """What is personal in a case, masked; nothing where this reader reads codes alone."""
-    erased = _erased(rows)
-    if not _reads_masked(seen, case):
-        return Personal({}, erased, access.sensitive(case))
+def _personal(house: House, case: Case, rows: Sequence[SealedRow]) -> dict[int, dict[str, Any]]:
+    """What is personal of each party, masked."""
     parties = [row for row in rows if row.subject != TEXT and row.name != ERASED]
-    values = {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
-    return Personal(values, erased, access.sensitive(case))
+    return {row.subject: masked(row.name, house.vault.open(case.id, Sealed(*row))) for row in parties}
 
 
 @routes.get(
