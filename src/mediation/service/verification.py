@@ -11,6 +11,9 @@ from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
 from mediation.domain.registering import LOG_ID, Erase, Register, name_digest, said
 from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS
+from mediation.service.findings import Failure, Tally, Trust
+from mediation.service.placing import History
+from mediation.service.treeproof import prove_logs
 from mediation.store.tables import columns_of
 from mediation.store.trails import Erasure, StoredCase, StoredRegistry, StoredSeal, Trail, trails
 
@@ -18,27 +21,14 @@ _TEXTS = {WORDS, UNDISPUTED, COMPROMISE}
 _UNTOLD = Reason(
     "wrong_erasures", "删除记录与管理日志不符", "The erasures are not as the log of administration tells them"
 )
-MOST_FAILURES = 100
-"""Failures named in a report; more are only counted as cases that failed."""
-
-
-class Failure(NamedTuple):
-    """The first event of a case that fails, and how. `seq` 0: not an event but the row of the case.
-
-    The log of administration is named by its id, and its row is the registry.
-    """
-
-    case_id: str
-    number: str
-    seq: int
-    event_id: str
-    reason: Reason
 
 
 class Report(NamedTuple):
-    """What was verified, and what failed: a case each, in the order of the cases, then the feed.
+    """What was verified, and what failed: a case each, in the order of the cases, then the trees in theirs.
 
-    `entries` are those of the log of administration; `events` are the others.
+    `entries` are those of the log of administration; `events` are the others. `leaves` are those of the tree of events,
+    `accesses` of that of the access log; `checkpoints` of both, and the cosignatures of known witnesses on them.
+    `signed`: whether signatures were looked at.
     """
 
     cases: int
@@ -46,19 +36,32 @@ class Report(NamedTuple):
     failed: int
     failures: tuple[Failure, ...]
     entries: int = 0
+    leaves: int = 0
+    accesses: int = 0
+    checkpoints: int = 0
+    cosignatures: int = 0
+    signed: bool = False
 
     @property
     def sound(self) -> bool:
         return not self.failed
 
 
-async def verify_database(reader_url: str, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Verify one snapshot of everything, a case at a time. `progress` is told cases done and cases in all.
+async def verify_database(
+    reader_url: str,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    trust: Trust | None = None,
+    growing: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Verify one snapshot of everything: a case at a time, then both trees in the order of their leaves.
 
-    Raises: DatabaseUnreachable.
+    `progress` is told cases done and cases in all, `growing` likewise leaves of both trees. Without `trust` no
+    signature is looked at. Raises: DatabaseUnreachable; BadNote, when a checkpoint in `trust` is not signed by a log
+    that it believes.
     """
-    cases = events = entries = failed = 0
-    failures: list[Failure] = []
+    cases = events = entries = 0
+    tally = Tally()
     async with trails(reader_url) as every:
         total, erasures = await every.count(), await every.erasures()
         of_case: dict[str, set[int]] = {}
@@ -75,17 +78,23 @@ async def verify_database(reader_url: str, progress: Callable[[int, int], None] 
                 if progress:
                     progress(cases, max(total, cases))
             if failure:
-                failed += 1
-                failures.append(failure)
-                del failures[MOST_FAILURES:]
+                tally.add(failure)
         if erasures and not entries:
-            failed += 1
-            failures.append(Failure(LOG_ID, "", 0, "", _UNTOLD))
-        feed = await every.feed()
-    for reason in _feed_reasons(contiguous=feed.contiguous, lost=feed.lost, empty=feed.empty):
-        failed += 1
-        failures.append(Failure("", "", 0, "", reason))
-    return Report(cases, events, failed, tuple(failures), entries)
+            tally.add(Failure(LOG_ID, "", 0, "", _UNTOLD))
+        log, access, cosignatures = await prove_logs(every.logs, trust, tally, growing)
+    checkpoints = log.checkpoints + access.checkpoints
+    return Report(
+        cases,
+        events,
+        tally.count,
+        tuple(tally.named),
+        entries,
+        log.leaves,
+        access.leaves,
+        checkpoints,
+        cosignatures,
+        trust is not None,
+    )
 
 
 def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset()) -> Failure | None:
@@ -97,12 +106,14 @@ def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset()) -> Failur
     case: Case | None = None
     first_at = ""
     sealed: set[str] = set()
+    history = History()
 
     def fold(event: Event) -> None:
         nonlocal case, first_at
-        case = evolve(case, event)
+        before, case = case, evolve(case, event)
         first_at = first_at or event.at
         sealed.update(event.sd)
+        history.take(before, event, case)
 
     failure = _broken(trail, number, fold)
     if failure:
@@ -110,7 +121,9 @@ def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset()) -> Failur
     reason = _row_reason(trail.case, case, first_at) or (
         _vault_reason(trail.seals, case, sealed, erased) if case else None
     )
-    return Failure(trail.case_id, number, 0, "", reason) if reason else None
+    if reason:
+        return Failure(trail.case_id, number, 0, "", reason)
+    return history.misplaced(trail, number)
 
 
 def verify_log(trail: Trail, stored: StoredRegistry, erasures: AbstractSet[Erasure] = frozenset()) -> Failure | None:
@@ -220,15 +233,3 @@ def _row_reason(stored: StoredCase | None, folded: Case | None, first_at: str) -
         zh, en = "、".join(wrong), ", ".join(wrong)
         return Reason("wrong_columns", f"案件索引列与历史不符：{zh}", f"Columns differ from the history: {en}")
     return None
-
-
-def _feed_reasons(*, contiguous: bool, lost: int, empty: int) -> list[Reason]:
-    return [
-        Reason(code, zh, en)
-        for wrong, code, zh, en in (
-            (not contiguous, "feed_gap", "总流位置不连续", "The positions of the feed are not contiguous"),
-            (lost, "feed_lost", f"{lost}个事件不在总流中", f"{lost} events have no place in the feed or its outbox"),
-            (empty, "feed_empty", f"总流中{empty}个位置无事件", f"{empty} positions of the feed have no event"),
-        )
-        if wrong
-    ]

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import psycopg
 
 from mediation.store.database import connect
+from mediation.store.evidence import Evidence
 from mediation.store.tables import CaseColumns
 
 _ROWS_AT_ONCE = 500
@@ -24,7 +25,12 @@ _CASES = f"""
 SELECT id::text, number, version, filed_at, facts::text, {
     ", ".join(_AS_TEXT.get(name, f"{name}::text[]" if name in _LISTS else name) for name in CaseColumns._fields)
 } FROM cases ORDER BY id"""  # noqa: S608  # our own column names
-_EVENTS = "SELECT case_id::text, id::text, seq, bytes FROM events ORDER BY case_id, seq"
+_EVENTS = """
+SELECT e.case_id::text, e.id::text, e.seq, e.bytes, f.position, s.position, s.event::text, s.since, s.until, s.action,
+       s.org::text, s.actor, s.role, s.basis, s.before, s.state, s.holder::text, s.open_orgs::text[], s.category,
+       s.division, s.late_at, s.was_late
+FROM events e LEFT JOIN feed f ON f.event = e.id LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq
+ORDER BY e.case_id, e.seq"""
 _SEALS = """
 SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL
 FROM vault v LEFT JOIN vault_keys k USING (case_id, subject) ORDER BY v.case_id"""
@@ -35,20 +41,38 @@ FROM organisations"""
 _PEOPLE = """
 SELECT p.id::text, p.home::text, (SELECT count(*) FROM identities i WHERE i.person = p.id) FROM people p"""
 _MEMBERSHIPS = "SELECT person::text, org::text, roles FROM memberships"
-_FEED = """
-SELECT (SELECT count(*) = coalesce(max(position), 0) FROM feed),
-       (SELECT count(*) FROM events e WHERE NOT EXISTS (SELECT FROM feed f WHERE f.event = e.id)
-                                        AND NOT EXISTS (SELECT FROM outbox o WHERE o.event = e.id)),
-       (SELECT count(*) FROM feed f WHERE NOT EXISTS (SELECT FROM events e WHERE e.id = f.event))
-"""
+
+
+class StoredSpan(NamedTuple):
+    """How a case stood from one event to the next, as the sequencer wrote it down."""
+
+    position: int
+    event: str
+    since: datetime
+    until: datetime | None
+    action: str
+    org: str | None
+    actor: str
+    role: str
+    basis: list[str]
+    before: str
+    state: str
+    holder: str | None
+    open_orgs: list[str]
+    category: str
+    division: str
+    late_at: datetime | None
+    was_late: bool
 
 
 class StoredEvent(NamedTuple):
-    """An event as its row has it."""
+    """An event as its row has it, its place in the feed and its span; None where it has none yet."""
 
     id: str
     seq: int
     data: bytes
+    position: int | None = None
+    span: StoredSpan | None = None
 
 
 class StoredCase(NamedTuple):
@@ -98,30 +122,17 @@ class StoredRegistry(NamedTuple):
     memberships: dict[tuple[str, str], tuple[str, ...]]
 
 
-class FeedState(NamedTuple):
-    """Whether positions are contiguous; how many events lost their place, and how many places their event."""
-
-    contiguous: bool
-    lost: int
-    empty: int
-
-
 class Trails:
     """What a verifier may read: all of one snapshot."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
+        self.logs = Evidence(connection)
 
     async def count(self) -> int:
         """How many cases there are."""
         row = await (await self._connection.execute("SELECT count(*) FROM cases")).fetchone()
         return int(row[0]) if row else 0
-
-    async def feed(self) -> FeedState:
-        """How the feed stands."""
-        row = await (await self._connection.execute(_FEED)).fetchone()
-        assert row is not None  # noqa: S101  # an aggregate gives one row always
-        return FeedState(*row)
 
     async def erasures(self) -> frozenset[Erasure]:
         """All erasures."""
@@ -148,7 +159,7 @@ class Trails:
                 case_id = min(row[0] for row in (case, event, seal) if row)  # lower-case hex: text order is uuid order
                 trail = Trail(case_id, None, [], [])
                 while event and event[0] == case_id:
-                    trail.events.append(StoredEvent(*event[1:]))
+                    trail.events.append(_event(event))
                     event = await anext(events, None)
                 while seal and seal[0] == case_id:
                     trail.seals.append(StoredSeal(*seal[1:]))
@@ -175,6 +186,11 @@ async def trails(reader_url: str) -> AsyncIterator[Trails]:
         await connection.set_read_only(True)
         async with connection.transaction():
             yield Trails(connection)
+
+
+def _event(row: tuple[Any, ...]) -> StoredEvent:
+    _, id_, seq, data, position, placed, *span = row
+    return StoredEvent(id_, seq, data, position, None if placed is None else StoredSpan(placed, *span))
 
 
 def _stored(row: tuple[Any, ...]) -> StoredCase:
