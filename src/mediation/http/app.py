@@ -31,6 +31,7 @@ from mediation.http import (
     oversight,
     persons,
     reference,
+    retrospect,
     rules,
 )
 from mediation.http.dependencies import Desk
@@ -48,6 +49,7 @@ ROOMS = (
     erasures,
     handoffs,
     history,
+    retrospect,
     log,
     oversight,
     persons,
