@@ -213,7 +213,7 @@ async def show_case(request: Request, case_id: CaseId, wanted: Annotated[Version
     """案件现状，或当时的情况；当事人信息遮蔽显示。The case as it stands or stood; what is personal is shown masked."""
     once(request)
     asked_at = now(request)
-    retrospect.assert_past(request, wanted.as_of)
+    retrospect.assert_past(request, "as_of", wanted.as_of)
     case, seen = await seeing(request, case_id)
     house, at = desk(request).house, instant(asked_at, case)
     masked_too = _reads_masked(seen, case)  # as the case stands now, whatever it was
