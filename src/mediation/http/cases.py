@@ -57,6 +57,7 @@ from mediation.http.dependencies import (
     visit,
 )
 from mediation.http.moments import Moment, instant_of
+from mediation.http.proving import evidence
 from mediation.http.schemas import Personal, Schema, case_line, case_shown, event_shown, page, paged, ref
 from mediation.service.perform import House, instant, perform
 from mediation.store import queries, spans
@@ -227,13 +228,15 @@ async def show_case(request: Request, case_id: CaseId, wanted: Annotated[Version
     # A version tells what was done in the case. Whoever has it may have it from before a period ran out, or a key was
     # destroyed, or from when they read more than codes.
     timely = urgent == urgencies(case, house.laws, seen.orgs, case.at)
+    # Nor does a version tell what the log has published since, for the court that is handed it.
     viewer = queries.viewer(context(request), seen)
-    proven = await evidence(request, viewer, ((case.id, handoff) for handoff in case.handoffs))
-    timely = timely and not proven  # nor does it tell what the log has published since
-    if timely and unchanged(visit(request), tag) and masked_too and not _erased(rows):
+    proven = await evidence(request, viewer, [(case.id, handoff) for handoff in case.handoffs])
+    if timely and not proven and unchanged(visit(request), tag) and masked_too and not _erased(rows):
         return Response(status_code=304, headers={**PRIVATE, "ETag": tag})
     personal = Personal(_personal(house, case, rows) if masked_too else {}, _erased(rows), access.sensitive(case))
     out = case_shown(case, seen.orgs[case.holder].name, seen.orgs[case.filed_by], personal, urgent)
+    for (_, number), proof in proven.items():
+        out["handoffs"][number - 1]["evidence"] = proof
     if wanted.as_of is None and any(leg.open and leg.org == seen.actor.org for leg in case.legs):
         out["case_code"] = house.vault.case_code(case.id, case.number)
     return json_answer(msgspec.json.encode(out), ETag=tag)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from mediation.domain.vocabulary import HandoffState
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import Paged, desk, json_answer, now, once, viewing
+from mediation.http.proving import EVIDENCE, evidence
 from mediation.http.schemas import Schema, case_line, page, paged, ref, shown
 from mediation.store import queries
 
@@ -37,16 +38,20 @@ async def list_handoffs(request: Request, wanted: Annotated[Tray, InQuery()]) ->
         desk(request).engine, viewer, box=wanted.box, state=wanted.state, cursor=wanted.cursor, limit=wanted.limit
     )
     laws = desk(request).house.laws
-    items = [
-        {"handoff": shown(item.handoff), "case": case_line(item.case, item.orgs, laws, at)} for item in found.items
-    ]
+    proven = await evidence(request, viewer, [(item.case.id, item.handoff) for item in found.items])
+    items = []
+    for item in found.items:
+        numbered = item.case.id, item.handoff.id
+        more = {"evidence": proven[numbered]} if numbered in proven else {}
+        items.append({"handoff": shown(item.handoff) | more, "case": case_line(item.case, item.orgs, laws, at)})
     return json_answer(page(items, found.next))
 
 
 SCHEMAS: dict[str, Schema] = {
+    "Evidence": EVIDENCE,
     "Trayed": {
         "type": "object",
         "properties": {"handoff": ref("Handoff"), "case": ref("CaseLine")},
         "required": ["handoff", "case"],
-    }
+    },
 }

@@ -337,6 +337,7 @@ def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
     out["Party"]["properties"] |= masked
     out["Party"] = _also(out["Party"], {"erased": _said("个人信息已删除 what was personal has been destroyed")})
     out["Case"]["properties"]["due_on"] = _string("最早到期日 earliest due day of a running clock", format="date")
+    out["Handoff"]["properties"]["evidence"] = ref("Evidence")
     urgency: Schema = {
         "overdue": {"type": "boolean", "description": "已逾期 a running clock has run out when it is asked"},
         "due_soon": {"type": "boolean", "description": "临期 it is to be reminded of, or three days are left at most"},
