@@ -1,8 +1,13 @@
 """The bundle of a case: what its zip holds and where, and the signed head by which the cutting of its tail is told."""
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
 
 from mediation.domain.errors import BadNote, Reason
 from mediation.domain.merkle import HASH_BYTES, MOST_LEAVES
@@ -82,6 +87,29 @@ def open_head(note: str | bytes, verifiers: Iterable[Verifier], origin: str) -> 
     if len(leaf) != HASH_BYTES:
         raise _wrong("not_a_hash", "哈希须为32字节", "A hash is 32 bytes")
     return Head(origin, lines[1], _number(lines[2]), leaf, _number(lines[4]))
+
+
+class Disclosure(NamedTuple):
+    """A disclosure: its digest, what it says of which name, and the digests of those that its value holds."""
+
+    digest: str
+    name: str
+    value: Any
+    inner: tuple[str, ...]
+
+
+def parse_disclosure(text: str) -> Disclosure:
+    """What a disclosure says (RFC 9901 §4.2.1: base64url of the JSON of salt, name and value). Raises BadNote."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        _, name, value = msgspec.json.decode(data, type=tuple[str, str, Any])
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as found:
+        raise _wrong("not_a_disclosure", "不是有效的明文披露", "Not a disclosure") from found
+    held = value.get("_sd", []) if isinstance(value, dict) else []
+    if not isinstance(held, list) or not all(isinstance(one, str) for one in held):
+        raise _wrong("not_a_disclosure", "不是有效的明文披露", "Not a disclosure")
+    digest = base64.urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"=").decode()
+    return Disclosure(digest, name, value, tuple(held))
 
 
 def _path(folder: str, number: int) -> str:
