@@ -47,7 +47,7 @@ _REFUSALS = {
     "string_pattern_mismatch": "应符合 {pattern}",
     "not_secure": "应为 https 地址（本机回环地址可用 http），且不含用户名、查询参数和片段",
     "not_an_algorithm": "只能是 {allowed}",
-    "not_witnesses": "应为以逗号分隔的“公钥 网址”（{why}）",
+    "not_witnesses": "应为以逗号分隔的“公钥 网址”：{zh}",
     "no_quorum": "不得超过见证方数（{most}）",
 }
 
@@ -136,10 +136,6 @@ class Settings(BaseSettings):
     """The key that signs the log of events; mode 0600, kept apart from the database and its backups."""
     access_log_key: Path = Field(default_factory=lambda data: data["data_dir"] / f"{data['database']}.access.key")
     """The key that signs the log of who was shown what is personal; likewise."""
-    witnesses: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
-    """Who cosigns our logs: `<vkey> <url>`, separated by commas; https, or http on loopback."""
-    quorum: int = Field(default=0, ge=0, le=64)
-    """Cosignatures that a checkpoint needs before it is published; 0 is none."""
     laws: Path = Field(default_factory=lambda data: data["data_dir"] / "laws")
     """A directory of rule packs (`*.toml`) and notices (`*.csv`) beside the package's; it need not be there."""
 
@@ -175,6 +171,11 @@ class Settings(BaseSettings):
     """The header in which the TLS proxy gives the client's certificate (RFC 9440); none: bound tokens are refused."""
     second_factor_acr: Annotated[tuple[str, ...], NoDecode] = ()
     """The `acr` of a provider that mean a second factor, separated by commas; `amr` is understood without."""
+
+    witnesses: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Who cosigns our logs: `<vkey> <url>`, separated by commas; https, or http on loopback."""
+    quorum: int = Field(default=0, ge=0, le=64)
+    """Cosignatures that a checkpoint needs before it is published; 0 is none."""
 
     idempotency_days: int = Field(default=30, ge=1, le=3650)
     """Days an idempotency key is kept."""
@@ -213,7 +214,7 @@ class Settings(BaseSettings):
             return value
         pairs = [tuple(part.split()) for part in value.split(",") if part.strip()]
         if any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004  # a pair
-            raise _not_witnesses("each is a vkey, a space and an address")
+            raise _not_witnesses("每项是公钥、空格、网址", "each is a vkey, a space and an address")
         return tuple(pairs)
 
     @field_validator("witnesses")
@@ -224,15 +225,17 @@ class Settings(BaseSettings):
             try:
                 verifier = parse_verifier_key(vkey)
             except BadNote as found:
-                raise _not_witnesses(f"{vkey}: {found.en}") from found
+                raise _not_witnesses(f"{vkey}：{found.zh}", f"{vkey}: {found.en}") from found
             if verifier.kind is not SignatureKind.COSIGNATURE:
-                raise _not_witnesses(f"{vkey} is a log's, not a witness's")
+                raise _not_witnesses(f"{vkey} 是日志的公钥", f"{vkey} is a log's, not a witness's")
             if not secure(url) or "?" in url:
-                raise _not_witnesses(f"{url} is no https address, nor http on loopback")
+                raise _not_witnesses(
+                    f"{url} 不是 https 地址，也不是本机的 http", f"{url} is no https address, nor http on loopback"
+                )
             names.add(verifier.name)
             keys.add(verifier.public)
         if min(len(names), len(keys)) < len(value):  # tlog-policy: one key counts once, whatever its name
-            raise _not_witnesses("two have one name or key")
+            raise _not_witnesses("两方名称或公钥相同", "two have one name or key")
         return value
 
     @field_validator("quorum")
@@ -289,8 +292,10 @@ def _called(name: str, changes: Mapping[str, object]) -> str:
     return "--" + name.replace("_", "-") if name in changes else PREFIX + name.upper()
 
 
-def _not_witnesses(why: str) -> PydanticCustomError:
-    return PydanticCustomError("not_witnesses", "they are `<vkey> <url>`, separated by commas ({why})", {"why": why})
+def _not_witnesses(zh: str, en: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "not_witnesses", "they are `<vkey> <url>`, separated by commas: {en}", {"zh": zh, "en": en}
+    )
 
 
 def _refusal(problem: ErrorDetails) -> str:

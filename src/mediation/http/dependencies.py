@@ -36,6 +36,7 @@ from mediation.gateway.vault import Vault, key_from
 from mediation.http.blotter import Blotter
 from mediation.http.gate import INSUFFICIENT, Visit
 from mediation.http.problems import VARY, TurnedAway, faults
+from mediation.service.cosigning import cosigners_of
 from mediation.service.integrate import integrate_forever
 from mediation.service.lawbook import Lawbook, LawSet
 from mediation.service.perform import House
@@ -144,7 +145,9 @@ class Desk:
         stack.push_async_callback(refusals.close, asyncio.create_task(refusals.write_forever()))
         self._blotter = Blotter(self.house.vault.request_secret, refusals)
         if urls.log:
-            integrating = asyncio.create_task(integrate_forever(urls.log, log_keys(settings)))
+            keys = log_keys(settings)
+            cosigners = cosigners_of(settings, urls.log, keys)
+            integrating = asyncio.create_task(integrate_forever(urls.log, keys, cosigners))
             stack.push_async_callback(_end, integrating)
         following = asyncio.create_task(self.lawbook.follow(self._adopt))
         stack.push_async_callback(_end, following)

@@ -30,6 +30,7 @@ from mediation.domain.notes import sign
 from mediation.domain.registering import LOG_ID
 from mediation.domain.tiles import edge, extend, node_in, tile_of
 from mediation.gateway.logkeys import LogKey, LogKeys
+from mediation.service.cosigning import Cosigners
 from mediation.store import leaves
 from mediation.store.database import AWAY, connect
 from mediation.store.leaves import Connection, Epoch, Log, Signed, Span, Waiting
@@ -60,12 +61,22 @@ async def integrate_once(log_url: str, keys: LogKeys, reached: Callable[[str], N
         return await Sequencer(keys, reached).drain(connection)
 
 
-async def integrate_forever(log_url: str, keys: LogKeys, every_s: float = EVERY_S) -> None:
-    """Integrate until cancelled; a database that goes away is met again when it is back."""
-    sequencer = Sequencer(keys)
+async def integrate_forever(
+    log_url: str, keys: LogKeys, cosigners: Cosigners | None = None, every_s: float = EVERY_S
+) -> None:
+    """Integrate until cancelled; a database that goes away is met again when it is back. Closes `cosigners`."""
+    try:
+        await _integrate(log_url, keys, cosigners, every_s)
+    finally:
+        if cosigners:
+            await cosigners.close()
+
+
+async def _integrate(log_url: str, keys: LogKeys, cosigners: Cosigners | None, every_s: float) -> None:
     while True:
         try:
             async with await connect(log_url) as connection:
+                sequencer = Sequencer(keys, cosigners=cosigners)  # which trusts no database that it has just met
                 while True:
                     await sequencer.drain(connection)
                     await asyncio.sleep(every_s)
@@ -73,16 +84,19 @@ async def integrate_forever(log_url: str, keys: LogKeys, every_s: float = EVERY_
             _log.error("nothing is signed: %s: %s", found.reasons[0].code, found.en)
             await asyncio.sleep(_HALTED_S)
         except _AWAY as found:
-            _log.warning("integration waits for the database: %s", type(found).__name__)
+            _log.warning("integration waits: %s", type(found).__name__)
             await asyncio.sleep(_PAUSE_S)
 
 
 class Sequencer:
     """Integrates both logs through a connection of the log's door, a batch a transaction."""
 
-    def __init__(self, keys: LogKeys, reached: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, keys: LogKeys, reached: Callable[[str], None] = lambda _: None, cosigners: Cosigners | None = None
+    ) -> None:
         self._keys = keys
         self._reached = reached
+        self._cosigners = cosigners
         self._assured: set[str] = set()
 
     async def drain(self, connection: Connection) -> int:
@@ -102,7 +116,7 @@ class Sequencer:
             found = await self._epoch(connection, log, key)
             old, edges = await _standing(connection, key)
             if key.origin not in self._assured:
-                await _assure(connection, key, old)
+                await self._assure(connection, key, old)
                 self._assured.add(key.origin)
             position = found.first_position + old.size
             data = await (_events if log == "events" else _reads)(connection, position)
@@ -120,6 +134,8 @@ class Sequencer:
         self._reached("committed")
         key.remember(note)
         self._reached("remembered")
+        if self._cosigners:
+            await self._cosigners.offer(key.origin)
         return len(data)
 
     async def _epoch(self, connection: Connection, log: Log, key: LogKey) -> Epoch:
@@ -134,6 +150,25 @@ class Sequencer:
                 f"The key of the log {found.origin} is not in {key.path}, which holds {key.origin}: put it back",
             )
         return found
+
+    async def _assure(self, connection: Connection, key: LogKey, old: Checkpoint) -> None:
+        """Refuse to go on from less than this machine has signed or a witness has seen: it was set back, or forked.
+
+        Raises LogHalted; QuorumAway, while too few witnesses answer.
+        """
+        for known in remembered(key):
+            await assure(connection, old, known)
+        if self._cosigners:
+            for known in await self._cosigners.known(key.origin):
+                await assure(connection, old, known)
+            await self._cosigners.offer(key.origin)
+
+
+def remembered(key: LogKey) -> list[Checkpoint]:
+    """The last checkpoint that was signed with this key on this machine, if any."""
+    note = key.remembered()
+    known = [open_checkpoint(note, key.verifiers)[0]] if note else []
+    return [one for one in known if one.origin == key.origin]
 
 
 async def _standing(connection: Connection, key: LogKey) -> tuple[Checkpoint, Tiles]:
@@ -150,16 +185,6 @@ async def _standing(connection: Connection, key: LogKey) -> tuple[Checkpoint, Ti
     if not stands:
         raise _mismatch(f"checkpoint {last.size}")
     return signed, edges
-
-
-async def _assure(connection: Connection, key: LogKey, old: Checkpoint) -> None:
-    """Refuse to go on from less than was signed on this machine before: the database was set back, or forked."""
-    note = key.remembered()
-    if not note:
-        return
-    known, _ = open_checkpoint(note, key.verifiers)
-    if known.origin == key.origin:
-        await assure(connection, old, known)
 
 
 async def assure(connection: Connection, old: Checkpoint, known: Checkpoint) -> None:
