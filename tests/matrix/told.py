@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import httpx2
 import psycopg
 from tests.matrix.district import BODIES, DIVISIONS, PEOPLE, STORIES
-from tests.whole import integrated, whole
+from tests.whole import whole
 
+from mediation.gateway.logkeys import log_keys
 from mediation.http.app import create_app
 from mediation.http.dependencies import Desk, issuer
 from mediation.service import registry
+from mediation.service.integrate import integrate_once
 from mediation.settings import Settings, Urls
 
 SHA256 = "0" * 64
@@ -113,7 +115,7 @@ class District:
             self.cases[name] = Told(case, number, self.desk.house.vault.case_code(case, number), first["event"])
         await self._move()
         assert self.urls.log
-        while await integrated(self.urls):
+        while await integrate_once(self.urls.log, log_keys(self.desk.settings)):
             pass
 
     async def _move(self) -> None:

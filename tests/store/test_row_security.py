@@ -25,7 +25,10 @@ WITHOUT_CONTEXT = {
     "attempts.written": "a refused attempt may be anybody's, also of who has no standing; it shows nothing to its writer",
 }
 
-SET_BY_QUERIES = {"mediation.grams"}  # by store/sight.py, in the transaction that searches
+SET_BY_QUERIES = {  # by queries, in the transaction that asks
+    "mediation.grams",  # store/sight.py: for these very words
+    "mediation.follows",  # store/logbook.py: for the whole log
+}
 
 POLICIES = """
 SELECT tablename::text, policyname::text, roles::text[], cmd, concat_ws(' ', qual, with_check)

@@ -168,9 +168,9 @@ BEGIN
 
     -- How a case stood is seen by whoever sees the case as it stands.
     EXECUTE 'CREATE POLICY seen ON spans FOR SELECT TO mediation_app USING (EXISTS (SELECT FROM cases c WHERE c.id = case_id))';
-    EXECUTE 'CREATE POLICY known ON spans FOR SELECT TO mediation_log USING (event IS NOT NULL)';
-    EXECUTE 'CREATE POLICY begun ON spans FOR INSERT TO mediation_log WITH CHECK (event IS NOT NULL)';
-    EXECUTE 'CREATE POLICY ended ON spans FOR UPDATE TO mediation_log USING (event IS NOT NULL) WITH CHECK (event IS NOT NULL)';
+    EXECUTE 'CREATE POLICY known ON spans FOR SELECT TO mediation_log USING (position IS NOT NULL)';
+    EXECUTE 'CREATE POLICY begun ON spans FOR INSERT TO mediation_log WITH CHECK (position IS NOT NULL)';
+    EXECUTE 'CREATE POLICY ended ON spans FOR UPDATE TO mediation_log USING (position IS NOT NULL) WITH CHECK (position IS NOT NULL)';
 
     EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY sealed ON vault FOR INSERT TO mediation_app WITH CHECK (%s)', written);
