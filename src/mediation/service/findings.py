@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from mediation.domain.checkpoints import Checkpoint, open_checkpoint
-from mediation.domain.errors import MediationError, Reason
+from mediation.domain.errors import BadNote, MediationError, Reason
 from mediation.domain.notes import SignatureKind, Verifier
 
 MOST_FAILURES = 100
@@ -70,3 +70,69 @@ def found(code: str, zh: str, en: str, **where: str | int) -> Failure:
 def broken(code: str, zh: str, en: str, error: MediationError, **where: str | int) -> Failure:
     """A failure that says why it is one."""
     return found(code, f"{zh}：{error.zh}", f"{en}: {error.en}", **where)
+
+
+class Reading(NamedTuple):
+    """What was verified offline: of which log, its size, what there was of it, who cosigned, and what failed.
+
+    `cases` and `entries` (events, or entries of the access log) are 0 where a log was exported without its entries.
+    `unproven`: sizes of kept checkpoints that nothing here relates to the one verified.
+    """
+
+    origin: str
+    size: int
+    entries: int
+    cases: int
+    disclosures: int
+    witnesses: tuple[str, ...]
+    unproven: tuple[int, ...]
+    failed: int
+    failures: tuple[Failure, ...]
+
+    @property
+    def sound(self) -> bool:
+        return not self.failed
+
+
+def open_published(
+    note: bytes, trust: Trust, tally: Tally
+) -> tuple[Checkpoint, tuple[str, ...], list[Checkpoint]] | None:
+    """The checkpoint that all else is verified against, the witnesses that cosigned it, and the kept ones of its log.
+
+    None when its log is not believed. Every trusted witness must have cosigned it, and it is older than no kept one.
+    """
+    try:
+        checkpoint, opened = open_checkpoint(note, trust.verifiers)
+    except BadNote as bad:
+        tally.add(broken("bad_checkpoint", "检查点", "The checkpoint", bad))
+        return None
+    origin = checkpoint.origin
+    signers = {(one.name, one.key_id) for one in opened.signatures}
+    witnesses = []
+    for key in trust.verifiers:
+        if key.kind is not SignatureKind.COSIGNATURE:
+            continue
+        if (key.name, key.key_id) in signers:
+            witnesses.append(key.name)
+        else:
+            zh, en = f"见证人 {key.name} 没有副署该检查点", f"The witness {key.name} has not cosigned the checkpoint"
+            tally.add(found("not_cosigned", zh, en, origin=origin))
+    kept = []
+    for one in trust.checkpoints():
+        if one.origin != origin:
+            zh = f"你持有的检查点属于日志 {one.origin}，而不是 {origin}"
+            en = f"The checkpoint that was kept is of the log {one.origin}, not of {origin}"
+            tally.add(found("foreign_log", zh, en, origin=origin))
+        elif one.size > checkpoint.size:
+            zh = f"检查点只有{checkpoint.size}条，而你持有的有{one.size}条：它已陈旧，或日志被截断"
+            en = f"The checkpoint is of {checkpoint.size} leaves, one of {one.size} was kept: it is stale, or was cut"
+            tally.add(found("stale_checkpoint", zh, en, origin=origin))
+        elif one.size == checkpoint.size and one.root != checkpoint.root:
+            zh, en = (
+                f"{one.size}条的日志有两个根：历史有两个版本",
+                f"Two roots for {one.size} leaves: the log was forked",
+            )
+            tally.add(found("log_fork", zh, en, origin=origin))
+        else:
+            kept.append(one)
+    return checkpoint, tuple(witnesses), kept
