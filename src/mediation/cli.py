@@ -11,7 +11,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mediation.commandline import attesting, counting, filling, keeping, leaving, records, serving, working
+from mediation.commandline import (
+    attesting,
+    auditing,
+    counting,
+    filling,
+    keeping,
+    keysmith,
+    leaving,
+    records,
+    serving,
+    working,
+)
 from mediation.commandline.speech import Lang, choose, say
 from mediation.domain.errors import MediationError
 
@@ -21,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (keeping, serving, working, filling, records, counting, attesting):
+for room in (keeping, serving, working, filling, records, counting, attesting, auditing, keysmith):
     app.add_typer(room.app)
 
 

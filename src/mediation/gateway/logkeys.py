@@ -51,19 +51,7 @@ class LogKey(NamedTuple):
 
     def remember(self, note: str) -> None:
         """Keep a checkpoint that was signed; durable on return. Raises BadKeyFile."""
-        draft = self._head.with_name(f".{self._head.name}.{secrets.token_hex(8)}")
-        try:
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(note)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(self._head)
-            finally:
-                draft.unlink(missing_ok=True)
-        except OSError as error:
-            raise _unusable(self._head, str(error.strerror)) from error
+        _put(self._head, note)
 
     @property
     def _head(self) -> Path:
@@ -92,7 +80,7 @@ def known_keys(settings: Settings) -> LogKeys | None:
 
 def log_key(path: Path, name: str) -> LogKey:
     """The key in a file; where there is none it is made under this name. Raises BadKeyFile."""
-    held = secret_from(path, f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n".encode)
+    held = secret_from(path, lambda: f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n".encode())
     try:
         signer = parse_signer_key(held.decode("ascii").strip())
         beside = _retired(path)
@@ -101,6 +89,18 @@ def log_key(path: Path, name: str) -> LogKey:
     except (BadNote, UnicodeDecodeError) as error:
         raise _unusable(path, str(error)) from error
     return LogKey(signer, retired, path)
+
+
+def retire(key: LogKey) -> LogKey:
+    """Replace the key of a log by a new one under the same name; what the old one signed still counts.
+
+    A sequencer that runs goes on with the old one until it is started anew. Raises BadKeyFile.
+    """
+    replaced = dict.fromkeys(verifier.text for verifier in (*key.retired, key.signer.verifier))
+    # First of all: between the two files the old key is both in use and retired, and every signature counts.
+    _put(_retired(key.path), "".join(f"{vkey}\n" for vkey in replaced))
+    _put(key.path, f"{new_signer(key.origin, secrets.token_bytes(KEY_BYTES)).text}\n")
+    return log_key(key.path, key.origin)
 
 
 def forget_log(settings: Settings) -> None:
@@ -113,6 +113,28 @@ def forget_log(settings: Settings) -> None:
 
 def _retired(path: Path) -> Path:
     return path.with_name(f"{path.name}.retired")
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, whole or not at all; durable on return. Raises BadKeyFile."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise _unusable(path, str(error.strerror)) from error
 
 
 def _unusable(path: Path, why: str) -> BadKeyFile:
