@@ -68,6 +68,7 @@ def test_another_program_reads_the_same_checkpoint():
         f"log\n1\n{HASH}",  # no last newline
         f"log\n1\n{HASH}\n\n",
         f"log\n1\n{HASH}\n\nextension\n",
+        f"log\n1\n{HASH}\nextension",
         f"log\n\n{HASH}\n",
         f"log\n01\n{HASH}\n",
         f"log\n00\n{HASH}\n",
@@ -205,6 +206,7 @@ def test_what_is_sent_to_a_witness_is_read_as_it_was_written():
     [
         b"",
         NOTE.encode(),
+        b"old 1",
         f"old 1\n{NOTE}".encode(),
         f"old 01\n\n{NOTE}".encode(),
         f"old -1\n\n{NOTE}".encode(),

@@ -294,6 +294,14 @@ def test_the_empty_tree_is_the_beginning_of_every_tree_and_of_nothing_else():
     merkle.verify_consistency(0, 0, [], merkle.EMPTY, merkle.EMPTY)
 
 
+def test_a_root_made_up_for_a_longer_proof_is_refused():
+    assert not included(HASHES[0], 0, 1, [HASHES[1]], node_hash(HASHES[0], HASHES[1]))
+    assert not included(HASHES[0], 0, 1, [HASHES[1]], node_hash(HASHES[1], HASHES[0]))
+    first, second = node_hash(HASHES[2], HASHES[0]), node_hash(HASHES[2], node_hash(HASHES[0], HASHES[1]))
+    assert not consistent(1, 2, [HASHES[1], HASHES[2]], HASHES[0], second)
+    assert not consistent(1, 2, [HASHES[1], HASHES[2]], first, second)
+
+
 def test_two_roots_of_one_size_are_never_consistent():
     merkle.verify_consistency(8, 8, [], root(HASHES), root(HASHES))
     assert not consistent(8, 8, [], root(HASHES), root(HASHES[::-1]))
@@ -319,6 +327,7 @@ def test_two_roots_of_one_size_are_never_consistent():
         lambda: merkle.verify_consistency(2, 1, [], ROOTS_BYTES[2], ROOTS_BYTES[1]),
         lambda: merkle.verify_consistency(-1, 1, [], ROOTS_BYTES[0], ROOTS_BYTES[1]),
         lambda: merkle.verify_consistency(1, 2, [b""], ROOTS_BYTES[1], ROOTS_BYTES[2]),
+        lambda: merkle.verify_consistency(1, 1, [], HASHES[0][1:], HASHES[0][1:]),
     ],
 )
 def test_what_is_malformed_or_out_of_range_is_refused_in_both_languages(ask):

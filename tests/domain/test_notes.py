@@ -180,9 +180,18 @@ def test_sixty_four_signatures_are_read_and_no_more():
     line = "— witness.example AAAAAAA=\n"
     note = sign(TEXT, LOG)
     assert len(open_note(note + line * 63, [LOG.verifier]).others) == 63
-    for long in (note + line * 64, f"{'x' * MOST_BYTES}\n{note}", f"{'调' * (MOST_BYTES // 3)}\n{note}"):
+    with pytest.raises(BadNote):
+        open_note(note + line * 64, [LOG.verifier])
+
+
+@pytest.mark.parametrize("letter", ["x", "调"])
+def test_a_note_of_more_than_a_mebibyte_is_refused(letter):
+    longest = sign(letter * ((MOST_BYTES - 400) // len(letter.encode())) + "\n", LOG)
+    assert open_note(longest, [LOG.verifier]).others == ()
+    long = sign(letter * (MOST_BYTES // len(letter.encode())) + "\n", LOG)
+    for note in (long, long.encode()):
         with pytest.raises(BadNote):
-            open_note(long, [LOG.verifier])
+            open_note(note, [LOG.verifier])
 
 
 SIGNATURE = LOG.line(TEXT)
@@ -204,6 +213,8 @@ CODED = SIGNATURE.split(" ")[2].rstrip("\n")
         f"{TEXT}\n {SIGNATURE}",
         f"{TEXT}\n{SIGNATURE.replace('—', '-')}",
         f"{TEXT}\n{SIGNATURE.replace('— ', '—')}",
+        f"{TEXT}\n{SIGNATURE.removeprefix('— ')}",
+        f"{TEXT}\n{SIGNATURE}— witness.example {base64.b64encode(bytes(4)).decode()}\n",
         f"{TEXT}\n{SIGNATURE.replace(LOG.name, '')}",
         f"{TEXT}\n{SIGNATURE.replace(LOG.name, 'a+b')}",
         f"{TEXT}\n{SIGNATURE.replace(LOG.name, 'a b')}",

@@ -118,7 +118,9 @@ def test_a_node_is_in_a_tile_that_has_grown_since():
         assert tiles.node_in(before[0, 0], node) == tiles.node_in(after[0, 0], node)
 
 
-@pytest.mark.parametrize("tile", [b"", b"".join(LEAVES[:4]), b"".join(LEAVES[:8])[:-1], b"".join(LEAVES[:257])])
+@pytest.mark.parametrize(
+    "tile", [b"", b"".join(LEAVES[:4]), b"".join(LEAVES[:8])[:-1], b"".join(LEAVES[:9])[:-1], b"".join(LEAVES[:257])]
+)
 def test_a_tile_too_short_broken_or_too_long_is_refused(tile):
     with pytest.raises(BadProof):
         tiles.node_in(tile, (2, 1))

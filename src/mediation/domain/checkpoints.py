@@ -89,8 +89,8 @@ def open_checkpoint(note: str | bytes, verifiers: Iterable[Verifier], origin: st
     if origin and checkpoint.origin != origin:
         zh, en = f"检查点属于另一日志 {checkpoint.origin}", f"The checkpoint is another log's, {checkpoint.origin}"
         raise BadNote(Reason("foreign_log", zh, en))
-    own = {key.key_id for key in known if key.kind is SignatureKind.ED25519 and key.name == checkpoint.origin}
-    if not any(one.name == checkpoint.origin and one.key_id in own for one in opened.signatures):
+    of_logs = {(key.name, key.key_id) for key in known if key.kind is SignatureKind.ED25519}
+    if not any(one.name == checkpoint.origin and (one.name, one.key_id) in of_logs for one in opened.signatures):
         raise BadNote(Reason("unsigned", "检查点没有日志自己的签名", "The log itself has not signed this checkpoint"))
     return checkpoint, opened
 

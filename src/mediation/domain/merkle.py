@@ -122,7 +122,7 @@ def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: by
     """
     _within(0 <= size1 <= size2 <= MOST_LEAVES, f"{size1} to {size2}")
     _hashes([root1, root2, *proof])
-    if (size1 == 0 and root1 != EMPTY) or (size2 == 0 and root2 != EMPTY):
+    if size1 == 0 and root1 != EMPTY:
         raise _wrong("not_empty", "空树的根不符", "This is not the root of the empty tree")
     if size1 in {0, size2}:
         if proof:

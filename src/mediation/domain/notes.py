@@ -155,13 +155,14 @@ def sign(text: str, signer: Signer) -> str:
 
 def split_note(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
     """The text of a note and its signatures, none of them verified: not to be believed yet. BadNote if malformed."""
-    if len(note) > MOST_BYTES:
+    data = note if isinstance(note, bytes) else note.encode(errors="surrogatepass")
+    if len(data) > MOST_BYTES:
         raise _wrong("note_too_long", "签名文件过长", "The note is too long")
     try:
-        whole = note.decode() if isinstance(note, bytes) else note
-        _check_text(whole)
+        whole = data.decode()
     except UnicodeDecodeError as found:
         raise _wrong("not_utf8", "签名文件须为UTF-8", "A note is UTF-8") from found
+    _check_text(whole)
     cut = whole.rfind("\n\n")
     if cut < 0:
         raise _wrong("not_a_note", "签名文件缺少签名", "The note has no signatures")
