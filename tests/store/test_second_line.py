@@ -83,6 +83,11 @@ def sown(district: District) -> District:
                     " VALUES (%s, %s, %s, %s, 'GET', '/', 404, 'not_found')",
                     values,
                 )
+    with psycopg.connect(whole(district.urls)) as everything:  # as the sequencer would have placed them
+        everything.execute(
+            "INSERT INTO access_feed SELECT coalesce((SELECT max(position) FROM access_feed), 0) + row_number() OVER (), id"
+            " FROM disclosures d WHERE NOT EXISTS (SELECT FROM access_feed f WHERE f.disclosure = d.id)"
+        )
     return district
 
 
@@ -266,12 +271,13 @@ def test_the_owner_of_the_tables_sees_no_row_either(sown: District, guarded: lis
         empty(owner, guarded)
 
 
-def test_the_role_of_the_log_sees_events_and_their_places_and_nothing_else(sown: District, guarded: list[str]):
+def test_the_role_of_the_log_sees_what_it_places_and_nothing_else(sown: District, guarded: list[str]):
     assert sown.urls.log
     with psycopg.connect(sown.urls.log, autocommit=True) as log:
-        for table in ("events", "feed"):
+        placed = {"events", "feed", "spans", "disclosures", "access_feed"}
+        for table in placed:
             assert rows(log, table)
-        for table in {*guarded, "memberships", "people", "identities"} - {"events", "feed"}:
+        for table in {*guarded, "memberships", "people", "identities"} - placed:
             with pytest.raises(InsufficientPrivilege):
                 rows(log, table)
 

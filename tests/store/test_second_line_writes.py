@@ -65,6 +65,7 @@ ATTEMPTED: dict[tuple[str, str], tuple[str, ...]] = {
     ("attempts", "INSERT"): (
         "INSERT INTO attempts (request, method, route, status, code) VALUES (gen_random_uuid(), 'GET', '/', 200, 'c')",
     ),
+    ("access_outbox", "INSERT"): (),  # likewise, of an entry of the access log
     ("outbox", "INSERT"): (),  # a place in the queue is an event's id; see below
 }  # fmt: skip
 """By table and command what is tried from a context with one case in hand: each is refused, or touches no row."""
@@ -110,6 +111,11 @@ def test_without_a_context_nothing_is_written(served: psycopg.Connection[Any], s
 def test_nothing_is_queued_but_with_a_case_in_hand(served: psycopg.Connection[Any]):
     with pytest.raises(InsufficientPrivilege):
         served.execute("INSERT INTO outbox (event) VALUES (gen_random_uuid())")
+
+
+def test_no_access_is_queued_by_nobody(served: psycopg.Connection[Any]):
+    with pytest.raises(InsufficientPrivilege):
+        served.execute("INSERT INTO access_outbox (disclosure) VALUES (1)")
 
 
 def test_a_stranger_to_a_case_cannot_take_it_in_hand(sown: District):
