@@ -108,6 +108,10 @@ async def _event(district: District, who: str, case: str) -> Answer:
     return await district.call(who, "GET", f"/v1/events/{district.cases[case].event}")
 
 
+async def _proof(district: District, who: str, case: str) -> Answer:
+    return await district.call(who, "GET", f"/v1/events/{district.cases[case].event}/proof")
+
+
 def _disclosing(field: str) -> Ask:
     async def ask(district: District, who: str, case: str) -> Answer:
         path = f"/v1/cases/{district.cases[case].id}/disclosures"
@@ -145,6 +149,7 @@ CASES: tuple[Column, ...] = (
     Column("list_actions", "read", _get("/actions")),
     Column("list_deadlines", "read", _get("/deadlines")),
     Column("show_event", "read", _event),
+    Column("show_event_proof", "read", _proof),
     *(_stepping(action) for action in STEPS),
     Column("disclose", "disclose_plain", _disclosing("parties.1.phone")),
     # Of most cases there is no such value yet, which is told to whoever might see it.
@@ -244,7 +249,10 @@ LISTS: tuple[Found, ...] = (
 
 
 class Other(NamedTuple):
-    """An operation about no case; `action` is empty for what any good token may ask."""
+    """An operation about no case; `action` is empty for what any good token may ask.
+
+    `denied` answers members who may not. In `path`, `{events}` and `{access}` are the newest bundles of the logs.
+    """
 
     operation: str
     action: str
@@ -253,6 +261,7 @@ class Other(NamedTuple):
     body: Callable[[District], Any] = lambda _: None
     allowed: int = 200
     resource: tuple[str, str] = ("Counter", "cases")
+    denied: int = 403
 
 
 def _filing(**changes: Any) -> Callable[[District], Any]:
@@ -274,6 +283,11 @@ OTHERS: tuple[Other, ...] = (
     Other("list_administration", "read_administration", "GET", "/v1/administration"),
     Other("list_memberships", "read_registry", "GET", "/v1/memberships"),
     Other("list_people", "read_registry", "GET", "/v1/people"),
+    Other("show_log_entries", "follow", "GET", "/v1/log/entries/{events}", denied=404),
+    Other("show_log_bundle", "follow", "GET", "/v1/log/tile/entries/{events}", denied=404),
+    Other("show_access_log_entries", "follow", "GET", "/v1/access-log/tile/entries/{access}", denied=404),
+    Other("show_log_epoch", "follow", "GET", "/v1/log/epochs/1/tile/entries/{events}", denied=404),
+    Other("show_access_log_epoch", "follow", "GET", "/v1/access-log/epochs/1/tile/entries/{access}", denied=404),
     Other("show_access", "", "GET", "/v1/access"),
     Other("show_process", "", "GET", "/v1/process"),
     Other("show_glossary", "", "GET", "/v1/glossary"),
@@ -330,8 +344,11 @@ REGISTRY: tuple[Registry, ...] = (
 )  # fmt: skip
 
 
-PUBLIC = {"show_livez", "show_readyz", "show_version", "show_metrics"}
-"""Asked without a token; they tell nothing of any case."""
+PUBLIC = {
+    *("show_livez", "show_readyz", "show_version", "show_metrics"),
+    *(f"show_{log}_{what}" for log in ("log", "access_log") for what in ("checkpoint", "vkey", "tile", "epoch")),
+}
+"""Asked without a token; they tell nothing of any case. Of an epoch the entries alone are for whoever may follow."""
 
 
 def operations() -> set[str]:

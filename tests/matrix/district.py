@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 DIVISIONS = """\
 code,level,name,parent_code
-150525,county,奈曼旗,
+1505,city,通辽市,
+150525,county,奈曼旗,1505
 150525100,township,大沁他拉镇,150525
 150525100201,village,一村,150525100
 150525100202,village,二村,150525100
 150525101,township,八仙筒镇,150525
 150525101201,village,三村,150525101
-150526,county,邻旗,
+150526,county,邻旗,1505
 150526100,township,邻镇,150526
 150526100201,village,邻村,150526100
 """
@@ -44,6 +45,7 @@ BODIES = {
     "C9": Body("county_centre", "county", "150526"),
     "V9": Body("people_committee", "village", "150526100201", "C9"),
     "A9": Body("audit_office", "county", "150526"),
+    "AA": Body("audit_office", "city", "1505"),
 }
 
 
@@ -77,6 +79,7 @@ PEOPLE = {
     "auditor": Person("A", ("auditor",)),
     "auditor_who_closed": Person("A", ("auditor",), before=("V1", ("chair",))),
     "far_auditor": Person("A9", ("auditor",)),
+    "city_auditor": Person("AA", ("auditor",)),
     "far_chair": Person("V9", ("chair", "clerk")),
     "system_admin": Person("J", ("system_admin",), second_factor=True),
     "security_admin": Person("J", ("security_admin",), second_factor=True),

@@ -38,9 +38,13 @@ def _entity(kind: str, name: str, parents: list[dict[str, str]], **attrs: Any) -
     return {"uid": {"type": kind, "id": name}, "attrs": attrs, "parents": parents}
 
 
+def _codes() -> set[str]:
+    return {b.division for b in BODIES.values()} | {s.division for s in STORIES.values()}
+
+
 def _divisions() -> list[dict[str, Any]]:
     """Each division below the one whose code begins its own."""
-    codes = {b.division for b in BODIES.values()} | {s.division for s in STORIES.values()}
+    codes = _codes()
     return [
         _entity("Division", code, _parents(*(("Division", above) for above in codes if above != code and code.startswith(above))))
         for code in codes
@@ -86,7 +90,9 @@ def _entities() -> str:
     bodies = [_entity("Org", key, _parents(("Org", b.superior)) if b.superior else []) for key, b in BODIES.items()]
     groups = [_entity("Action", name, _parents(("Action", group))) for name, group in _ACTIONS.items()]
     cases = [_case(name, story) for name, story in STORIES.items()]
-    return json.dumps([*_divisions(), *bodies, *_people(), *cases, *groups])
+    everywhere = next(code for code in _codes() if all(one.startswith(code) for one in _codes()))
+    counter = _entity(*COUNTER, [], everywhere=_ref("Division", everywhere))
+    return json.dumps([*_divisions(), *bodies, *_people(), *cases, *groups, counter])
 
 
 _STEPS = (

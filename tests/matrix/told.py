@@ -1,5 +1,6 @@
 """The counter of the two counties, at which each case is told by real steps."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +12,9 @@ import psycopg
 from tests.matrix.district import BODIES, DIVISIONS, PEOPLE, STORIES
 from tests.whole import whole
 
-from mediation.gateway.logkeys import log_keys
 from mediation.http.app import create_app
 from mediation.http.dependencies import Desk, issuer
 from mediation.service import registry
-from mediation.service.integrate import integrate_once
 from mediation.settings import Settings, Urls
 
 SHA256 = "0" * 64
@@ -74,6 +73,7 @@ class District:
         self.desk = desk
         self.urls = urls
         self.cases: dict[str, Told] = {}
+        self.bundles: dict[str, str] = {}
         self.calls = 0
         signer = issuer(desk.settings)
         self._tokens = {
@@ -113,10 +113,24 @@ class District:
             (first, *_) = (await self.call(reader, "GET", f"/v1/cases/{case}/events")).json()["items"]
             number = shown["number"]
             self.cases[name] = Told(case, number, self.desk.house.vault.case_code(case, number), first["event"])
+        body = {"id_number": DISPUTE["parties"][0]["id_number"], "purpose": "duplicate"}
+        found = await self.call("clerk", "POST", "/v1/persons/search", body)
+        assert found.status_code == 200, found.text  # so that there is an entry of the access log
         await self._move()
-        assert self.urls.log
-        while await integrate_once(self.urls.log, log_keys(self.desk.settings)):
-            pass
+        await self._logged()
+
+    async def _logged(self) -> None:
+        """Wait until all is in the logs, which the desk of this counter writes."""
+        asked = "SELECT NOT EXISTS (SELECT FROM outbox) AND NOT EXISTS (SELECT FROM access_outbox)"
+        async with await psycopg.AsyncConnection.connect(whole(self.urls), autocommit=True) as connection:
+            for _ in range(600):
+                if await (await connection.execute(asked)).fetchone() == (True,):
+                    break
+                await asyncio.sleep(0.1)
+        for log, prefix in (("events", "log"), ("access", "access-log")):
+            note = (await self.client.get(f"/v1/{prefix}/checkpoint")).text
+            index, width = divmod(int(note.split("\n")[1]), 256)
+            self.bundles[log] = f"{index:03}.p/{width}" if width else f"{index - 1:03}"
 
     async def _move(self) -> None:
         """Whoever served elsewhere first moves to where they serve now."""
