@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from mediation.domain.bundling import CHECKPOINT
 from mediation.domain.checkpoints import Checkpoint
 from mediation.domain.errors import BadProof, BrokenTrail, NotFound, Reason
 from mediation.domain.events import NO_HASH, Event, parse
@@ -23,10 +24,6 @@ from mediation.domain.tiles import (
 )
 from mediation.service.findings import Reading, Tally, Trust, broken, found, open_published
 from mediation.service.growth import Amiss, Growth, wrong_tiles
-
-CHECKPOINT = "checkpoint"
-VKEYS = "log.vkey"
-"""Beside what tlog-tiles names, so that a folder says which log it holds before its first checkpoint is there."""
 
 _AT_ONCE = 16
 _MOST_BUNDLE_BYTES = WIDTH * (2 + MOST_ENTRY_BYTES)

@@ -98,8 +98,8 @@ class Evidence:
         async with self._connection.cursor("cosignatures", binary=True) as cursor:
             await cursor.execute(_COSIGNED)
             while rows := await cursor.fetchmany(LEAVES_AT_ONCE):
-                for row in rows:
-                    yield Cosigned(*row)
+                for origin, size, name, line, note in rows:
+                    yield Cosigned(origin, size, name, line.removesuffix("\n") + "\n", note)
 
     async def strangers(self) -> list[str]:
         """Origins of tiles or checkpoints that no epoch has."""

@@ -180,12 +180,19 @@ class Trails:
 @asynccontextmanager
 async def trails(reader_url: str) -> AsyncIterator[Trails]:
     """All histories as they stand at this moment. Raises: DatabaseUnreachable."""
+    async with snapshot(reader_url) as connection:
+        yield Trails(connection)
+
+
+@asynccontextmanager
+async def snapshot(reader_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A connection that sees everything as it stands now, and changes nothing. Raises: DatabaseUnreachable."""
     connection = await connect(reader_url)
     async with connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
         async with connection.transaction():
-            yield Trails(connection)
+            yield connection
 
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:
