@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -31,7 +32,14 @@ GUARDED = """
 SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relrowsecurity
    AND has_table_privilege('mediation_app', c.oid, 'SELECT')
 """
-OF_A_CASE = {"cases": "id", "events": "case_id", "vault": "case_id", "vault_keys": "case_id", "erasures": "case_id"}
+OF_A_CASE = {
+    "cases": "id",
+    "events": "case_id",
+    "vault": "case_id",
+    "vault_keys": "case_id",
+    "erasures": "case_id",
+    "spans": "case_id",
+}
 NOBODY = "00000000-0000-7000-8000-000000000000"
 MEMBERS = [name for name, who in PEOPLE.items() if who.org]
 
@@ -122,6 +130,8 @@ async def test_lists_histories_and_the_feed_without_the_application_s_predicate_
         monkeypatch.setattr(room, "visible", lambda _viewer, **_how: true())
     assert await _found(sown, asks) == with_it
     assert with_it["list"] >= may_see(sown, who)
+    assert with_it["stood"] == with_it["list"]
+    assert with_it["chosen"] == with_it["feed"]
 
 
 async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]]:
@@ -130,6 +140,8 @@ async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]
     listed = (await queries.worklist(engine, asks, queries.Filters(at), limit=200)).items
     trays = [(await queries.tray(engine, asks, box=box, limit=200)).items for box in ("in", "out")]
     fed, _ = await spans.feed(engine, asks)
+    chosen, _ = await spans.feed(engine, asks, spans.Wanted(overdue=False))
+    stood = await spans.stood(engine, asks, spans.Then(datetime.now(UTC)), limit=200)
     told: set[str] = set()
     for case in district.cases.values():
         try:
@@ -141,6 +153,8 @@ async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]
         "list": {item.case.id for item in listed},
         "trays": {item.case.id for tray in trays for item in tray},
         "feed": {stored.data.decode() for stored in fed},
+        "chosen": {stored.data.decode() for stored in chosen},
+        "stood": {item.case.id for item in stood.items},
         "told": told,
     }
 
