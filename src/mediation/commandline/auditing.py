@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from mediation.commandline.speech import Demo, read_settings, say
+from mediation.commandline.speech import Demo, pick, read_settings, say
 
 if TYPE_CHECKING:  # `--help` does not need them
     from mediation.gateway.logkeys import LogKey
@@ -40,7 +40,7 @@ def bundle(
     ] = None,
     purpose: Annotated[
         str | None,
-        typer.Option("--purpose", metavar="TEXT", help="What for; kept in the access log. 用途（记入访问日志）"),
+        typer.Option("--purpose", metavar="TEXT", help="What for; it is logged. 用途（记入访问日志）"),
     ] = None,
     demo: Demo = False,
 ) -> None:
@@ -114,6 +114,7 @@ def _wanted(person: str | None, org: str | None, purpose: str | None, *, disclos
 async def _bundle(
     settings: "Settings", urls: "Urls", case: str, key: "LogKey", wants: _Wants | None
 ) -> tuple["Dossier", bytes]:
+    from mediation.commandline.timeline import console, progress
     from mediation.service.bundles import gather, pack
     from mediation.store import dossiers
 
@@ -125,7 +126,9 @@ async def _bundle(
     shown: Sequence[str] = ()
     if wants and who:
         shown = await _shown(settings, urls, case_id, who, wants.purpose)
-    return dossier, pack(dossier, key, shown)
+    with progress(console(stderr=True), pick("校验事件", "verifying events")) as bar:
+        task = bar.add_task("", total=len(dossier.events))
+        return dossier, pack(dossier, key, shown, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ def new(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="Like log.example.gov.cn/2026: no spaces, no +. 日志名称（默认随机）"
+            "--name", metavar="NAME", help="Like log.example.gov.cn/2026: no spaces. 日志名称（默认随机）"
         ),
     ] = None,
     access: Access = False,

@@ -175,14 +175,15 @@ open_proof() { # $n's tlog-proof → $index, $path (hashes in hex, one behind th
 
 under_checkpoint() { # $note: the published one, or one of an earlier epoch of the log, under another name
   [ "$note" = "$opened" ] && return
-  if [ "$note" = "$published" ]; then
-    origin=$log size=$tree root=$top
-  else
-    case $note in
-      "$log$nl"*) event_fails '日志证明所依的不是本包的检查点' 'its proof is not under the checkpoint of this bundle' ;;
-    esac
-    open_checkpoint "$note" "第${n}号事件所依的检查点" "event $n: the checkpoint of its proof"
-  fi
+  case $note in
+    "$published") origin=$log size=$tree root=$top ;;
+    "$log$nl"*) event_fails '日志证明所依的不是本包的检查点' 'its proof is not under the checkpoint of this bundle' ;;
+    *)
+      [ "$opened" != "$published" ] ||
+        event_fails '在日志中排在前一事件之前' 'stands before the event before it in the log'
+      open_checkpoint "$note" "第${n}号事件所依的检查点" "event $n: the checkpoint of its proof"
+      ;;
+  esac
   opened=$note at=-1
 }
 

@@ -22,11 +22,13 @@ from mediation.domain.bundling import (
     proof_path,
 )
 from mediation.domain.checkpoints import Proof
-from mediation.domain.errors import Conflict
+from mediation.domain.errors import BrokenTrail, Conflict
 from mediation.domain.events import parse
 from mediation.domain.merkle import leaf_hash
 from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey
+from mediation.service.findings import Trust
+from mediation.service.proofreading import verify_bundle
 from mediation.store import dossiers
 from mediation.store.dossiers import AsyncConnection, Placed, Viewer
 from mediation.store.logbook import Logbook, Published
@@ -102,11 +104,27 @@ async def _proved(book: Logbook, case_id: str, placed: Sequence[Placed]) -> Doss
     return Dossier(case_id, tuple(one.data for one in placed), tuple(proofs[at] for at in positions), published)
 
 
-def pack(dossier: Dossier, key: LogKey, disclosures: Sequence[str] = ()) -> bytes:
-    """The zip. The same history under the same checkpoint is the same bytes.
+def pack(
+    dossier: Dossier,
+    key: LogKey,
+    disclosures: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> bytes:
+    """The zip, verified. The same history under the same checkpoint is the same bytes.
 
-    Of the `disclosures` those are in it whose digests the history holds. Raises BadKeyFile, BrokenTrail.
+    Of the `disclosures` those are in it whose digests the history holds. `progress` is told events verified and events
+    in all. Raises BadKeyFile; BrokenTrail, where it does not verify: such a one must not leave the house.
     """
+    data = _zipped(dossier, key, disclosures)
+    reading = verify_bundle(io.BytesIO(data), Trust(key.verifiers), progress)
+    if reading.failures:
+        failure = reading.failures[0]
+        zh, en = f"第{failure.seq}号事件：{failure.reason.zh}", f"event {failure.seq}: {failure.reason.en}"
+        raise BrokenTrail(failure.reason, zh=zh, en=en)
+    return data
+
+
+def _zipped(dossier: Dossier, key: LogKey, disclosures: Sequence[str]) -> bytes:
     package = files("mediation") / "data"
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # compressed bytes vary with the library
