@@ -4,8 +4,10 @@ A step is sent about a version that never was: in the fixed order of refusals wh
 whoever may not take the step 403, and only who may is told 412.
 """
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import httpx2
@@ -104,6 +106,17 @@ def _get(suffix: str = "") -> Ask:
     return ask
 
 
+def _as_of_now() -> Ask:
+    async def ask(district: District, who: str, case: str) -> Answer:
+        return await _get(f"?as_of={_now()}")(district, who, case)
+
+    return ask
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 async def _event(district: District, who: str, case: str) -> Answer:
     return await district.call(who, "GET", f"/v1/events/{district.cases[case].event}")
 
@@ -145,7 +158,10 @@ def _stepping(action: str) -> Column:
 
 CASES: tuple[Column, ...] = (
     Column("show_case", "read", _get()),
+    Column("show_case", "read", _as_of_now()),
+    Column("list_changes", "read", _get("/changes")),
     Column("list_case_events", "read", _get("/events")),
+    Column("show_case_bundle", "read", _get("/bundle")),
     Column("list_actions", "read", _get("/actions")),
     Column("list_deadlines", "read", _get("/deadlines")),
     Column("show_event", "read", _event),
@@ -186,6 +202,18 @@ async def _by_number(district: District, who: str) -> set[str] | None:
         assert one <= {name}
         found |= one
     return found
+
+
+async def _as_they_stood(district: District, who: str) -> set[str] | None:
+    return await _worklist(f"&as_of={_now()}")(district, who)
+
+
+async def _streamed(district: District, who: str) -> set[str] | None:
+    answer = await district.call(who, "GET", "/v1/events?overdue=false", Accept="application/x-ndjson")
+    if answer.status_code == 403:
+        return None
+    assert answer.status_code == 200, answer.text
+    return _named(district, {json.loads(line)["case"] for line in answer.content.splitlines()})
 
 
 async def _feed(district: District, who: str) -> set[str] | None:
@@ -239,7 +267,9 @@ LISTS: tuple[Found, ...] = (
     Found("list_cases", "read", _by_number),
     Found("list_cases", "read", _worklist("&q=两家因排水发生争执"), _told_of),
     Found("search_person", "search", _by_person),
+    Found("list_cases", "read", _as_they_stood),
     Found("list_events", "read", _feed),
+    Found("list_events", "read", _streamed),
     Found("list_handoffs", "read", _tray("in"), _sent_to),
     Found("list_handoffs", "read", _tray("out"), _sent_from),
 )
