@@ -21,6 +21,7 @@ from mediation.commandline import (
     leaving,
     records,
     serving,
+    verifying,
     working,
 )
 from mediation.commandline.speech import Lang, choose, say
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (keeping, serving, working, filling, records, counting, attesting, auditing, keysmith):
+for room in (keeping, serving, working, filling, records, verifying, counting, attesting, auditing, keysmith):
     app.add_typer(room.app)
 
 

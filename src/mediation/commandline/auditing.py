@@ -81,6 +81,53 @@ def bundle(
     )
 
 
+@export.command("log")
+def log_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Its folder, of this log alone. 目录")],
+    *,
+    access: Annotated[bool, typer.Option("--access", help="The log of who was shown what. 访问日志")] = False,
+    demo: Demo = False,
+) -> None:
+    """Write the whole signed log as files, so that any monitor can follow it. 导出整个签名日志
+
+    The tree of C2SP tlog-tiles with every entry (codes and digests), at its published checkpoint. Stopped at any
+    instant it goes on when it is called again; later it adds what is new. `mediation verify --tiles DIR` verifies it.
+
+    按 C2SP tlog-tiles 的目录结构写出全部分块与条目（仅代码和摘要）。中断后再次执行即可继续，以后再执行则只补新增；
+    用 mediation verify --tiles DIR 校验。
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from mediation.commandline.readiness import something_there
+    from mediation.commandline.timeline import console
+    from mediation.gateway.embedded import database_ready
+    from mediation.gateway.logkeys import known_keys
+    from mediation.service.publishing import publish_log
+
+    settings = read_settings(database="demo" if demo else None)
+    with database_ready(settings, "reader") as urls:
+        something_there(urls.reader)
+        held = known_keys(settings)
+        verifiers = (held.access if access else held.events).verifiers if held else ()
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+            exported = asyncio.run(
+                publish_log(
+                    urls.reader,
+                    "access" if access else "events",
+                    folder,
+                    verifiers,
+                    quorum=settings.quorum,
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+            )
+    say(
+        f"日志 {exported.origin} 共{exported.size}条，已在 {folder}（本次写入{exported.written}个文件）。",
+        f"The log {exported.origin} of {exported.size} leaves is in {folder} ({exported.written} files written).",
+    )
+
+
 class _Wants(NamedTuple):
     """Who is to see plain values, for which body, and what for."""
 

@@ -1,4 +1,4 @@
-"""Commands about what is stored: `verify` the histories, `import` divisions, organisations and people."""
+"""Commands about what is stored: `import` divisions, organisations and people."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settings, say
+from mediation.commandline.speech import Demo, read_settings, say
 
 if TYPE_CHECKING:  # `--help` does not need it
     from mediation.settings import Urls
@@ -17,44 +17,6 @@ imports = typer.Typer(no_args_is_help=True, help="Load the registry from CSV fil
 app.add_typer(imports, name="import")
 
 Csv = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, UTF-8.")]
-
-
-@app.command()
-def verify(*, demo: Demo = False, as_json: AsJson = False) -> None:
-    """Recompute every chain from the stored bytes and fold every history. 校验全部案件历史"""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mediation.commandline.readiness import something_there
-    from mediation.commandline.timeline import console
-    from mediation.gateway.embedded import database_ready
-    from mediation.service.verification import verify_database
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with database_ready(read_settings(database="demo" if demo else None), "reader") as urls:
-        something_there(urls.reader)
-        with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-            task = bar.add_task(pick("校验案件", "verifying cases"), total=None)
-            report = asyncio.run(
-                verify_database(urls.reader, lambda done, total: bar.update(task, completed=done, total=total))
-            )
-    if as_json:
-        failures = [{**failure._asdict(), "reason": failure.reason._asdict()} for failure in report.failures]
-        answer({**report._asdict(), "failures": failures, "sound": report.sound})
-    else:
-        for failure in report.failures:
-            where = pick(f"第{failure.seq}号事件 {failure.event_id}", f"event {failure.seq} {failure.event_id}")
-            why = pick(failure.reason.zh, failure.reason.en)
-            name = failure.number or failure.case_id
-            typer.echo(f"✗ {name} {where if failure.seq else pick('案件记录', 'the stored case')}: {why}")
-        if report.sound:
-            count = report.entries
-            say(
-                f"{report.cases}件案件、{report.events}个事件、管理日志{count}条：历史完整，状态相符。",
-                f"{report.cases} cases, {report.events} events, {count} entries of administration: whole, as stored.",
-            )
-        else:
-            say(f"{report.failed}件案件未通过校验。", f"{report.failed} cases fail.", to_stderr=True)
-    raise typer.Exit(0 if report.sound else 1)
 
 
 @imports.command()
