@@ -179,6 +179,20 @@ def test_what_was_logged_needs_a_token(anybody, path):
         assert anybody.get(f"{prefix}/{path}").status_code == 401, path
 
 
+def test_a_tile_that_is_not_there_is_nobody_s_attempt(county, anybody):
+    answer = anybody.get("/v1/log/tile/0/999")
+    with county.client("zhao") as zhao:
+        tried = zhao.get("/v1/log/tile/entries/000")
+    with psycopg.connect(whole(urls(county)), autocommit=True) as everything:
+        query = "SELECT request::text FROM attempts WHERE request = ANY (%s::uuid[])"
+        asked = [one.headers["x-request-id"] for one in (answer, tried)]
+        for _ in range(100):
+            if found := everything.execute(query, (asked,)).fetchall():
+                break
+            time.sleep(0.05)
+    assert found == [(asked[1],)]
+
+
 def test_the_public_part_takes_no_query_and_nothing_but_reading(anybody):
     assert anybody.get("/v1/log/checkpoint?after=1").status_code == 422
     assert anybody.post("/v1/log/checkpoint").status_code == 401

@@ -24,6 +24,7 @@ FLOOD = "flood"
 """The code of the one attempt a minute that stands for those of its client which find no room."""
 
 _AUTHORISATION = frozenset({401, 403, 404, 429})
+_ABSENT = 404
 _CONFLICT = 409
 _WRITING = frozenset({"POST", "PUT", "DELETE"})
 _METHODS = _WRITING | {"GET", "HEAD", "PATCH", "OPTIONS"}
@@ -45,9 +46,9 @@ class Blotter:
     def note(self, scope: Scope, visit: Visit, error: MediationError) -> None:
         """Write down this refusal if it is an attempt: neither path, query, body nor address."""
         status = status_of(error)
-        if not _is_attempt(scope, status, error):
-            return
         who = visit.principal
+        if not _is_attempt(scope, status, error) or (status == _ABSENT and not who.issuer):
+            return  # without a token nothing is looked for but in what is for anybody: the hashes of a log
         client = f"{who.issuer} {who.subject}" if who.issuer else (scope.get("client") or ("",))[0]
         route, parameters = _routed(scope)
         case = _identifier(parameters.get("case_id"))
