@@ -289,17 +289,8 @@ CREATE TABLE spans (
     seq integer NOT NULL,
     since timestamptz NOT NULL,
     until timestamptz,
-    action text NOT NULL,
-    org uuid,
-    actor text NOT NULL,
-    role text NOT NULL,
-    basis text[] NOT NULL,
-    before text NOT NULL,
-    state text NOT NULL,
-    holder uuid,
-    open_orgs uuid[] NOT NULL,
-    category text NOT NULL,
-    division text NOT NULL,
+    action text NOT NULL, org uuid, actor text NOT NULL, role text NOT NULL, basis text[] NOT NULL, before text NOT NULL,
+    state text NOT NULL, holder uuid, open_orgs uuid[] NOT NULL, category text NOT NULL, division text NOT NULL,
     late_at timestamptz,
     was_late boolean NOT NULL,
     UNIQUE (case_id, seq)
@@ -317,16 +308,17 @@ BEGIN
     RAISE EXCEPTION '% of % is refused: it only grows', TG_OP, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END
 $$;
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON disclosures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON erasures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON law_sets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON access_feed FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON log_epochs FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON log_checkpoints FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON log_cosignatures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'events', 'feed', 'disclosures', 'attempts', 'erasures',
+        'law_sets', 'access_feed', 'log_epochs', 'log_checkpoints', 'log_cosignatures'] LOOP
+        EXECUTE format('CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON %I'
+                       ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
+    END LOOP;
+END
+$$;
 CREATE TRIGGER only_grows BEFORE DELETE OR TRUNCATE ON log_tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE FUNCTION refuse_other_hashes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
