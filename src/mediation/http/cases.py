@@ -221,8 +221,7 @@ async def show_case(request: Request, case_id: CaseId, wanted: Annotated[Version
     rows = await house.memory.sealed(context(request), seen.actor, case.id)
     if wanted.as_of is not None:
         at = instant_of(wanted.as_of)
-        case, digests = await retrospect.stood(request, case, seen, wanted.as_of)
-        rows = [row for row in rows if row.name == ERASED or row.digest in digests]
+        case = await retrospect.stood(request, case, seen, wanted.as_of)
     tag = f'"{case.version}"'
     urgent = urgencies(case, house.laws, seen.orgs, at)
     # A version tells what was done in the case. Whoever has it may have it from before a period ran out, or a key was

@@ -71,7 +71,7 @@ class Feed(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.since and self.until and self.since >= self.until:
-            raise ValueError("since 须早于 until since comes before until")
+            raise ValueError("起点须早于终点 since comes before until")
         return self
 
     @property

@@ -52,7 +52,7 @@ class Interval(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.since and self.until and self.since > self.until:
-            raise ValueError("since 不得晚于 until since does not come after until")
+            raise ValueError("起点不得晚于终点 since does not come after until")
         return self
 
 
@@ -61,13 +61,6 @@ class Told(NamedTuple):
 
     event: Event
     stored: Stored
-
-
-class Stood(NamedTuple):
-    """A case as it stood, and the digests of what the vault had been given by then."""
-
-    case: Case
-    digests: frozenset[str]
 
 
 @routes.get(
@@ -102,14 +95,13 @@ async def list_changes(request: Request, case_id: CaseId, wanted: Annotated[Inte
     return json_answer(msgspec.json.encode(body))
 
 
-async def stood(request: Request, case: Case, seen: Seen, as_of: datetime) -> Stood:
+async def stood(request: Request, case: Case, seen: Seen, as_of: datetime) -> Case:
     """The case, seen as it is now, as it stood at an instant. Raises NotFound where there was none."""
     at = instant_of(as_of)
-    history = [event for event, _ in await _told(request, seen, case.id, at)]
-    then = stood_at(history, at)
+    then = stood_at((event for event, _ in await _told(request, seen, case.id, at)), at)
     if then is None:
         raise NotFound
-    return Stood(then, frozenset(digest for event in history for digest in event.sd))
+    return then
 
 
 async def listed(request: Request, then: spans.Then, cursor: str | None, limit: int) -> Response:
