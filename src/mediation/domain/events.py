@@ -120,7 +120,7 @@ def parse(data: bytes) -> Event:
     """The event of these canonical bytes; BrokenTrail if they are not an event or not canonical."""
     try:
         event = msgspec.json.decode(data, type=Event)
-    except msgspec.MsgspecError as found:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as found:
         raise BrokenTrail(Reason("not_an_event", "不是有效的事件", f"Not an event: {found}")) from found
     if event.canonical != data:
         raise BrokenTrail(Reason("not_canonical", "事件字节不符合RFC 8785", "The bytes are not canonical (RFC 8785)"))
