@@ -19,6 +19,7 @@ from mediation.commandline import (
     keeping,
     keysmith,
     leaving,
+    logkeeping,
     records,
     serving,
     verifying,
@@ -33,7 +34,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (keeping, serving, working, filling, records, verifying, counting, attesting, auditing, keysmith):
+for room in (
+    keeping,
+    serving,
+    working,
+    filling,
+    records,
+    verifying,
+    counting,
+    attesting,
+    auditing,
+    keysmith,
+    logkeeping,
+):
     app.add_typer(room.app)
 
 

@@ -30,6 +30,7 @@ _Upper = Annotated[str, Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{1
 _Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z")]
 _Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Count = Annotated[int, Meta(ge=0)]
+_Origin = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,1000}\Z")]
 _Roles = tuple[Role, ...]
 
 
@@ -125,6 +126,25 @@ class Erase(Attributes, frozen=True):
     ground: _Code = ""
 
 
+class Recover(Attributes, frozen=True):
+    """A signed log that had been set back began anew: what is left of it, what was signed and is lost, and the new one.
+
+    `log` is "events" or "access"; sizes are in leaves, roots in hex.
+    `position`: where in its feed the first leaf of the new log stands, beyond everything that was lost.
+    """
+
+    ACTION = LogEntry.RECOVER
+    log: _Code
+    origin: _Origin
+    size: _Count
+    root: _Hash
+    lost_origin: _Origin
+    lost_size: _Count
+    lost_root: _Hash
+    new_origin: _Origin
+    position: _Count
+
+
 ENTRIES: Mapping[LogEntry, type[Attributes]] = {
     kind.ACTION: kind
     for kind in (
@@ -137,6 +157,7 @@ ENTRIES: Mapping[LogEntry, type[Attributes]] = {
         ImportPeople,
         ImportIdentities,
         Erase,
+        Recover,
     )
 }
 

@@ -885,6 +885,7 @@ class LogEntry(Word):
     IMPORT_PEOPLE = "import_people", "导入人员", "people and their memberships were loaded from a file"
     IMPORT_IDENTITIES = "import_identities", "导入登录标识", "by which tokens people are known was loaded from a file"
     ERASE = "erase", "删除个人信息", "the key of what is personal was destroyed"
+    RECOVER = "recover", "日志重启", "a log that had been set back began anew, under another name"
 
 
 @unique

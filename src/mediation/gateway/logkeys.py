@@ -80,7 +80,7 @@ def known_keys(settings: Settings) -> LogKeys | None:
 
 def log_key(path: Path, name: str) -> LogKey:
     """The key in a file; where there is none it is made under this name. Raises BadKeyFile."""
-    held = secret_from(path, lambda: f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n".encode())
+    held = secret_from(path, lambda: f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n".encode())  # noqa: PLW0108  # made only where there is none
     try:
         signer = parse_signer_key(held.decode("ascii").strip())
         beside = _retired(path)
@@ -96,11 +96,16 @@ def retire(key: LogKey) -> LogKey:
 
     A sequencer that runs goes on with the old one until it is started anew. Raises BadKeyFile.
     """
+    return succeed(key, key.origin)
+
+
+def succeed(key: LogKey, name: str) -> LogKey:
+    """As `retire`, but the new key is of this name: of a log that begins anew. Raises BadKeyFile."""
     replaced = dict.fromkeys(verifier.text for verifier in (*key.retired, key.signer.verifier))
     # First of all: between the two files the old key is both in use and retired, and every signature counts.
     _put(_retired(key.path), "".join(f"{vkey}\n" for vkey in replaced))
-    _put(key.path, f"{new_signer(key.origin, secrets.token_bytes(KEY_BYTES)).text}\n")
-    return log_key(key.path, key.origin)
+    _put(key.path, f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n")
+    return log_key(key.path, name)
 
 
 def forget_log(settings: Settings) -> None:

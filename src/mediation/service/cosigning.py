@@ -45,8 +45,8 @@ class Cosigners:
     ) -> None:
         self._url = log_url
         self._logs: dict[str, tuple[Log, tuple[Verifier, ...]]] = {
-            keys.events.origin: ("events", keys.events.verifiers),
-            keys.access.origin: ("access", keys.access.verifiers),
+            **{one.name: ("events", keys.events.verifiers) for one in keys.events.verifiers},
+            **{one.name: ("access", keys.access.verifiers) for one in keys.access.verifiers},
         }
         self._witnesses = tuple(witnesses)
         self._quorum = quorum

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-import psycopg
 
 from mediation.domain.accesses import access_entry
 from mediation.domain.checkpoints import Checkpoint, open_checkpoint
@@ -32,7 +31,7 @@ from mediation.domain.tiles import edge, extend, node_in, tile_of
 from mediation.gateway.logkeys import LogKey, LogKeys
 from mediation.service.cosigning import Cosigners
 from mediation.store import leaves
-from mediation.store.database import AWAY, connect
+from mediation.store.database import AWAY, FAULTS, connect
 from mediation.store.leaves import Connection, Epoch, Log, Signed, Span, Waiting
 
 EVERY_S = 0.5
@@ -40,7 +39,7 @@ BATCH = 2000
 
 _PAUSE_S = 5.0
 _HALTED_S = 60.0
-_AWAY: tuple[type[Exception], ...] = (*AWAY, MediationError, psycopg.Error)
+_AWAY: tuple[type[Exception], ...] = (*AWAY, *FAULTS, MediationError)
 _log = logging.getLogger(__name__)
 
 Tiles = Mapping[tuple[int, int], bytes]
@@ -114,7 +113,7 @@ class Sequencer:
                 return 0
             self._reached("locked")
             found = await self._epoch(connection, log, key)
-            old, edges = await _standing(connection, key)
+            old, edges = await standing(connection, key, key.origin)
             if key.origin not in self._assured:
                 await self._assure(connection, key, old)
                 self._assured.add(key.origin)
@@ -171,14 +170,14 @@ def remembered(key: LogKey) -> list[Checkpoint]:
     return [one for one in known if one.origin == key.origin]
 
 
-async def _standing(connection: Connection, key: LogKey) -> tuple[Checkpoint, Tiles]:
-    """The checkpoint that the tree stands at, and the tiles at its edge, which must make its root."""
-    last = await leaves.last_signed(connection, key.origin)
+async def standing(connection: Connection, key: LogKey, origin: str) -> tuple[Checkpoint, Tiles]:
+    """The checkpoint that a tree stands at, and the tiles at its edge, which must make its root. Raises LogHalted."""
+    last = await leaves.last_signed(connection, origin)
     if last is None:
-        return Checkpoint(key.origin, 0, root(())), {}
-    edges = await leaves.tiles(connection, key.origin, edge(last.size))
+        return Checkpoint(origin, 0, root(())), {}
+    edges = await leaves.tiles(connection, origin, edge(last.size))
     try:
-        signed, _ = open_checkpoint(last.note, key.verifiers, key.origin)
+        signed, _ = open_checkpoint(last.note, key.verifiers, origin)
         stands = (signed.size, signed.root) == (last.size, last.root) and last.root == _root(edges, last.size)
     except (BadNote, BadProof, LookupError) as found:
         raise _mismatch(f"checkpoint {last.size}") from found

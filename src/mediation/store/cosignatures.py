@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mediation.store.leaves import Connection
+from mediation.store.leaves import Connection, instant
 
 
 async def cosigned(connection: Connection, origin: str, size: int) -> dict[str, str]:
@@ -11,6 +11,15 @@ async def cosigned(connection: Connection, origin: str, size: int) -> dict[str, 
         "SELECT name, line FROM log_cosignatures WHERE origin = %s AND size = %s", (origin, size)
     )
     return dict(await rows.fetchall())
+
+
+async def signed_at(connection: Connection, origin: str, size: int) -> str:
+    """When a checkpoint was signed; "" where there is none."""
+    said = (origin, size)
+    row = await (
+        await connection.execute("SELECT at FROM log_checkpoints WHERE origin = %s AND size = %s", said)
+    ).fetchone()
+    return instant(row[0]) if row else ""
 
 
 async def add(connection: Connection, origin: str, size: int, name: str, lines: Sequence[str]) -> None:

@@ -127,6 +127,12 @@ async def waiting(connection: Connection, limit: int) -> list[Waiting]:
     return [Waiting(*row) for row in await rows.fetchall()]
 
 
+async def waiting_of(connection: Connection, case_id: str) -> dict[int, bytes]:
+    """The events of a case, or entries of the log of administration, that wait: their bytes by their outbox number."""
+    rows = await connection.cursor(binary=True).execute(_WAITING_OF, (case_id,))
+    return {outbox: data async for outbox, data in rows}
+
+
 async def waiting_reads(connection: Connection, limit: int) -> list[Read]:
     """Entries of the access log without a place yet, likewise."""
     rows = await connection.cursor(binary=True).execute(_WAITING_READS, (limit,))
@@ -193,6 +199,9 @@ LEFT JOIN events e ON e.id = o.event
 LEFT JOIN events p ON p.case_id = e.case_id AND p.seq = e.seq - 1
 LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq - 1
 ORDER BY o.id
+"""
+_WAITING_OF = """
+SELECT o.id, e.bytes FROM outbox o JOIN events e ON e.id = o.event WHERE e.case_id = %s::uuid ORDER BY o.id
 """
 _WAITING_READS = """
 SELECT o.id, d.id, d.at, d.person::text, d.org::text, d.request::text, d.kind, d.case_id::text, d.purpose, d.fields,
