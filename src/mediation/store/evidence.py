@@ -61,8 +61,8 @@ class Evidence:
     async def trees(self, log: Log) -> list[Tree]:
         """The epochs of a log, oldest first."""
         rows = await self._all(_EPOCHS, (log,))
-        ends = [row[1] for row in rows[1:]] + [2**63 - 1]
-        return [Tree(origin, first, until) for (origin, first), until in zip(rows, ends, strict=True)]
+        ends = [first for _, first in rows[1:]]
+        return [Tree(*row, until) for row, until in zip(rows, [*ends, 2**63 - 1], strict=False)]
 
     async def count(self, log: Log) -> int:
         """How many places were given."""
