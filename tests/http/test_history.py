@@ -1,16 +1,20 @@
 """Histories and the feed: the bytes that are hashed, the same as JSON, page by page."""
 
+import asyncio
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, Self
 
 import httpx2
 import pytest
 from tests.http.county import County, file_one, step
 
 from mediation.domain.events import leaf_hash
+from mediation.http.app import create_app
+from mediation.store import spans
 
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"
 
@@ -91,6 +95,140 @@ def wait_for_position(client: httpx2.Client, place: str) -> int:
             return event["position"]
         time.sleep(0.05)
     raise AssertionError("the newest event got no position within five seconds")
+
+
+# ── what an auditor chooses, and all at once ──
+
+LINES = {"Accept": "application/x-ndjson"}
+
+
+def paged(client: httpx2.Client, **query: str) -> list[bytes]:
+    """The lines of the feed, page by page as the links lead."""
+    found: list[bytes] = []
+    url = str(httpx2.URL("/v1/events", params={"limit": "3"} | query))
+    while url:
+        answer = client.get(url, headers=LINES)
+        assert answer.status_code == 200, answer.text
+        found += answer.content.splitlines(keepends=True)
+        link = answer.headers.get("link", "")
+        url = link.partition(">")[0].removeprefix("<") if link else ""
+    return found
+
+
+def test_without_a_limit_everything_that_is_chosen_comes_at_once(county, place, monkeypatch):
+    monkeypatch.setattr(spans, "CHUNK", 2)
+    with county.client("wang") as wang, county.client("audit") as audit:
+        wait_for_position(wang, place)
+        for query in (
+            {},
+            {"action": "note", "org": county.org("T")},
+            {"overdue": "false", "since": "2026-01-01T00:00:00+08:00"},
+            {"actor": "clock"},
+        ):
+            with audit.stream("GET", "/v1/events", params=query, headers=LINES) as answer:
+                assert answer.headers["content-type"] == "application/x-ndjson"
+                assert "content-length" not in answer.headers
+                lines = b"".join(answer.iter_bytes())
+            assert lines == b"".join(paged(audit, **query)), query
+            assert bool(lines) == ("actor" not in query)
+            # The link leads to what comes after, by the same conditions.
+            after = answer.headers["link"].partition(">")[0].removeprefix("<")
+            again = audit.get(after, headers=LINES)
+            assert (again.content, "link" in again.headers) == (b"", False)
+            step(wang, place)
+            wait_for_position(wang, place)
+            assert len(audit.get(after, headers=LINES).content.splitlines()) == (1 if "actor" not in query else 0)
+
+
+def test_json_gives_pages_of_what_is_chosen_with_or_without_a_limit(county, place):
+    with county.client("wang") as wang:
+        wait_for_position(wang, place)
+        found = wang.get("/v1/events", params={"action": "file"}).json()
+        assert {event["action"] for event in found["items"]} == {"file"}
+        one = wang.get("/v1/events", params={"action": "note", "limit": 1}).json()
+        assert [event["position"] for event in one["items"]] == [one["next"]]
+
+
+def test_of_a_stream_no_more_is_read_than_its_reader_takes(county, place, monkeypatch):
+    monkeypatch.setattr(spans, "CHUNK", 1)
+    read = 0
+
+    class Counted(spans.Stored):
+        def __new__(cls, *values: Any) -> Self:
+            nonlocal read
+            read += 1
+            return super().__new__(cls, *values)
+
+    monkeypatch.setattr(spans, "Stored", Counted)
+    with county.client("wang") as wang:
+        lines = len(wang.get("/v1/events", headers=LINES).content.splitlines())
+    assert lines > 3
+    taken: list[bytes] = []
+    read = 0
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        if body := message.get("body"):
+            taken.append(body)
+            if len(taken) == 2:  # and then the reader takes no more
+                await asyncio.sleep(0.5)
+                assert read == 2
+                raise OSError
+
+    async def ask() -> None:
+        app = create_app(county.settings)
+        headers = [(b"authorization", f"Bearer {county.token('wang')}".encode()), (b"accept", b"application/x-ndjson")]
+        scope = {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
+            "path": "/v1/events", "raw_path": b"/v1/events", "query_string": b"", "headers": headers, "scheme": "http",
+            "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1), "root_path": "",
+        }  # fmt: skip
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+    asyncio.run(ask())
+    assert (len(taken), read) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"org": "V1"}, "org"),
+        ({"actor": "wang"}, "actor"),
+        ({"action": "shout"}, "action"),
+        ({"basis": "PM MED"}, "basis"),
+        ({"basis": "PM-MED@today"}, "basis"),
+        ({"state": "lost"}, "state"),
+        ({"since": "2026-03-01"}, "since"),
+        ({"category": "weather"}, "category"),
+        ({"overdue": "perhaps"}, "overdue"),
+        ({"limit": "201"}, "limit"),
+        ({"case": "1"}, "case"),
+        ({"since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "query"),
+    ],
+)
+def test_what_cannot_be_chosen_by_is_refused_in_both_languages(county, place, query, said):
+    for accept in ("application/json", "application/x-ndjson"):
+        with county.client("audit", Accept=accept) as audit:
+            answer = audit.get("/v1/events", params=query)
+        assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+        (reason,) = answer.json()["reasons"]
+        assert said in reason["zh"]
+        assert said in reason["en"]
+        assert re.search("[\u4e00-\u9fff]", reason["zh"])
+        assert not re.search("[\u4e00-\u9fff]", reason["en"])
+
+
+def test_every_reason_is_named_at_once(county, place):
+    with county.client("audit") as audit:
+        answer = audit.get("/v1/events", params={"org": "V1", "action": "shout", "since": "now"})
+    assert len(answer.json()["reasons"]) == 3
+
+
+# ── the page about it ──
 
 
 @pytest.mark.parametrize("person", ["wang", "audit"])
