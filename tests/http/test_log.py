@@ -1,5 +1,6 @@
 """The signed logs over HTTP: read by a program that is not ours, and entries only by whoever may follow them."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -18,6 +19,8 @@ from mediation.domain.merkle import leaf_hash
 from mediation.domain.notes import Verifier, parse_verifier_key
 from mediation.domain.tiles import entries_of
 from mediation.settings import Urls
+from mediation.store.database import connect
+from mediation.store.logbook import Logbook
 
 PAPERS = [{"kind": kind, "sha256": "0" * 64, "ref": f"file/{kind}"} for kind in ("application", "rights_notice")]
 
@@ -109,6 +112,11 @@ def test_another_program_finds_every_kind_of_event_included_where_our_proof_says
                 proof.verify(leaf_hash(data[:-1] + b" "), verifiers(anybody))
 
 
+async def consistency(reader_url: str, origin: str, size1: int, size2: int) -> list[bytes]:
+    async with await connect(reader_url) as connection:
+        return await Logbook(connection).consistency(origin, size1, size2)
+
+
 def test_another_program_finds_each_checkpoint_to_grow_out_of_the_one_before(county, anybody, events):
     reader = TilesReader(Tiles(anybody, "/v1/log"))
     first = reader.get_checkpoint()
@@ -116,7 +124,9 @@ def test_another_program_finds_each_checkpoint_to_grow_out_of_the_one_before(cou
         logged(wang, file_one(wang).json()["event"])
     second = reader.get_checkpoint()
     assert second.size > first.size
-    reader.get_consistency_proof(first.size, second.size).check(first.root_hash, second.root_hash)
+    theirs = reader.get_consistency_proof(first.size, second.size)
+    theirs.check(first.root_hash, second.root_hash)
+    assert asyncio.run(consistency(urls(county).reader, first.origin, first.size, second.size)) == theirs.node_hashes
 
 
 def test_a_checkpoint_is_text_that_is_not_kept_and_known_again_by_its_tag(anybody):
@@ -210,6 +220,23 @@ def test_an_auditor_above_every_body_reads_the_bytes_that_were_hashed(anybody, a
     for same in ("/v1/log/entries/000", "/v1/log/epochs/1/tile/entries/000", "/v1/log/epochs/1/entries/000"):
         assert auditor.get(same).content == answer.content
     assert any(event.encode() in entry for event in events for entry in entries_of(answer.content))
+
+
+def test_a_bundle_is_compressed_for_whoever_takes_it_so(auditor):
+    path, coded = "/v1/log/tile/entries/000", {}
+    for said, coding in (
+        ("gzip", "gzip"),
+        ("br, gzip;q=0.5", "gzip"),
+        ("identity", None),
+        ("gzip;q=0", None),
+        ("br", None),
+    ):
+        answer = auditor.get(path, headers={"Accept-Encoding": said})
+        assert answer.headers.get("content-encoding") == coding, said
+        assert "Accept-Encoding" in answer.headers["vary"]
+        coded[coding] = answer
+    assert coded["gzip"].content == coded[None].content
+    assert int(coded["gzip"].headers["content-length"]) < int(coded[None].headers["content-length"]) / 2
 
 
 def test_who_was_shown_what_is_an_entry_of_a_log_of_its_own(anybody, auditor, county):

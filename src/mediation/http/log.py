@@ -4,6 +4,8 @@ Checkpoints, hashes and keys are for anybody, without a token (http/gate.py): ha
 was logged is for an auditor with jurisdiction over every body; to anybody else it is not there.
 """
 
+import asyncio
+import gzip
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -28,7 +30,10 @@ routes = APIRouter(tags=["log"])
 
 _A_YEAR_S = 31_536_000
 _IMMUTABLE = {"Cache-Control": f"public, max-age={_A_YEAR_S}, immutable"}
-_OWN = {"Cache-Control": f"private, max-age={_A_YEAR_S}, immutable", "Vary": VARY}
+_OWN = {"Cache-Control": f"private, max-age={_A_YEAR_S}, immutable", "Vary": f"{VARY}, Accept-Encoding"}
+_GZIP = re.compile(
+    r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))"
+)  # taken, and not said to be unwanted (RFC 9110 §12.5.3)
 _FRESH = {"Cache-Control": "public, max-age=1"}
 _KEYS = {"Cache-Control": "public, max-age=60"}
 _POSITION = re.compile(r"[1-9][0-9]{0,17}")
@@ -167,7 +172,11 @@ async def _entries(request: Request, place: str, first: int | None) -> Response:
         epoch, _ = await _epoch(book, first)
         _, index, width = parse_path(place)
         data = entry_bundle(await book.entries(epoch, index, width))
-    return Response(data, headers=_OWN, media_type=_BYTES)
+    headers = dict(_OWN)
+    if _GZIP.search(visit(request).header(b"accept-encoding") or ""):
+        data = await asyncio.to_thread(gzip.compress, data, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(data, headers=headers, media_type=_BYTES)
 
 
 def _vkeys(request: Request) -> Response:
