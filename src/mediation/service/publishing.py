@@ -97,7 +97,8 @@ class _Shelf:
         return None
 
     def empty(self) -> bool:
-        return not self._folder.exists() or not any(self._folder.iterdir())
+        """Whether nothing is there but what an export was about to put."""
+        return not self._folder.exists() or all(one.name.startswith(_DRAFT) for one in self._folder.iterdir())
 
     def has(self, path: str, size: int | None = None) -> bool:
         """Whether a file is there, of this size or of any."""

@@ -62,7 +62,8 @@ class Evidence:
         """The epochs of a log, oldest first."""
         rows = await self._all(_EPOCHS, (log,))
         ends = [first for _, first in rows[1:]]
-        return [Tree(*row, until) for row, until in zip(rows, [*ends, 2**63 - 1], strict=False)]
+        every = zip(rows, [*ends, 2**63 - 1], strict=False)
+        return [Tree(origin, first, until) for (origin, first), until in every]
 
     async def count(self, log: Log) -> int:
         """How many places were given."""
