@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Self
-from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -167,7 +166,7 @@ def _following(request: Request, following: Mapping[str, str | int] | None) -> d
     """The headers of lines: where more of the same is, asked for as this was."""
     if not following:
         return dict(_VARY)
-    query = urlencode({**request.query_params, **following})
+    query = request.url.include_query_params(**following).query
     return _VARY | {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}
 
 
