@@ -173,7 +173,8 @@ def test_the_logs_show_only_what_was_done_in_the_bodies_they_oversee(sown: Distr
     here = {*below["J"], "K", "P", "A"}
     roles = set(PEOPLE[who].roles)
     overseen = below["J"] if roles & {"audit_admin"} else set()
-    audited = {"A": here, "A9": {"C9", "V9", "A9"}}[PEOPLE[who].org] if "auditor" in roles else set()
+    there = {"C9", "V9", "A9"}
+    audited = {"A": here, "A9": there, "AA": {*here, *there, "AA"}}[PEOPLE[who].org] if "auditor" in roles else set()
     refused = below["J"] if roles & {"audit_admin", "security_admin"} else set()
     with psycopg.connect(sown.urls.app) as connection:
         enter(connection, who)

@@ -92,6 +92,7 @@ LINKS = {
         "list_actions": {"operationId": "list_actions", "parameters": {"case_id": "$response.body#/case"}},
         "list_case_events": {"operationId": "list_case_events", "parameters": {"case_id": "$response.body#/case"}},
         "show_event": {"operationId": "show_event", "parameters": {"event_id": "$response.body#/event"}},
+        "show_event_proof": {"operationId": "show_event_proof", "parameters": {"event_id": "$response.body#/event"}},
         "disclose": {"operationId": "disclose", "parameters": {"case_id": "$response.body#/case"}},
         "take_step": {
             "operationId": "take_step",
