@@ -13,6 +13,7 @@ from mediation.commandline.speech import AsJson, Demo, answer, pick, read_settin
 if TYPE_CHECKING:  # `--help` does not need them
     from mediation.domain.notes import Verifier
     from mediation.gateway.logkeys import LogKeys
+    from mediation.gateway.vault import Vault
     from mediation.service.findings import Failure, Reading, Trust
     from mediation.service.verification import Report
     from mediation.settings import Settings
@@ -82,14 +83,14 @@ def _database(settings: "Settings", asked: _Asked, *, as_json: bool) -> None:
 
     with database_ready(settings, "reader") as urls:
         something_there(urls.reader)
-        trust = _trust_here(settings, asked)
+        trust, vault = _trust_here(settings, asked), _vault_here(settings)
         if not trust.verifiers:
             _warn_keyless(settings)
         with (
             _bar("校验案件", "verifying cases") as cases,
             _bar("校验日志", "verifying the logs") as leaves,
         ):
-            report = asyncio.run(verify_database(urls.reader, cases, trust=trust, growing=leaves))
+            report = asyncio.run(verify_database(urls.reader, cases, trust=trust, vault=vault, growing=leaves))
     _tell(report, as_json=as_json, keys=trust.verifiers, keys_from=_GIVEN if asked.keys else _OURS)
     if not as_json and report.sound:
         say(
@@ -220,6 +221,24 @@ def _ours(settings: "Settings") -> "LogKeys | None":
     except BadKeyFile as found:
         say(found.zh, found.en, to_stderr=True)
         return None
+
+
+def _vault_here(settings: "Settings") -> "Vault | None":
+    """With the key that is on this machine; without one nothing that is sealed is opened, and that is said."""
+    from mediation.gateway.vault import BadKeyFile, Vault, key_from
+    from mediation.settings import key_file_mode
+
+    try:
+        if key_file_mode(settings.key_file) is not None:
+            return Vault(key_from(settings.key_file))
+        found = BadKeyFile(
+            zh=f"没有保险库密钥（{settings.key_file}）：封存的内容未打开核对。",
+            en=f"There is no key of the vault ({settings.key_file}): what is sealed is not opened.",
+        )
+    except BadKeyFile as bad:
+        found = bad
+    say(found.zh, found.en, to_stderr=True)
+    return None
 
 
 def _warn_keyless(settings: "Settings") -> None:

@@ -10,7 +10,7 @@ from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
 from mediation.domain.registering import LOG_ID, Erase, Register, name_digest, said
-from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS
+from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS, Sealed, Vault
 from mediation.service.findings import Failure, Tally, Trust
 from mediation.service.placing import History
 from mediation.service.treeproof import prove_logs
@@ -41,6 +41,7 @@ class Report(NamedTuple):
     checkpoints: int = 0
     cosignatures: int = 0
     signed: bool = False
+    opened: bool = False
 
     @property
     def sound(self) -> bool:
@@ -52,17 +53,18 @@ async def verify_database(
     progress: Callable[[int, int], None] | None = None,
     *,
     trust: Trust | None = None,
+    vault: Vault | None = None,
     growing: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Verify one snapshot of everything: a case at a time, then both trees in the order of their leaves.
 
     `progress` is told cases done and cases in all, `growing` likewise leaves of both trees. Without `trust` no
-    signature is looked at. Raises: DatabaseUnreachable; BadNote, when a checkpoint in `trust` is not signed by a log
-    that it believes.
+    signature is looked at; without `vault` nothing that is sealed is opened. Raises: DatabaseUnreachable; BadNote, when
+    a checkpoint in `trust` is not signed by a log that it believes.
     """
     cases = events = entries = 0
     tally = Tally()
-    async with trails(reader_url) as every:
+    async with trails(reader_url, sealed=vault is not None) as every:
         total, erasures = await every.count(), await every.erasures()
         of_case: dict[str, set[int]] = {}
         for erasure in erasures:
@@ -74,7 +76,7 @@ async def verify_database(
             else:
                 cases += 1
                 events += len(trail.events)
-                failure = verify_trail(trail, of_case.get(trail.case_id, set()))
+                failure = verify_trail(trail, of_case.get(trail.case_id, set()), vault)
                 if progress:
                     progress(cases, max(total, cases))
             if failure:
@@ -94,13 +96,15 @@ async def verify_database(
         checkpoints,
         cosignatures,
         trust is not None,
+        vault is not None,
     )
 
 
-def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset()) -> Failure | None:
+def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset(), vault: Vault | None = None) -> Failure | None:
     """The first thing that fails in a case: an event that does not follow, or a row that its history does not make.
 
-    So does a value that was sealed and is gone, although its subject is not among the `erased`.
+    So does a value that was sealed and is gone, although its subject is not among the `erased`; and with the `vault`
+    one that is no longer what was sealed.
     """
     number = trail.case.number if trail.case else ""
     case: Case | None = None
@@ -119,7 +123,7 @@ def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset()) -> Failur
     if failure:
         return failure
     reason = _row_reason(trail.case, case, first_at) or (
-        _vault_reason(trail.seals, case, sealed, erased) if case else None
+        (_vault_reason(trail.seals, case, sealed, erased) or _opening_reason(trail, vault)) if case else None
     )
     if reason:
         return Failure(trail.case_id, number, 0, "", reason)
@@ -182,6 +186,20 @@ def _vault_reason(
         if seal.digest not in sealed or seal.name not in named or not seal.keyed:
             zh = f"保险库中的 {seal.name} 与历史不符或缺少密钥"
             en = f"The vault's {seal.name} is not of the history, or has no key"
+            return Reason("wrong_seal", zh, en)
+    return None
+
+
+def _opening_reason(trail: Trail, vault: Vault | None) -> Reason | None:
+    if vault is None:
+        return None
+    for seal in trail.seals:
+        try:
+            row = Sealed(seal.subject, seal.digest, seal.name, seal.sealed, b"", seal.wrapped or b"")
+            vault.open(trail.case_id, row)
+        except (BrokenTrail, ValueError):  # the latter of a value too short to be one
+            zh = f"保险库中的 {seal.name} 不是当时封存的内容"
+            en = f"The vault's {seal.name} is not what was sealed"
             return Reason("wrong_seal", zh, en)
     return None
 

@@ -32,8 +32,9 @@ SELECT e.case_id::text, e.id::text, e.seq, e.bytes, f.position, s.position, s.ev
 FROM events e LEFT JOIN feed f ON f.event = e.id LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq
 ORDER BY e.case_id, e.seq"""
 _SEALS = """
-SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL
+SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL{sealed}
 FROM vault v LEFT JOIN vault_keys k USING (case_id, subject) ORDER BY v.case_id"""
+_SEALED = ", v.sealed, k.wrapped"
 _ERASURES = "SELECT case_id::text, subject, event::text FROM erasures"
 _BODIES = """
 SELECT id::text, code, name, name_en, kind, tier, division, speciality, coalesce(superior::text, ''), active
@@ -86,12 +87,17 @@ class StoredCase(NamedTuple):
 
 
 class StoredSeal(NamedTuple):
-    """A row of the vault, without what is sealed; `keyed`: there is the key that opens it."""
+    """A row of the vault; `keyed`: there is the key that opens it.
+
+    What is sealed, and that key as it is wrapped, are read only for who opens them.
+    """
 
     subject: int
     digest: str
     name: str
     keyed: bool
+    sealed: bytes = b""
+    wrapped: bytes | None = None
 
 
 class Trail(NamedTuple):
@@ -125,8 +131,9 @@ class StoredRegistry(NamedTuple):
 class Trails:
     """What a verifier may read: all of one snapshot."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Any], *, sealed: bool = False) -> None:
         self._connection = connection
+        self._seals = _SEALS.format(sealed=_SEALED if sealed else "")
         self.logs = Evidence(connection)
 
     async def count(self) -> int:
@@ -153,7 +160,7 @@ class Trails:
         async with AsyncExitStack() as stack:
             cases = await stack.enter_async_context(self._rows("cases", _CASES))
             events = await stack.enter_async_context(self._rows("events", _EVENTS))
-            seals = await stack.enter_async_context(self._rows("seals", _SEALS))
+            seals = await stack.enter_async_context(self._rows("seals", self._seals))
             case, event, seal = await anext(cases, None), await anext(events, None), await anext(seals, None)
             while case or event or seal:
                 case_id = min(row[0] for row in (case, event, seal) if row)  # lower-case hex: text order is uuid order
@@ -178,10 +185,10 @@ class Trails:
 
 
 @asynccontextmanager
-async def trails(reader_url: str) -> AsyncIterator[Trails]:
-    """All histories as they stand at this moment. Raises: DatabaseUnreachable."""
+async def trails(reader_url: str, *, sealed: bool = False) -> AsyncIterator[Trails]:
+    """All histories as they stand at this moment; with what is `sealed`, if asked. Raises: DatabaseUnreachable."""
     async with snapshot(reader_url) as connection:
-        yield Trails(connection)
+        yield Trails(connection, sealed=sealed)
 
 
 @asynccontextmanager
