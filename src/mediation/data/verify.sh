@@ -349,7 +349,7 @@ check_disclosures
 no_more disclosures txt "$count"
 
 printf '✓ 案件 %s：%d个事件，齐全、有序、未经改动\n' "$case_id" "$events"
-printf '✓ case %s: %d events, whole, in order, unaltered\n' "$case_id" "$events"
+printf '✓ case %s: whole, in order, unaltered; events: %d\n' "$case_id" "$events"
 printf '  日志 the log: %s, %d leaves; 副署 cosignatures checked: %d; 明文 disclosures: %d\n' \
   "$log" "$tree" "$witnesses" "$count"
 if [ $# -eq 0 ]; then

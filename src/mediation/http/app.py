@@ -19,6 +19,7 @@ from starlette.routing import Match
 from mediation.domain.errors import NotFound
 from mediation.http import (
     administration,
+    bundle,
     cases,
     disclosures,
     duedays,
@@ -43,6 +44,7 @@ from mediation.store.database import AWAY
 
 ROOMS = (
     administration,
+    bundle,
     cases,
     disclosures,
     duedays,
