@@ -14,7 +14,7 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo serve test battery check fix migrate docs bench bench-lapses bench-absent lock
+.PHONY: help setup demo serve test battery check fix migrate docs bench bench-lapses bench-absent bench-log lock
 
 help: ## list the commands 列出命令
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-lapses: $(READY) ## a night of 100,000 lapses 一夜十万个期限届满
 
 bench-absent: $(READY) ## whether time tells an invisible case from an absent one 不可见与不存在的耗时
 	@$(BIN)/python bench/absent.py $(ARGS)
+
+bench-log: $(READY) ## a million events integrated, exported, verified; steps with the log and without 签名日志的代价
+	@$(BIN)/python bench/log.py $(ARGS)
 
 lock: $(READY) ## resolve the lock files anew 更新依赖锁
 	@$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt $(ARGS)

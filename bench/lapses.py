@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
@@ -22,21 +21,24 @@ from uuid import uuid4
 import msgspec
 import psutil
 import psycopg
+from copies import History, put
+from run import cpu_of
 from uuid_utils import uuid7
 
 from mediation.domain.commands import STEP
 from mediation.domain.decision import World, decide
-from mediation.domain.events import Event, dump, evolve
-from mediation.domain.facts import Actor, Case
+from mediation.domain.events import Event, evolve
+from mediation.domain.facts import Actor
+from mediation.domain.registering import LOG_ID
 from mediation.domain.vocabulary import Role
-from mediation.gateway.embedded import Server
+from mediation.gateway.embedded import SUPERUSER, Server
 from mediation.service import registry
 from mediation.service.lawbook import load_laws
 from mediation.service.perform import Context
 from mediation.service.verification import verify_trail
 from mediation.settings import Urls
 from mediation.store import append, database
-from mediation.store.tables import CaseColumns, columns_of
+from mediation.store.tables import columns_of
 from mediation.store.trails import trails
 
 DIVISIONS = "code,level,name,parent_code\n150525,county,奈曼旗,\n150525100,township,大沁他拉镇,150525\n"
@@ -56,7 +58,6 @@ FILE = {
 }
 VERIFIED = 1000
 AT_ONCE = 5000
-COLUMNS = ("id", "number", "version", "filed_at", "facts", *CaseColumns._fields)
 
 
 async def prepare(urls: Urls) -> list[tuple[Event, Event]]:
@@ -95,7 +96,7 @@ def _accepted(actor: Actor, world: World) -> tuple[Event, Event]:
     return filed, accepted
 
 
-def histories(patterns: list[tuple[Event, Event]], count: int) -> Iterator[tuple[tuple[Event, ...], Case]]:
+def histories(patterns: list[tuple[Event, Event]], count: int) -> Iterator[History]:
     """So many cases, each with ids, a number and a chain of its own."""
     for number in range(count):
         filed, accepted = patterns[number % len(patterns)]
@@ -104,35 +105,18 @@ def histories(patterns: list[tuple[Event, Event]], count: int) -> Iterator[tuple
         first = msgspec.structs.replace(filed, event=str(uuid7()), case=case_id, attrs=attrs)
         case = evolve(None, first)
         second = msgspec.structs.replace(accepted, event=str(uuid7()), case=case_id, prev=case.head)
-        yield (first, second), evolve(case, second)
+        after = evolve(case, second)
+        yield History(after, (first, second), (columns_of(case), columns_of(after)))
 
 
-def fill(urls: Urls, patterns: list[tuple[Event, Event]], count: int) -> None:
+def fill(url: str, patterns: list[tuple[Event, Event]], count: int) -> None:
     """Put the cases down as the corridor would have left them, their events integrated later as any others."""
     made = histories(patterns, count)
-    with psycopg.connect(urls.owner) as owner:
+    with psycopg.connect(url) as database:
         while some := list(islice(made, AT_ONCE)):
-            _put(owner, some)
-    with psycopg.connect(urls.owner, autocommit=True) as owner:
-        owner.execute("VACUUM ANALYZE")
-
-
-def _put(owner: psycopg.Connection, some: list[tuple[tuple[Event, ...], Case]]) -> None:
-    events = [event for those, _ in some for event in those]
-    cursor = owner.cursor()
-    with cursor.copy(f"COPY cases ({', '.join(COLUMNS)}) FROM STDIN") as rows:
-        for those, case in some:
-            columns = [append._array(c) if isinstance(c, list) else c for c in columns_of(case)]  # noqa: SLF001  as `write_step` writes them
-            rows.write_row((case.id, case.number, case.version, those[0].at, dump(case).decode(), *columns))
-    with cursor.copy("COPY events (id, case_id, seq, bytes) FROM STDIN") as rows:
-        for event in events:
-            rows.write_row((event.event, event.case, event.seq, event.canonical))
-    with cursor.copy("COPY outbox (event, holder, open_orgs, category, division, late_at) FROM STDIN") as rows:
-        for those, case in some:
-            found = columns_of(case)
-            stood = (found.holder, append._array(found.open_orgs), found.category, found.division, found.late_at)  # noqa: SLF001  as `write_step` writes them
-            for event in those:
-                rows.write_row((event.event, *stood))
+            put(database, some)
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("VACUUM ANALYZE")
 
 
 async def verified(urls: Urls, count: int) -> int:
@@ -140,6 +124,8 @@ async def verified(urls: Urls, count: int) -> int:
     seen = 0
     async with trails(urls.reader) as every:
         async for trail in every:
+            if trail.case_id == LOG_ID:
+                continue
             failure = verify_trail(trail)
             assert failure is None, failure
             assert trail.events[-1].seq > 2, "a case was left out"  # noqa: PLR2004  filed and accepted
@@ -160,7 +146,7 @@ def night(server: Server, urls: Urls, folder: Path) -> dict[str, object]:
     pid = server.status().pid
     assert pid is not None
     postgres = psutil.Process(pid)
-    before, began = _cpu(postgres), time.monotonic()
+    before, began = cpu_of(postgres), time.monotonic()
     words = [sys.executable, "-m", "mediation", "worker", "--once", "--json"]
     child = subprocess.Popen(words, env=os.environ | told, stdout=subprocess.PIPE, text=True)
     said, _ = child.communicate()
@@ -171,17 +157,8 @@ def night(server: Server, urls: Urls, folder: Path) -> dict[str, object]:
         **json.loads(said),
         "seconds": round(lasted, 1),
         "worker_cpu_s": round(used.children_user + used.children_system, 1),
-        "postgres_cpu_s": round(_cpu(postgres) - before, 1),
+        "postgres_cpu_s": round(cpu_of(postgres) - before, 1),
     }
-
-
-def _cpu(process: psutil.Process) -> float:
-    used = 0.0
-    for each in (process, *process.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):
-            t = each.cpu_times()
-            used += t.user + t.system + (t.children_user + t.children_system if each is process else 0)
-    return used
 
 
 def main() -> None:
@@ -197,7 +174,7 @@ def main() -> None:
             server.create_database("bench")
             urls = server.urls("bench")
             database.migrate(urls.owner)
-            fill(urls, asyncio.run(prepare(urls)), chosen.cases)
+            fill(server.url(SUPERUSER, "bench"), asyncio.run(prepare(urls)), chosen.cases)
             found = night(server, urls, folder)
             assert found["cases"] == chosen.cases, found
             assert found["left"] == 0, found

@@ -117,11 +117,11 @@ class Bench:
             *(self.server.programs.path("pgbench"), "-n", "-M", "prepared", "-c", str(self.clients), "-j", "2"),
             *("-T", str(int(self.seconds)), "-D", "v=0", "-f", str(script), self.urls.app),
         ]
-        before = self._written()
-        cpu = _cpu(self._postgres())
+        before = self.written()
+        cpu = cpu_of(self.postgres())
         child = subprocess.run(command, capture_output=True, text=True, check=True)
-        postgres = _cpu(self._postgres()) - cpu
-        rows, wal = (now - then for now, then in zip(self._written(), before, strict=True))
+        postgres = cpu_of(self.postgres()) - cpu
+        rows, wal = (now - then for now, then in zip(self.written(), before, strict=True))
         rate = float(child.stdout.split("tps = ")[1].split()[0])
         count = int(child.stdout.split("actually processed: ")[1].split("/")[0].split()[0])
         return Measured(f"pgbench {kind}", rate, 0, postgres / count * 1e6, rows / count, wal / count)
@@ -139,18 +139,23 @@ class Bench:
 
     def http(self, kind: str, workers: int) -> Measured:
         """The service with so many workers, loaded by a process of its own."""
-        with self._served(workers) as (port, service):
-            job = {"kind": kind, "host": "127.0.0.1", "port": port, "token": self.token, "cases": self.over_http}
-            self._load(job | {"seconds": 1.0})
-            before, app, postgres = self._written(), _cpu(service), _cpu(self._postgres())
-            said = self._load(job | {"seconds": self.seconds, "cases": self.over_http})
-            app, postgres = _cpu(service) - app, _cpu(self._postgres()) - postgres
-            rows, wal = (now - then for now, then in zip(self._written(), before, strict=True))
+        with self.served(workers) as (port, service):
+            return self.loaded(kind, port, service)._replace(name=f"http {kind}, {workers} worker(s)")
+
+    def loaded(self, kind: str, port: int, service: psutil.Process, warm_s: float = 1.0) -> Measured:
+        """The service that runs there, loaded by a process of its own once it is warm."""
+        job = {"kind": kind, "host": "127.0.0.1", "port": port, "token": self.token, "cases": self.over_http}
+        self.load(job | {"seconds": warm_s})
+        before, app, postgres = self.written(), cpu_of(service), cpu_of(self.postgres())
+        said = self.load(job | {"seconds": self.seconds, "cases": self.over_http})
+        app, postgres = cpu_of(service) - app, cpu_of(self.postgres()) - postgres
+        rows, wal = (now - then for now, then in zip(self.written(), before, strict=True))
         count = said["count"]
         each = (app / count * 1e6, postgres / count * 1e6, rows / count, wal / count)
-        return Measured(f"http {kind}, {workers} worker(s)", said["rate"], *each, said["p50_ms"], said["p99_ms"])
+        return Measured(f"http {kind}", said["rate"], *each, said["p50_ms"], said["p99_ms"])
 
-    def _load(self, job: dict[str, Any]) -> dict[str, Any]:
+    def load(self, job: dict[str, Any]) -> dict[str, Any]:
+        """What the clients of `load.py` found; stops where a request was refused."""
         command = [sys.executable, str(Path(__file__).with_name("load.py")), json.dumps(job)]
         said = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         assert said["refused"] == 0, f"{said['refused']} of {said['count']} were refused"
@@ -158,12 +163,13 @@ class Bench:
         return said
 
     @contextmanager
-    def _served(self, workers: int) -> Iterator[tuple[int, psutil.Process]]:
+    def served(self, workers: int, *, logged: bool = True) -> Iterator[tuple[int, psutil.Process]]:
+        """The service while the block lasts: its port and process. Not `logged`: it integrates nothing."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         told = {
             "MEDIATION_DATABASE_URL": self.urls.app,
-            "MEDIATION_LOG_URL": self.urls.log,
+            "MEDIATION_LOG_URL": self.urls.log if logged else "",
             "MEDIATION_DATA_DIR": str(self.folder),
             "MEDIATION_KEY_FILE": str(self.folder / "vault.key"),
             "MEDIATION_RATE_PER_MINUTE": "0",
@@ -182,18 +188,19 @@ class Bench:
             child.terminate()
             child.wait(20)
 
-    def _postgres(self) -> psutil.Process:
+    def postgres(self) -> psutil.Process:
+        """The process of the server, whose children are its backends."""
         pid = self.server.status().pid
         assert pid is not None
         return psutil.Process(pid)
 
-    def _written(self) -> tuple[int, int]:
-        """Rows written and bytes of write-ahead log so far; without the feed, which the integrating task writes."""
+    def written(self) -> tuple[int, int]:
+        """Rows written and bytes of write-ahead log so far; without the rows that the integrating task writes."""
         with psycopg.connect(self.urls.owner, autocommit=True) as connection:
             time.sleep(1.2)  # backends tell their counts once a second
             row = connection.execute(
                 "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del), pg_current_wal_lsn() - '0/0' FROM pg_stat_user_tables "
-                "WHERE relname <> 'feed'"
+                "WHERE relname <> 'feed' AND relname <> 'spans' AND relname NOT LIKE 'log!_%' ESCAPE '!'"
             ).fetchone()
         assert row is not None
         return int(row[0]), int(row[1])
@@ -262,7 +269,7 @@ def _request() -> Request:
     return Request(Context(registry.person_id("bench"), "", str(uuid4())), at)
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu_of(process: psutil.Process) -> float:
     """Seconds of CPU of a process, its children and what its ended children used."""
     used = 0.0
     for each in (process, *process.children(recursive=True)):
@@ -270,6 +277,14 @@ def _cpu(process: psutil.Process) -> float:
             t = each.cpu_times()
             used += t.user + t.system + t.children_user + t.children_system
     return used
+
+
+def scalar(url: str, query: str) -> int:
+    """The one number that a query tells."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _wait(port: int) -> None:
@@ -299,7 +314,7 @@ def _print(found: list[Measured], beside: dict[str, Measured]) -> None:
             f"{one.name:28}{one.rate:11.0f}{ratio:11.1%}{one.p50_ms:11.1f}{one.p99_ms:11.1f}"
             f"{one.app_us:11.0f}{one.postgres_us:11.0f}{one.rows:11.2f}{one.wal_bytes:11.0f}"
         )
-    print("rows: written per request, the feed's left out; WAL B: bytes of write-ahead log per request, all of it.")
+    print("rows: written per request, the log's left out; WAL B: bytes of write-ahead log per request, all of it.")
 
 
 def _second_line(bench: Bench, repeats: int = 3) -> None:
