@@ -7,9 +7,12 @@ import pytest
 from tests.gateway.provider import provider
 
 from mediation.commandline.production import unsafe
+from mediation.domain.notes import SignatureKind, new_signer
+from mediation.gateway.logkeys import log_key
 from mediation.settings import Settings
 
 DATABASE = "postgresql://mediation_{role}:x@db.example/mediation?sslmode=verify-full"
+COURT = new_signer("court.example/witness", b"c" * 32, SignatureKind.COSIGNATURE).verifier.text
 DOORS = {"database_url": "app", "owner_url": "owner", "reader_url": "reader", "log_url": "log"}
 
 
@@ -17,12 +20,19 @@ DOORS = {"database_url": "app", "owner_url": "owner", "reader_url": "reader", "l
 def safe(tmp_path: Path) -> dict[str, object]:
     """Settings with which nothing is wrong."""
     (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "logs").mkdir(mode=0o700)
+    logs = {name: tmp_path / "logs" / name for name in ("log_key", "access_log_key")}
+    for name, path in logs.items():
+        log_key(path, f"county.example/{name}")
     urls = {name: DATABASE.format(role=role) for name, role in DOORS.items()}
     return {
         **urls,
         "issuer": "https://id.example/realms/one",
         "data_dir": tmp_path / "data",
         "key_file": tmp_path / "keys" / "vault.key",
+        **logs,
+        "witnesses": f"{COURT} https://court.example/witness",
+        "quorum": 1,
     }
 
 
@@ -56,6 +66,8 @@ def test_with_safe_settings_nothing_is_wrong(safe):
         ("cors_origins", {"cors_origins": "https://desk.example, http://desk.example"}),
         ("cors_origins", {"cors_origins": "https://*.example"}),
         ("cors_origins", {"cors_origins": "null"}),
+        ("quorum", {"quorum": 0}),
+        ("log_key", {"log_key": "/nowhere/log.key"}),
         ("sandbox_clock", {"sandbox_clock": True}),
         ("debug", {"debug": True}),
         ("log_level", {"log_level": "debug"}),
@@ -148,7 +160,8 @@ def test_the_command_fails_and_says_what_to_do_and_asks_the_provider(run):
         assert said.returncode == 1
         checks = {check["name"]: check for check in json.loads(said.stdout)["checks"]}
         bad = {name for name, check in checks.items() if not check["ok"]}
-        assert bad == {"issuer_https", "debug", "given_database", "key_place", "ledger_place"}
+        witnessed = {"witnesses", "quorum", "log_key", "access_log_key"}
+        assert bad == {"issuer_https", "debug", "given_database", "key_place", "ledger_place"} | witnessed
         assert checks["provider"]["en"] == "the provider gives 3 usable keys"
         p.said["issuer"] = "https://elsewhere.example"
         said = run("--lang", "zh", "doctor", "--production", **good)
@@ -164,3 +177,13 @@ def test_with_a_provider_there_are_no_development_tokens_and_the_command_says_so
     assert said.stderr.count("\n") == 1
     assert "https://id.example" in said.stderr
     assert "https://id.example" in run("--lang", "zh", "token", "wang", MEDIATION_ISSUER="https://id.example").stderr
+
+
+def test_without_a_witness_and_a_name_of_its_own_the_log_is_found_wanting(safe, tmp_path):
+    log_key(tmp_path / "keys" / "made.key", "mediation.local/0a1b2c3d")
+    assert found(safe | {"witnesses": "", "quorum": 0}) == {"witnesses", "quorum"}
+    assert found(safe | {"access_log_key": tmp_path / "keys" / "made.key"}) == {"access_log_key"}
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    log_key(tmp_path / "open" / "log.key", "county.example/log")
+    assert found(safe | {"log_key": tmp_path / "open" / "log.key"}) == {"log_key"}

@@ -12,10 +12,13 @@ from mediation.domain.calendar import SHANGHAI
 from mediation.domain.errors import MediationError
 from mediation.gateway.embedded import ROLES, Server, database_ready, role_statements
 from mediation.gateway.ledger import Ledger
+from mediation.gateway.logkeys import known_keys
 from mediation.gateway.programs import find_programs
 from mediation.gateway.vault import BadKeyFile, key_from
+from mediation.service.cosigning import cosigners_of
 from mediation.service.erasing import compare
 from mediation.service.lawbook import BadLaws, Lawbook
+from mediation.service.recovery import standings
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
     Condition,
@@ -167,6 +170,8 @@ async def _database(settings: Settings, urls: Urls) -> list[Check]:
                 seen = await condition(connection)
                 shown = f"{door}: {seen.role}, PostgreSQL {seen.version // 10000}.{seen.version % 10000}"
                 found.append(Check(f"door_{door}", ok=True, zh=shown, en=shown))
+                if door == "log" and await current_revision(connection) == head_revision():
+                    found += await _logs(settings, urls)
                 if door == "app":
                     found += [Check(danger.code, ok=False, zh=danger.zh, en=danger.en) for danger in dangers(seen)]
                     found += [_durability(seen), _roles(await role_powers(connection))]
@@ -176,6 +181,32 @@ async def _database(settings: Settings, urls: Urls) -> list[Check]:
         except MediationError as error:
             found.append(Check(f"door_{door}", ok=False, zh=f"{door}：{error.zh}", en=f"{door}: {error.en}"))
     return found
+
+
+async def _logs(settings: Settings, urls: Urls) -> list[Check]:
+    """How each signed log stands, where its key is here."""
+    keys = known_keys(settings)
+    if keys is None:
+        zh, en = "日志密钥尚未生成，或不在本机", "the logs' keys were not made yet, or are not here"
+        return [Check("log_keys", ok=True, zh=zh, en=en)]
+    cosigners = cosigners_of(settings, urls.log, keys)
+    try:
+        stood = await standings(urls.log, keys, cosigners)
+    finally:
+        await cosigners.close()
+    return [
+        Check(
+            f"log_{one.log}",
+            ok=one.trouble is None,
+            zh=f"日志 {one.own.origin}：已签{one.own.size}，待入{one.waiting}，副署{len(one.cosigners)}"
+            + (f"；{one.trouble.zh}" if one.trouble else ""),
+            en=f"log {one.own.origin}: {one.own.size} signed, {one.waiting} waiting, {len(one.cosigners)} cosignatures"
+            + (f"; {one.trouble.en}" if one.trouble else ""),
+            remedy_zh="详见 mediation log status。" if one.trouble else "",
+            remedy_en="`mediation log status` says more." if one.trouble else "",
+        )
+        for one in stood
+    ]
 
 
 def _durability(seen: Condition) -> Check:

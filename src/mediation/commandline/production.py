@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from mediation.commandline.diagnosis import Check
 from mediation.gateway.keyring import Keyring, ProviderAway
+from mediation.gateway.keys import BadKeyFile
+from mediation.gateway.logkeys import log_key
 from mediation.settings import BadSetting, Settings, key_file_mode, loopback
 from mediation.store.database import parameters
 
@@ -39,7 +41,8 @@ def inspect(database: str | None = None) -> Iterator[Check]:
 
 def unsafe(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """What these settings say about each thing that must be safe; `environ` holds what no setting of ours does."""
-    for rules in (_identity(settings), _door(settings, environ), _house(settings), _storage(settings, environ)):
+    stored = (*_storage(settings, environ), *_logs(settings))
+    for rules in (_identity(settings), _door(settings, environ), _house(settings), stored):
         for rule in rules:
             remedy = ("", "") if rule.ok and rule.name != "client_cert_header" else rule.remedy
             yield Check(rule.name, rule.ok, *rule.found, *remedy)
@@ -237,6 +240,68 @@ def _storage(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Rule]:
         ),
     )
     yield _ledger(settings)
+
+
+def _logs(settings: Settings) -> Iterator[_Rule]:
+    names = ", ".join(vkey.partition("+")[0] for vkey, _ in settings.witnesses)
+    yield _Rule(
+        "witnesses",
+        bool(settings.witnesses),
+        (f"日志见证方：{names or '无'}", f"witnesses of the logs: {names or 'none'}"),
+        (
+            (
+                "请法院或审计机关运行 mediation witness（docs/witness.md），写入 MEDIATION_WITNESSES：没有见证方，"
+                "掌握数据库和日志密钥的人可以重写历史而不被发现。"
+            ),
+            (
+                "let a court or an auditor run `mediation witness` (docs/witness.md), and name it in "
+                "MEDIATION_WITNESSES: without one, who has the database and the logs' keys can rewrite history unseen."
+            ),
+        ),
+    )
+    yield _Rule(
+        "quorum",
+        settings.quorum > 0,
+        (f"公布检查点所需副署：{settings.quorum}", f"cosignatures before a checkpoint is shown: {settings.quorum}"),
+        (
+            "MEDIATION_QUORUM 至少为 1：否则见证方未见过的检查点也会公布，恢复旧备份也可能不被发现。",
+            (
+                "set MEDIATION_QUORUM to 1 or more: else checkpoints are shown that no witness has seen, and a log "
+                "that was set back may go on."
+            ),
+        ),
+    )
+    for name, path in (("log_key", settings.log_key), ("access_log_key", settings.access_log_key)):
+        option = " --access" if name == "access_log_key" else ""
+        wrong = _unnamed(path) or _exposed(settings, path)
+        yield _Rule(
+            name,
+            not wrong,
+            (f"日志密钥 {path}{'：' + wrong[0] if wrong else ''}", f"log key {path}{': ' + wrong[1] if wrong else ''}"),
+            (
+                (
+                    f"在首次使用之前执行 mediation keys new --name 本单位域名/名称{option}，文件放在数据库和备份之外、"
+                    "只有服务账号可进的目录中。"
+                ),
+                (
+                    f"before first use: `mediation keys new --name YOUR.DOMAIN/NAME{option}`, in a folder apart from "
+                    "the database and its backups that the service's account alone may enter."
+                ),
+            ),
+        )
+
+
+def _unnamed(path: Path) -> tuple[str, str] | None:
+    """Why a log has no name of its own, known beforehand."""
+    if key_file_mode(path) is None:
+        return "尚未生成，首次使用时会得到随机名称", "not there: at first use it gets a random name"
+    try:
+        origin = log_key(path, "").origin
+    except BadKeyFile as error:
+        return error.zh, error.en
+    if origin.partition("/")[0].endswith(".local"):
+        return f"名称 {origin} 不属于任何人", f"its name, {origin}, is nobody's"
+    return None
 
 
 def _ledger(settings: Settings) -> _Rule:
