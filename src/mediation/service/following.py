@@ -64,6 +64,11 @@ class Chains:
         self.heads: dict[str, tuple[int, str, str, str]] = {}
         self._continued = False  # an epoch that goes on from an earlier one holds tails of cases
 
+    def interrupted(self) -> None:
+        """Go on after an entry that is gone: it may have been of any case."""
+        self.heads.clear()
+        self._continued = True
+
     def take(self, event: Event, leaf: bytes, index: int) -> Reason | None:
         """Why an event does not follow that of its case before it in the tree, if so; the next is held against it."""
         if not index:
@@ -93,6 +98,7 @@ class _Following:
         self._told = (folder / "tile" / "entries").is_dir()
         self._accesses: bool | None = None
         self._wrong_tile = False
+        self._once: set[Amiss] = set()
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
         """Follow the whole log, a few tiles at a time."""
@@ -108,10 +114,7 @@ class _Following:
             else:
                 hashes = list(_leaves(stored, start, count))
             settled, amiss = self._growth.settle(hashes, stored)
-            wrong = dict(amiss)
-            self._follow(start, data, settled, wrong)
-            for index, kind in amiss:
-                self._tell(index, kind, data[index - start] if self._told else None)
+            self._follow(start, data or [None] * count, settled, dict(amiss))
             if len(settled) < count:
                 return
             stops = sorted(at for at in self._roots if start < at <= start + count)
@@ -142,10 +145,13 @@ class _Following:
     def _follow(
         self, start: int, data: Sequence[bytes | None], hashes: Sequence[bytes], amiss: dict[int, Amiss]
     ) -> None:
-        """Read each entry: canonical, and after the one before it in its case."""
-        for index, (one, leaf) in enumerate(zip(data, hashes, strict=False), start):
-            if one is None:
+        """Read each entry: as its tile says, canonical, and after the one before it in its case."""
+        for index, one in enumerate(data, start):
+            if index in amiss:
+                self._tell(index, amiss[index], one)
+            if one is None or index - start >= len(hashes):
                 continue
+            leaf = hashes[index - start]
             self.entries += 1
             if self._accesses is None:
                 self._accesses = one.startswith(_ACCESS)
@@ -167,6 +173,12 @@ class _Following:
                 self._tally.add(said._replace(case_id=event.case, seq=event.seq, event_id=event.event))
 
     def _tell(self, index: int, kind: Amiss, data: bytes | None) -> None:
+        if kind is Amiss.GONE:
+            self.chains.interrupted()
+        if kind in self._once:
+            return
+        if kind is not Amiss.DIFFERS:  # of what is not there the first says enough
+            self._once.add(kind)
         code, zh, en = {
             Amiss.GONE: ("entry_lost", f"第{index}叶的内容缺失", f"The entry of leaf {index} is missing"),
             Amiss.DIFFERS: ("leaf_differs", f"第{index}叶的内容与分块不符", f"Leaf {index} is not what its tile says"),

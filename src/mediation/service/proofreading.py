@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -106,6 +107,7 @@ class _Reader:
         self.disclosures = 0
         self._parcel, self._trust, self._checkpoint, self._tally = parcel, trust, checkpoint, tally
         self._case: Case | None = None
+        self._named = ""  # the case that the head is of
         self._places: dict[str, int] = {}
         self._digests: set[str] = set()
 
@@ -113,6 +115,9 @@ class _Reader:
         """Read everything; after an event that does not follow, no other can."""
         total = sum((parse_path(name) or ("", 0))[0] == "events" for name in self._parcel.names)
         last = b""
+        with suppress(BrokenTrail):
+            head = self._parcel.read(HEAD, MOST_BYTES)
+            self._named = open_head(head, self._trust.verifiers, self._checkpoint.origin).case_id
         while event_path(self.events + 1) in self._parcel.names:
             self.events += 1
             last = self._parcel.read(event_path(self.events), LIMIT_BYTES)
@@ -231,7 +236,7 @@ class _Reader:
     def _where(self, failure: Failure, seq: int, event_id: str = "") -> Failure:
         case = self._case
         return failure._replace(
-            case_id=case.id if case else "",
+            case_id=case.id if case else self._named,
             number=case.number if case else "",
             seq=seq,
             event_id=event_id,
