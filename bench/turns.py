@@ -126,8 +126,8 @@ def show(found: Mapping[str, Any]) -> None:
         one = found[how]
         print(
             f"  {how:4}{one['steps_a_second']:7,} ({one['quartiles'][0]:,} to {one['quartiles'][1]:,})"
-            f"   p50 {one['p50_ms']} ms   p99 {one['p99_ms']} ms"
-            f"   app {one['app_us']:.0f} µs   pg {one['postgres_us']:.0f} µs   WAL {one['wal_bytes']:,.0f} B   each {one['each']}"
+            f"   p50 {one['p50_ms']} ms   p99 {one['p99_ms']} ms   app {one['app_us']:.0f} µs"
+            f"   pg {one['postgres_us']:.0f} µs   WAL {one['wal_bytes']:,.0f} B   each {one['each']}"
         )
     enough = "enough" if found["ratio"] >= ENOUGH else f"TOO LITTLE, {ENOUGH:.0%} is wanted"
     print(f"  ratio of the medians {found['ratio']:.1%}, median of the pairs {found['ratio_of_pairs']:.1%}: {enough}")
