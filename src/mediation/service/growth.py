@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
-from mediation.domain.merkle import HASH_BYTES, Frontier
-from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend
+from mediation.domain.merkle import HASH_BYTES, fold, root_nodes
+from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, node_in, tile_of
 
 Tiles = Mapping[tuple[int, int], bytes]
 
@@ -28,7 +28,6 @@ class Growth:
 
     def __init__(self) -> None:
         self.size = 0
-        self.frontier = Frontier()
         self._edge: dict[tuple[int, int], bytes] = {}
 
     def touched(self, count: int) -> list[tuple[int, int]]:
@@ -72,19 +71,12 @@ class Growth:
         return settled, amiss
 
     def grow(self, hashes: Sequence[bytes], stops: Iterable[int]) -> tuple[dict[int, bytes], Tiles]:
-        """Take these leaf hashes in: the root at each size of `stops`, ascending; the tiles that are new or wider."""
+        """Take these leaf hashes in: the root at each size of `stops`, and the tiles that are new or wider."""
         grown = extend(self.size, self._edge, hashes)
-        roots = {}
-        append, done = self.frontier.append, 0
-        for stop in stops:
-            for one in hashes[done : stop - self.size]:
-                append(one)
-            done = stop - self.size
-            roots[stop] = self.frontier.root()
-        for one in hashes[done:]:
-            append(one)
+        tiles = {**self._edge, **grown}
+        roots = {at: fold([node_in(tiles[tile_of(node)], node) for node in root_nodes(at)]) for at in stops}
         self.size += len(hashes)
-        self._edge = {place: grown.get(place) or self._edge[place] for place in edge(self.size)}
+        self._edge = {place: tiles[place] for place in edge(self.size)}
         return roots, grown
 
 

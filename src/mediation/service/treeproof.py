@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mediation.domain.checkpoints import Checkpoint, open_checkpoint
 from mediation.domain.errors import BadNote
-from mediation.domain.merkle import HASH_BYTES
+from mediation.domain.merkle import EMPTY, HASH_BYTES
 from mediation.domain.notes import split_note
 from mediation.domain.tiles import HEIGHT, WIDTH, edge, tile_path
 from mediation.service.findings import Failure, Tally, Trust, broken, found
@@ -127,7 +127,7 @@ class _Walk:
             zh = f"没有日志 {self._tree.origin} 的公钥，无法核对签名"
             en = f"There is no key for the log {self._tree.origin}: its signatures cannot be checked"
             self._fail("log_key_unknown", zh, en)
-        await self._signed(-1, {0: self.growth.frontier.root()})
+        await self._signed(-1, {0: EMPTY})
         async for rows in self._evidence.leaves(self._log, self._tree):
             before = self.growth.size
             whole = await self._take(rows)
