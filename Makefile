@@ -14,7 +14,7 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo serve test battery check fix migrate docs bench bench-lapses bench-absent bench-log lock
+.PHONY: help setup demo serve test battery check fix migrate docs bench bench-lapses bench-absent bench-log bench-verify lock
 
 help: ## list the commands 列出命令
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-absent: $(READY) ## whether time tells an invisible case from an absent on
 
 bench-log: $(READY) ## a million events integrated, exported, verified; steps with the log and without 签名日志的代价
 	@$(BIN)/python bench/log.py $(ARGS)
+
+bench-verify: $(READY) ## how fast a history is verified 校验速度
+	@$(BIN)/python bench/verify.py $(ARGS)
 
 lock: $(READY) ## resolve the lock files anew 更新依赖锁
 	@$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt $(ARGS)

@@ -104,11 +104,7 @@ class Event(
         A C encoder that sorts keys writes them: for what an event may hold (ASCII codes, integers, booleans, lists and
         objects of these) it writes the bytes that `rfc8785` writes, which a property test says.
         """
-        data = _CANONICAL.encode(self)
-        if len(data) > LIMIT_BYTES or not data.isascii():
-            zh, en = f"事件须为ASCII且不超过{LIMIT_BYTES}字节", f"An event is ASCII and at most {LIMIT_BYTES} bytes"
-            raise BrokenTrail(Reason("event_too_long", zh, en))
-        return data
+        return _encoded(self)
 
 
 def leaf_hash(data: bytes) -> str:
@@ -122,9 +118,18 @@ def parse(data: bytes) -> Event:
         event = msgspec.json.decode(data, type=Event)
     except (msgspec.MsgspecError, UnicodeDecodeError) as found:
         raise BrokenTrail(Reason("not_an_event", "不是有效的事件", f"Not an event: {found}")) from found
-    if event.canonical != data:
+    if _encoded(event) != data:
         raise BrokenTrail(Reason("not_canonical", "事件字节不符合RFC 8785", "The bytes are not canonical (RFC 8785)"))
+    event.__dict__["canonical"] = data  # as the property would, without its lock: this is done for every event verified
     return event
+
+
+def _encoded(event: Event) -> bytes:
+    data = _CANONICAL.encode(event)
+    if len(data) > LIMIT_BYTES or not data.isascii():
+        zh, en = f"事件须为ASCII且不超过{LIMIT_BYTES}字节", f"An event is ASCII and at most {LIMIT_BYTES} bytes"
+        raise BrokenTrail(Reason("event_too_long", zh, en))
+    return data
 
 
 def merge(case: Case, changes: Mapping[str, Any]) -> Case:
