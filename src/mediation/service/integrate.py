@@ -103,7 +103,9 @@ class Sequencer:
         total = 0
         books: tuple[tuple[Log, LogKey], ...] = (("events", self._keys.events), ("access", self._keys.access))
         for log, key in books:
-            while moved := await self._batch(connection, log, key):
+            moved = BATCH
+            while moved == BATCH:  # fewer were all that there were
+                moved = await self._batch(connection, log, key)
                 total += moved
         return total
 
@@ -131,7 +133,7 @@ class Sequencer:
             await leaves.store(connection, key.origin, Signed(new.size, new.root, note), grown)
             self._reached("stored")
         self._reached("committed")
-        key.remember(note)
+        await asyncio.to_thread(key.remember, note)  # which waits for the disk, and requests need not
         self._reached("remembered")
         if self._cosigners:
             await self._cosigners.offer(key.origin)
