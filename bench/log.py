@@ -233,13 +233,20 @@ def profiled(server: Server, folder: Path, events: int) -> None:
 
 
 def machine(server: Server) -> dict[str, object]:
-    """What it was measured on."""
+    """What it was measured on, and the load average at the start: above 0 the machine has other things to do."""
     return {
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "ram_gib": round(psutil.virtual_memory().total / 2**30),
         "postgresql": server.programs.version,
         "python": platform.python_version(),
+        "busy": f"{os.getloadavg()[0]:.1f}",
     }
+
+
+def _processor() -> str:
+    named = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
+    return named[0].partition(":")[2].strip() if named else platform.machine()
 
 
 def _print_million(found: Mapping[str, Any]) -> None:

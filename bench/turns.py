@@ -46,7 +46,9 @@ class Watch:
 
     def _look(self) -> None:
         with psycopg.connect(self._url, autocommit=True) as reader:
-            while not self._over.wait(_WATCH_S):
+            over = False
+            while not over:
+                over = self._over.wait(_WATCH_S)  # and looks once more
                 size = reader.execute("SELECT max(size) FROM log_checkpoints").fetchone()
                 if size and size[0] and (not self.seen or size[0] > self.seen[-1][0]):
                     self.seen.append((size[0], time.time()))
@@ -76,7 +78,6 @@ def in_turns(server: Server, folder: Path, clients: int, seconds: float, repeats
                 one = bench.loaded("steps", port, service, warm_s=_WARM_S)
                 if logged:
                     _drained(urls)
-                    time.sleep(5 * _WATCH_S)
             runs[logged].append(one)
             delays += watch.delays(began) if logged else []
             how = "on" if logged else "off"
