@@ -13,6 +13,7 @@ from mediation.domain.errors import BadProof, BrokenTrail, NotFound, Reason
 from mediation.domain.events import NO_HASH, Event, parse
 from mediation.domain.merkle import HASH_BYTES
 from mediation.domain.notes import MOST_BYTES
+from mediation.domain.registering import LOG_ID
 from mediation.domain.tiles import (
     HEIGHT,
     MOST_ENTRY_BYTES,
@@ -48,7 +49,7 @@ def verify_tiles(folder: Path, trust: Trust, progress: Callable[[int, int], None
         checkpoint.origin,
         checkpoint.size,
         following.entries,
-        len(following.chains.heads),
+        len(following.chains.heads.keys() - {LOG_ID}),
         0,
         witnesses,
         (),
