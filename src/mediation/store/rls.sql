@@ -166,8 +166,9 @@ BEGIN
     EXECUTE 'CREATE POLICY numbered ON feed FOR SELECT TO mediation_log USING (event IS NOT NULL)';
     EXECUTE 'CREATE POLICY placed ON feed FOR INSERT TO mediation_log WITH CHECK (event IS NOT NULL)';
 
-    -- How a case stood is seen by whoever sees the case as it stands.
-    EXECUTE 'CREATE POLICY seen ON spans FOR SELECT TO mediation_app USING (EXISTS (SELECT FROM cases c WHERE c.id = case_id))';
+    -- How a case stood is seen by whoever sees the case as it stands. Asked row by row, after whatever an index or a cheap
+    -- comparison has left: as a sub-select it was planned as a list of all cases seen, made anew for each page.
+    EXECUTE 'CREATE POLICY seen ON spans FOR SELECT TO mediation_app USING (sees(case_id))';
     EXECUTE 'CREATE POLICY known ON spans FOR SELECT TO mediation_log USING (position IS NOT NULL)';
     EXECUTE 'CREATE POLICY begun ON spans FOR INSERT TO mediation_log WITH CHECK (position IS NOT NULL)';
     EXECUTE 'CREATE POLICY ended ON spans FOR UPDATE TO mediation_log USING (position IS NOT NULL) WITH CHECK (position IS NOT NULL)';

@@ -1,10 +1,11 @@
 """Events chosen by how their cases stood, page by page or all of them; and the cases as they stood at an instant."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain.events import evolve, parse
@@ -16,8 +17,9 @@ from mediation.store.tables import CASES, EVENTS, FEED, ORGANISATIONS, SPANS
 
 CHUNK = 500
 """So many events of a stream are in memory at once."""
-_WINDOW = 5000
-_MOST_WINDOWS = 10
+_WIDEST = 5000
+_PATIENCE_S = 0.5
+"""So long one page goes on looking, window by window, before it says how far it has come."""
 
 
 class Wanted(NamedTuple):
@@ -57,18 +59,20 @@ async def feed(
 ) -> tuple[list[Stored], int]:
     """Events of visible cases at positions after this one, and the position to go on from.
 
-    A page looks at so many positions at most, so it may be short, even empty, before the end: who is told a position
-    greater than `after` goes on from there; the same position back means that there is nothing more yet.
+    A page looks only so long, so it may be short, even empty, before the end: who is told a position greater than
+    `after` goes on from there; the same position back means that there is nothing more yet.
     """
     found: list[Stored] = []
+    width, since = CHUNK, time.monotonic()
     async with reading(engine, viewer) as connection:
         end = await _end(connection)  # first: whatever is found after it is beyond it or at it
-        for _ in range(_MOST_WINDOWS):
-            some, after = await _stretch(connection, viewer, wanted, after, end, capped(limit) - len(found))
+        while True:
+            last, left = min(after + width, end), capped(limit) - len(found)
+            some, after = await _stretch(connection, viewer, wanted, (after, last), left)
             found += some
-            if len(found) == capped(limit) or after >= end:
-                break
-    return found, after
+            if len(found) == capped(limit) or after >= end or time.monotonic() - since >= _PATIENCE_S:
+                return found, after
+            width = min(2 * width, _WIDEST)
 
 
 async def newest(engine: AsyncEngine, viewer: Viewer) -> int:
@@ -84,9 +88,11 @@ async def stream(
 
     Each chunk is a short transaction of its own, so that no stream holds up the vacuum or a connection.
     """
+    width = CHUNK
     while after < end:
         async with reading(engine, viewer) as connection:
-            found, after = await _stretch(connection, viewer, wanted, after, end, CHUNK)
+            found, after = await _stretch(connection, viewer, wanted, (after, min(after + width, end)), CHUNK)
+        width = CHUNK if len(found) > CHUNK // 2 else min(2 * width, _WIDEST)
         if found:
             yield found
 
@@ -119,27 +125,25 @@ async def _end(connection: AsyncConnection) -> int:
 
 
 async def _stretch(
-    connection: AsyncConnection, viewer: Viewer, wanted: Wanted, after: int, end: int, limit: int
+    connection: AsyncConnection, viewer: Viewer, wanted: Wanted, window: tuple[int, int], limit: int
 ) -> tuple[list[Stored], int]:
-    """At most so many of the events that lie within one window, and the position that has been looked at."""
-    last = min(after + _WINDOW, end)
-    query = (
-        select(FEED.c.position, EVENTS.c.bytes)
-        .join(EVENTS, EVENTS.c.id == FEED.c.event)
-        .join(CASES, CASES.c.id == EVENTS.c.case_id)
-        .where(FEED.c.position > after, FEED.c.position <= last, visible(viewer))
-        .order_by(FEED.c.position)
+    """At most so many of the events after one position and up to another, and the position up to which it looked."""
+    after, last = window
+    places = (
+        select(SPANS.c.position, SPANS.c.event)
+        .join(CASES, CASES.c.id == SPANS.c.case_id)
+        .where(SPANS.c.position > after, SPANS.c.position <= last, visible(viewer), *_chosen(wanted))
+        .order_by(SPANS.c.position)
         .limit(limit)
+        .subquery()  # its limit keeps the planner from going through all events there are
     )
-    rows = (await connection.execute(_narrowed(query, wanted, after, last))).all()
+    query = select(places.c.position, EVENTS.c.bytes).join(EVENTS, EVENTS.c.id == places.c.event)
+    rows = (await connection.execute(query.order_by(places.c.position))).all()
     found = [Stored(row.bytes, row.position) for row in rows]
     return found, rows[-1].position if len(rows) == limit else max(after, last)
 
 
-def _narrowed(query: Select[Any], wanted: Wanted, after: int, last: int) -> Select[Any]:
-    """With the conditions, if there are any: what nobody asks of the spans is read from the feed alone."""
-    if wanted == _ALL:
-        return query
+def _chosen(wanted: Wanted) -> list[ColumnElement[bool]]:
     equal = ("actor", "action", "state", "category")
     terms = [SPANS.c[name] == getattr(wanted, name) for name in equal if getattr(wanted, name) is not None]
     if wanted.org is not None:
@@ -153,9 +157,7 @@ def _narrowed(query: Select[Any], wanted: Wanted, after: int, last: int) -> Sele
         terms.append(SPANS.c.since < wanted.until)
     if wanted.overdue is not None:
         terms.append(SPANS.c.was_late.is_(wanted.overdue))
-    # The window once more: the planner does not carry it from one table to the other.
-    window = SPANS.c.position > after, SPANS.c.position <= last
-    return query.join(SPANS, SPANS.c.position == FEED.c.position).where(*window, *terms)
+    return terms
 
 
 def _under(basis: str) -> ColumnElement[bool]:
