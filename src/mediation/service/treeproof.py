@@ -116,9 +116,11 @@ class _Walk:
     ) -> None:
         self.growth = Growth()
         self.checkpoints = 0
-        self._evidence, self._log, self._tree, self._trust, self._kept = evidence, log, tree, trust, kept
+        self._evidence, self._log, self._tree, self._trust = evidence, log, tree, trust
+        self._kept = sorted(kept, key=lambda one: one.size)
         self._verifiers = trust.of(tree.origin) if trust else ()
         self._good = 0  # the size up to which a signed root was found to hold
+        self._common = 0  # likewise one that was kept
         self._wrong_root = self._wrong_tile = self._untiled = False
         self._found: list[Failure] = []
 
@@ -208,28 +210,32 @@ class _Walk:
             if roots.get(one.size, one.root) != one.root:
                 zh = f"日志与你持有的第{one.size}条检查点不相容：历史有两个版本"
                 en = f"The log does not grow out of the checkpoint of {one.size} leaves that was kept: it was forked"
-                self._fail("log_fork", zh, en)
+                self._fail("log_fork", zh, en, position=self._tree.first + self._common)
+            elif one.size in roots:
+                self._common = one.size
 
     def _check(self, signed: Signed, root: bytes) -> None:
-        size, origin = signed.size, self._tree.origin
+        """Whatever is wrong with a checkpoint is in a place that the one before, which holds, does not cover."""
+        size, origin, first = signed.size, self._tree.origin, self._tree.first + self._good
         if signed.root != root and not self._wrong_root:
             self._wrong_root = True
-            first, last = self._tree.first + self._good, self._tree.first + size - 1
+            last = self._tree.first + size - 1
             zh = f"检查点{size}的根与日志不符：位置{first}至{last}中有改动"
             en = f"The root of checkpoint {size} is not the log's: something in places {first} to {last} was changed"
             self._fail("wrong_root", zh, en, position=first)
-        elif not self._wrong_root:
+        if self._verifiers:
+            try:
+                checkpoint, _ = open_checkpoint(signed.note, self._verifiers, origin)
+            except BadNote as bad:
+                zh, en = f"检查点{size}", f"Checkpoint {size}"
+                self._found.append(broken("bad_checkpoint", zh, en, bad, position=first, origin=origin))
+                return
+            if (checkpoint.size, checkpoint.root) != (size, signed.root):
+                zh, en = f"检查点{size}的行与其签名文本不符", f"The row of checkpoint {size} is not what was signed"
+                self._fail("wrong_checkpoint", zh, en, position=first)
+                return
+        if signed.root == root:
             self._good = size
-        if not self._verifiers:
-            return
-        try:
-            checkpoint, _ = open_checkpoint(signed.note, self._verifiers, origin)
-        except BadNote as bad:
-            self._found.append(broken("bad_checkpoint", f"检查点{size}", f"Checkpoint {size}", bad, origin=origin))
-            return
-        if (checkpoint.size, checkpoint.root) != (size, signed.root):
-            zh, en = f"检查点{size}的行与其签名文本不符", f"The row of checkpoint {size} is not what was signed"
-            self._fail("wrong_checkpoint", zh, en)
 
     async def _end(self) -> None:
         """What is signed beyond the last leaf, and what is not signed yet."""
