@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import quote
 
@@ -156,8 +157,10 @@ def overheard(county: County, place: str) -> list[str]:
     found = []
     with county.client("li") as above, county.client("audit") as auditor, county.client("zhao") as stranger:
         for client in (above, auditor, stranger):
-            paths = (place, f"{place}/events", f"{place}/actions", f"{place}/deadlines", "/v1/events", "/v1/cases")
-            found += [client.get(path).text for path in paths]
+            paths = (place, f"{place}/events", f"{place}/actions", f"{place}/deadlines", f"{place}/changes")
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            lists = ("/v1/events", "/v1/cases", f"/v1/cases?as_of={now}")
+            found += [client.get(path).text for path in (*paths, *lists)]
             found.append(client.get(f"{place}/events", headers={"Accept": "application/x-ndjson"}).text)
             found.append(client.get("/v1/attempts").text)
             found.append(step(client, place, {"action": "accept"}, version=1).text)
