@@ -193,6 +193,16 @@ def test_of_a_stream_no_more_is_read_than_its_reader_takes(county, place, monkey
     assert (len(taken), read) == (2, 2)
 
 
+def test_a_reader_who_leaves_half_way_is_no_fault_of_ours(county, place, monkeypatch, caplog):
+    monkeypatch.setattr(spans, "CHUNK", 1)
+    with county.client("wang") as wang:
+        for _ in range(5):
+            with wang.stream("GET", "/v1/events", headers=LINES) as answer:
+                next(answer.iter_raw())
+        assert wang.get("/v1/events", headers=LINES).status_code == 200
+    assert [record.message for record in caplog.records if "fault" in record.message] == []
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
