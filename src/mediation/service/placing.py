@@ -21,10 +21,10 @@ class History:
     def __init__(self) -> None:
         self._spans: list[StoredSpan] = []
 
-    def take(self, before: Case | None, event: Event, after: Case) -> None:
+    def take(self, event: Event, after: Case) -> None:
         """Note the next event. Its place, and when the next one ends its span, are not known yet."""
         at = datetime.fromisoformat(event.at)
-        late = _moment(late_at(before)) if before else None
+        late = self._spans[-1].late_at if self._spans else None
         self._spans.append(
             StoredSpan(
                 position=0,

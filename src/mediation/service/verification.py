@@ -114,10 +114,10 @@ def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset(), vault: Va
 
     def fold(event: Event) -> None:
         nonlocal case, first_at
-        before, case = case, evolve(case, event)
+        case = evolve(case, event)
         first_at = first_at or event.at
         sealed.update(event.sd)
-        history.take(before, event, case)
+        history.take(event, case)
 
     failure = _broken(trail, number, fold)
     if failure:
