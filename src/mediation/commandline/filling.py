@@ -79,7 +79,7 @@ def demo(*, disputes: Disputes = None) -> None:
         # The demo speaks as everybody in the county, whatever provider is set: on loopback, and not for long.
         with _api(settings.model_copy(update={"issuer": None, "rate_per_minute": 0})) as client:
             case_id = _tell(screen, client)
-            _verify(screen, urls, client)
+            _verify(screen, urls, settings, client)
     _next(screen, case_id, time.monotonic() - began)
 
 
@@ -136,7 +136,7 @@ def _tell(screen: "Console", client: "Client") -> str:
     """Tell the story, read its history back and verify it; gives its case."""
     from mediation.commandline import timeline
     from mediation.domain.calendar import SHANGHAI
-    from mediation.service.demo import AUDITOR, Chapter, Story, StoryBroken, verified
+    from mediation.service.demo import AUDITOR, Chapter, Story, StoryBroken, proven, verified
     from mediation.service.registry import person_id
 
     story = Story(client, datetime.now(SHANGHAI).date() - timedelta(days=1))
@@ -160,23 +160,32 @@ def _tell(screen: "Console", client: "Client") -> str:
         "逐字节重算哈希链，折叠出的状态与接口所示一致",
         "The chain was recomputed from the published bytes; what they fold to is what the API shows",
     )
+    size, count = proven(client, auditor, story.case_id)
+    timeline.done(
+        screen,
+        f"取得案件卷宗包，以日志公钥离线校验：{count}个事件均在已签名的{size}片叶子之中",
+        f"Its bundle verifies offline with the log's key: {count} events among {size} signed leaves",
+    )
     return story.case_id
 
 
-def _verify(screen: "Console", urls: "Urls", client: "Client") -> None:
+def _verify(screen: "Console", urls: "Urls", settings: "Settings", client: "Client") -> None:
     from mediation.commandline import timeline
     from mediation.domain.errors import BrokenTrail
+    from mediation.gateway.logkeys import log_keys
     from mediation.service.demo import census
+    from mediation.service.findings import Trust
     from mediation.service.verification import verify_database
 
     began = time.monotonic()
-    report = asyncio.run(verify_database(urls.reader))
+    trust = Trust(tuple(verifier for key in log_keys(settings) for verifier in key.verifiers))
+    report = asyncio.run(verify_database(urls.reader, trust=trust))
     if not report.sound:
         raise BrokenTrail(*(failure.reason for failure in report.failures))
     timeline.done(
         screen,
-        f"全库校验：{report.cases}件、{report.events}个事件，链与折叠全部相符",
-        f"verify: {report.cases} cases, {report.events} events, every chain and every fold holds",
+        f"全库校验：{report.cases}件、{report.events}个事件，链、折叠与签名日志全部相符",
+        f"verify: {report.cases} cases, {report.events} events; every chain, fold and signed leaf holds",
         time.monotonic() - began,
     )
     screen.print()
@@ -200,6 +209,11 @@ def _next(screen: "Console", case_id: str, seconds: float) -> None:
             f'curl -H "Authorization: Bearer $A" -H "Accept: application/x-ndjson" {address}/v1/cases/{case_id}/events',
             "这起纠纷的历史，逐行可验",
             "its history, to verify line by line",
+        ),
+        (
+            f'curl -H "Authorization: Bearer $A" -o case.zip {address}/v1/cases/{case_id}/bundle',
+            "它的卷宗包：.venv/bin/mediation verify --bundle case.zip",
+            "its bundle, to verify without us",
         ),
     ):
         screen.print(f"  [cyan]{command}[/]  {zh}  [dim]{en}[/]", soft_wrap=True)

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
+from io import BytesIO
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -14,10 +16,13 @@ from mediation.domain.calendar import SHANGHAI, WorkCalendar
 from mediation.domain.errors import BrokenTrail, MediationError, Reason
 from mediation.domain.events import NO_HASH, evolve, parse
 from mediation.domain.facts import Case, Instant, Organisation
+from mediation.domain.notes import parse_verifier_key
 from mediation.gateway.client import Answer, Client
+from mediation.service.findings import Trust
 from mediation.service.lawbook import load_laws
 from mediation.service.naiman import county
 from mediation.service.naiman.county import person_code
+from mediation.service.proofreading import verify_bundle
 from mediation.service.registry import org_id, person_id
 
 AUDITOR = f"{county.COUNTY}-audit_office-auditor-1"
@@ -33,6 +38,7 @@ CALLERS = (
 _MINUTES_APART = 7
 _PLAN_DAYS = 25
 _PAGE = 200
+_LOGGED_S = 20.0
 
 
 class StoryBroken(MediationError):
@@ -190,6 +196,21 @@ def verified(lines: bytes) -> Case:
     if case is None or case.head != before:
         raise BrokenTrail(Reason("chain", "历史为空或折叠不符", "The history is empty, or folds otherwise"))
     return case
+
+
+def proven(client: Client, auditor: str, case_id: str) -> tuple[int, int]:
+    """Verify the bundle of a case as a stranger would: the leaves of the signed tree, and the events of the case.
+
+    Raises: BrokenTrail.
+    """
+    keys = client.get(auditor, "/v1/log/vkey").data.decode().split()
+    path, deadline = f"/v1/cases/{case_id}/bundle", monotonic() + _LOGGED_S
+    while not (bundle := client.get(auditor, path)).granted and monotonic() < deadline:
+        sleep(0.1)  # the last step has not its place in the log yet
+    read = verify_bundle(BytesIO(bundle.data), Trust(tuple(map(parse_verifier_key, keys))))
+    if not read.sound:
+        raise BrokenTrail(*(failure.reason for failure in read.failures))
+    return read.size, read.entries
 
 
 class Census(NamedTuple):
