@@ -1,13 +1,13 @@
 """What an auditor brings is held against a bundle, and a file that is no bundle is refused before it is unpacked.
 
-That every alteration of a bundle is told, by us and by its own script, is shown in test_bundles.py.
+That every alteration of a bundle is told, by us and by its own script, is shown in test_bundle_alterations.py.
 """
 
 import zipfile
 from io import BytesIO
 
 import pytest
-from tests.service.test_bundles import made as made  # noqa: PLC0414  # a fixture, given on
+from tests.service.parcels import made as made  # noqa: PLC0414  # a fixture, given on
 
 from mediation.domain.bundling import event_path
 from mediation.domain.checkpoints import Checkpoint
