@@ -2,9 +2,10 @@
 
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from tests.service.town import NOTE, opened
-from tests.whole import keys_of
+from tests.whole import keys_of, whole
 from tests.witness.bystanders import standing
 
 from mediation.domain.checkpoints import open_checkpoint
@@ -149,6 +150,44 @@ async def test_recovering_twice_over_never_gives_a_place_again(town, tmp_path):
     assert second.position == entry.position + 4 == last.size + 1 + 4
     assert await integrate(urls) == 0
     assert [one.trouble for one in await stood(urls)] == [None, None]
+
+
+async def test_an_access_log_that_was_set_back_begins_anew_too_and_the_log_of_administration_says_so(town, tmp_path):
+    urls = town.urls
+    await shown(urls)
+    await integrate(urls)
+    write_backup(urls.reader, tmp_path / "older.dump")
+    for _ in range(2):
+        await shown(urls)
+    assert await integrate(urls) == 2
+    await town.engine.dispose()
+    read_backup(urls.owner, tmp_path / "older.dump", force=True)
+    await shown(urls)
+    with pytest.raises(LogHalted):
+        await integrate(urls)
+    old = keys_of(urls).access.origin
+    [entry] = await began_anew(urls)
+    assert (entry.log, entry.lost_size, entry.size, entry.new_origin) == ("access", 3, 1, f"{old}/epoch-4")
+    assert await integrate(urls) == 2
+    async with await connect(urls.log) as connection:
+        access, events = Logbook(connection, "access"), Logbook(connection)
+        [epoch, _] = await access.epochs()
+        assert (epoch.origin, epoch.first_position) == (entry.new_origin, 4)
+        assert len(await access.entries(epoch, 0, 1)) == 1
+        [first] = await events.epochs()
+        size = (await events.published(first.origin)).size
+        assert said(parse((await events.entries(first, 0, size))[-1])) == entry
+    assert [one.trouble for one in await stood(urls)] == [None, None]
+
+
+async def shown(urls):
+    """Somebody was shown something."""
+    async with await psycopg.AsyncConnection.connect(whole(urls), autocommit=True) as owner:
+        await owner.execute("""
+            WITH written AS (
+                INSERT INTO disclosures (person, org, request, kind, purpose, fields)
+                VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'search', 'handle', '{}') RETURNING id)
+            INSERT INTO access_outbox (disclosure) SELECT id FROM written""")
 
 
 async def test_a_recovery_that_was_broken_off_is_taken_up_where_it_was(town, tmp_path):

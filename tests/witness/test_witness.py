@@ -1,6 +1,7 @@
 """A witness as logs and monitors meet it: the real command, over HTTP."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_witness_killed_at_any_moment_remembers_what_it_has_answered(witness, 
         asking = threading.Thread(target=ask)
         asking.start()
         while len(answered) < 3:
-            pass
+            time.sleep(0.01)
         witness.kill()
         asking.join()
         witness.start()
