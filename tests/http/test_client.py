@@ -23,7 +23,7 @@ def test_the_committed_contract_is_what_the_app_says():
 def generated(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("client")
     config = folder / "config.yml"
-    config.write_text("post_hooks: []\n")
+    config.write_text("post_hooks: []\ncontent_type_overrides:\n  application/zip: application/octet-stream\n")
     program = shutil.which("openapi-python-client", path=Path(sys.executable).parent)
     assert program
     where = folder / "mediation_client"

@@ -3,10 +3,12 @@
 import asyncio
 
 import psycopg
-from tests.service.town import NOTE, Town
+import pytest
+from tests.service.town import NOTE, Town, opened, populate
 from tests.whole import integrated, keys_of, whole
 
-from mediation.service.integrate import integrate_forever
+from mediation.service.integrate import LogHalted, Sequencer, integrate_forever
+from mediation.settings import Urls
 from mediation.store import queries, spans
 
 
@@ -74,3 +76,46 @@ async def test_who_meets_another_at_work_leaves_it_alone(town: Town):
         await other.execute("SELECT pg_advisory_xact_lock(hashtext('mediation.integrate'))")
         assert await integrated(town.urls) == 0
     assert await integrated(town.urls) == 1
+
+
+async def test_a_sequencer_that_runs_does_not_sign_again_what_was_set_back_behind_its_back(database_urls: Urls):
+    """Feed, spans, tiles and checkpoints are as they were an event ago, and another event waits in its place."""
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        case_id = (await town.file()).case
+        async with await psycopg.AsyncConnection.connect(database_urls.log, autocommit=True) as connection:
+            sequencer = Sequencer(keys_of(database_urls))
+            assert await sequencer.drain(connection)
+            async with await psycopg.AsyncConnection.connect(whole(database_urls)) as superuser:
+                tables = ("feed", "spans", "log_tiles", "log_checkpoints")
+                for table in tables:
+                    await superuser.execute(f"CREATE TABLE kept_{table} AS TABLE {table}")
+            await town.step("wang", case_id, NOTE)
+            assert await sequencer.drain(connection) == 1
+            async with await psycopg.AsyncConnection.connect(whole(database_urls)) as superuser:
+                await superuser.execute("SET session_replication_role = replica")
+                for table in tables:
+                    await superuser.execute(f"DELETE FROM {table}")  # noqa: S608  # names of ours
+                    await superuser.execute(f"INSERT INTO {table} TABLE kept_{table}")
+                await superuser.execute("DELETE FROM events WHERE case_id = %s AND seq = 2", (case_id,))
+            await town.file()
+            before = keys_of(database_urls).events.remembered()
+            with pytest.raises(LogHalted) as found:
+                await sequencer.drain(connection)
+            assert found.value.reasons[0].code == "log_rollback"
+            assert keys_of(database_urls).events.remembered() == before
+        with pytest.raises(LogHalted):
+            await integrated(database_urls)
+
+
+async def test_the_last_checkpoint_of_this_machine_never_goes_back(database_urls: Urls):
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        key = keys_of(database_urls).events
+        await integrated(database_urls)
+        earlier = key.remembered()
+        await town.file()
+        await integrated(database_urls)
+        later = key.remembered()
+        key.remember(earlier)
+        assert key.remembered() == later != earlier

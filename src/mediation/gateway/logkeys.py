@@ -3,14 +3,24 @@
 They are files outside the database, so that whoever has the database cannot sign, nor take back what was signed.
 """
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from mediation.domain.checkpoints import parse_checkpoint
 from mediation.domain.errors import BadNote
-from mediation.domain.notes import Signer, Verifier, new_signer, parse_signer_key, parse_verifier_key
+from mediation.domain.notes import (
+    Signer,
+    Verifier,
+    new_signer,
+    parse_signer_key,
+    parse_verifier_key,
+    split_note,
+)
 from mediation.gateway.keys import KEY_BYTES, BadKeyFile, secret_from
 from mediation.settings import Settings
 
@@ -50,8 +60,13 @@ class LogKey(NamedTuple):
             raise _unusable(self._head, str(error)) from error
 
     def remember(self, note: str) -> None:
-        """Keep a checkpoint that was signed; durable on return. Raises BadKeyFile."""
-        _put(self._head, note)
+        """Keep a checkpoint that was signed, where it is beyond the one kept; durable on return. Raises BadKeyFile.
+
+        Another process may have signed a later one meanwhile: the lock on the key file says who goes first.
+        """
+        with _locked(self.path):
+            if _size(note, self.origin) > _size(self.remembered(), self.origin):
+                _put(self._head, note)
 
     @property
     def _head(self) -> Path:
@@ -114,6 +129,22 @@ def forget_log(settings: Settings) -> None:
         for name in (path.name, _retired(path).name, f"{path.name}.head"):
             with suppress(FileNotFoundError):
                 path.with_name(name).unlink()
+
+
+def _size(note: str, origin: str) -> int:
+    """How many leaves the checkpoint of a note has, -1 where there is none of this origin."""
+    found = parse_checkpoint(split_note(note)[0]) if note else None
+    return found.size if found and found.origin == origin else -1
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _retired(path: Path) -> Path:

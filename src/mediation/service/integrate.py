@@ -97,6 +97,7 @@ class Sequencer:
         self._reached = reached
         self._cosigners = cosigners
         self._assured: set[str] = set()
+        self._signed: dict[str, Checkpoint] = {}
 
     async def drain(self, connection: Connection) -> int:
         """Integrate all there is, a batch after the other: how much. Raises LogHalted."""
@@ -116,9 +117,7 @@ class Sequencer:
             self._reached("locked")
             found = await self._epoch(connection, log, key)
             old, edges = await standing(connection, key, key.origin)
-            if key.origin not in self._assured:
-                await self._assure(connection, key, old)
-                self._assured.add(key.origin)
+            await self._assure(connection, key, old)
             position = found.first_position + old.size
             data = await (_events if log == "events" else _reads)(connection, position)
             if not data:
@@ -132,6 +131,7 @@ class Sequencer:
             self._reached("signed")
             await leaves.store(connection, key.origin, Signed(new.size, new.root, note), grown)
             self._reached("stored")
+        self._signed[key.origin] = new
         self._reached("committed")
         await asyncio.to_thread(key.remember, note)  # which waits for the disk, and requests need not
         self._reached("remembered")
@@ -155,14 +155,19 @@ class Sequencer:
     async def _assure(self, connection: Connection, key: LogKey, old: Checkpoint) -> None:
         """Refuse to go on from less than this machine has signed or a witness has seen: it was set back, or forked.
 
-        Raises LogHalted; QuorumAway, while too few witnesses answer.
+        What is outside the database is asked each time: it may be rewritten while this runs, checkpoint and all. The
+        witnesses are asked at first, and with each checkpoint afterwards. Raises LogHalted; QuorumAway, while too few
+        witnesses answer.
         """
-        for known in remembered(key):
-            await assure(connection, old, known)
-        if self._cosigners:
+        signed = self._signed.get(key.origin)
+        for known in (*remembered(key), *([signed] if signed else [])):
+            if known != old:
+                await assure(connection, old, known)
+        if self._cosigners and key.origin not in self._assured:
             for known in await self._cosigners.known(key.origin):
                 await assure(connection, old, known)
             await self._cosigners.offer(key.origin)
+        self._assured.add(key.origin)
 
 
 def remembered(key: LogKey) -> list[Checkpoint]:
