@@ -5,8 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 from tests.battery.attacks import ATTACKS, EARLIER
+from tests.battery.bundle_attacks import ALTERATIONS, GROWN, Packet, Shelf, shelved, theirs
 from tests.battery.siege import times
 from tests.battery.tampering import County, county, scene
+from tests.unpacked import pack_again, verify_sh
+
+from mediation.domain.notes import parse_verifier_key
+from mediation.service.findings import Trust
+from mediation.service.proofreading import verify_bundle
 
 KINDS = (
     "edit",
@@ -31,6 +37,11 @@ def told(server, module_database_urls, tmp_path_factory) -> Iterator[County]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def shelf(server, told: County) -> Shelf:
+    return shelved(server, told)
+
+
 def test_an_untouched_county_is_sound_and_so_is_its_tree_grown_anew_with_the_true_keys(server, told: County, tmp_path):
     """So that what is found below is what was tampered with, and not how it was done."""
     with scene(server, told, random.Random(1), tmp_path) as untouched:
@@ -52,3 +63,38 @@ def test_tampering_with_the_database_is_found_and_named(server, told: County, tm
         report = tampered.verify()
     assert touched.named_by(report), (attack.__name__, touched, report.failures)
     assert all(failure.reason.zh and failure.reason.en for failure in report.failures)
+
+
+def test_a_program_that_is_not_ours_agrees_on_every_proof_of_every_untouched_bundle(told: County, shelf: Shelf):
+    vkey = told.keys.events.signer.verifier.text
+    found = {case: (theirs(shelf.now[case], vkey), theirs(shelf.then[case], vkey)) for case in shelf.now}
+    assert all(now >= then > 0 for now, then in found.values())
+    assert sum(now for now, _ in found.values()) > len(found) * 10
+
+
+def test_an_untouched_bundle_is_found_whole_with_its_witness_and_every_checkpoint(told: County, shelf: Shelf, tmp_path):
+    packet = Packet(shelf, min(shelf.grown), random.Random(1), kept=told.heads[:1], witness=True)
+    folder = packet.write(tmp_path / "bundle")
+    trust = Trust(tuple(map(parse_verifier_key, packet.vkeys)), packet.kept)
+    assert verify_bundle(pack_again(folder), trust).failures == ()
+    assert verify_sh(folder, *packet.vkeys).returncode == 0
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_tampering_with_a_bundle_is_found_by_us_and_by_the_script(shelf: Shelf, tmp_path, kind: str, number: int):
+    rng = random.Random(f"{kind} {number}")
+    alter = ALTERATIONS[kind][number % len(ALTERATIONS[kind])]
+    packet = Packet(shelf, rng.choice(shelf.grown if alter in GROWN else shelf.short), rng)
+    amiss = alter(packet)
+    folder = packet.write(tmp_path / "bundle")
+    trust = Trust(tuple(map(parse_verifier_key, packet.vkeys)), packet.kept)
+    first, *_ = verify_bundle(pack_again(folder), trust).failures
+    assert first.seq == amiss.seq, (alter.__name__, first)
+    if first.reason.code in {"bad_checkpoint", "not_in_log"} and not packet.witness:
+        with pytest.raises(Exception):  # noqa: B017, PT011  # a program that is not ours has errors of its own
+            theirs(packet.files, packet.vkeys[0])
+    if packet.scripted:
+        done = verify_sh(folder, *packet.vkeys)
+        assert (done.returncode, done.stderr) == (1, ""), (alter.__name__, done)
+        assert amiss.scripted == 0 or f"event {amiss.scripted}:" in done.stdout, (alter.__name__, done)
