@@ -54,6 +54,8 @@ def test_a_witness_has_a_key_of_its_own_that_only_it_may_read(tmp_path):
     assert made.stdout.startswith("court.example/1+")
     assert key.stat().st_mode & 0o777 == 0o600
     held = key.read_text()
+    assert mediation("witness", "new", "w.example/1", "-o", tmp_path / "no" / "w.key", check=False).returncode == 1
+    assert not (tmp_path / "no").exists()
     assert mediation("witness", "new", "court.example/1", "-o", key, check=False).returncode == 1
     assert key.read_text() == held
     serve = "witness", "serve", "--port", "1"

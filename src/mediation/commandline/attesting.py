@@ -49,6 +49,9 @@ def new(
     if file.exists():
         say(f"{file} 已存在：密钥文件从不覆盖。", f"{file} is there: a key file is never written over.", to_stderr=True)
         raise typer.Exit(1)
+    if not file.parent.is_dir():  # a slip of the pen is not to make folders
+        say(f"没有目录 {file.parent}。", f"There is no folder {file.parent}.", to_stderr=True)
+        raise typer.Exit(1)
     made = new_signer(name, secrets.token_bytes(KEY_BYTES), SignatureKind.COSIGNATURE)
     secret_from(file, f"{made.text}\n".encode)
     say(f"密钥已写入 {file}；公钥如下。", f"The key is in {file}; its public half is:", to_stderr=True)
