@@ -8,10 +8,8 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -22,7 +20,7 @@ import msgspec
 import psutil
 import psycopg
 from copies import History, put
-from run import cpu_of
+from run import cpu_of, own_server
 from uuid_utils import uuid7
 
 from mediation.domain.commands import STEP
@@ -167,20 +165,15 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="mediation-bench-"))
-    folder.chmod(0o711)  # as root the server runs as another user, who must get through
-    try:
-        with Server(folder).in_use() as server:
-            server.create_database("bench")
-            urls = server.urls("bench")
-            database.migrate(urls.owner)
-            fill(server.url(SUPERUSER, "bench"), asyncio.run(prepare(urls)), chosen.cases)
-            found = night(server, urls, folder)
-            assert found["cases"] == chosen.cases, found
-            assert found["left"] == 0, found
-            sound = asyncio.run(verified(urls, VERIFIED))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_server() as (server, folder):
+        server.create_database("bench")
+        urls = server.urls("bench")
+        database.migrate(urls.owner)
+        fill(server.url(SUPERUSER, "bench"), asyncio.run(prepare(urls)), chosen.cases)
+        found = night(server, urls, folder)
+        assert found["cases"] == chosen.cases, found
+        assert found["left"] == 0, found
+        sound = asyncio.run(verified(urls, VERIFIED))
     found |= {"a_second": round(chosen.cases / float(str(found["seconds"]))), "verified": sound}
     if chosen.json:
         print(json.dumps(found))

@@ -15,9 +15,7 @@ import os
 import platform
 import pstats
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
@@ -31,7 +29,7 @@ import psycopg
 import turns
 from copies import AT_ONCE, copies, patterns, put
 from gauge import MIB, Gauge, alone
-from run import scalar
+from run import own_server, scalar
 
 from mediation.domain.events import evolve, parse
 from mediation.gateway.embedded import SUPERUSER, Server
@@ -282,20 +280,15 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="mediation-bench-"))
-    folder.chmod(0o711)  # as root the server runs as another user, who must get through
-    try:
-        with Server(folder).in_use() as server:
-            if chosen.profile:
-                profiled(server, folder, chosen.events)
-                return
-            found: dict[str, Any] = {"machine": machine(server)}
-            if chosen.only != "log":
-                found["load"] = turns.in_turns(server, folder, chosen.clients, chosen.seconds, chosen.repeats)
-            if chosen.only != "load":
-                found["log"] = million(server, folder, chosen.events)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_server() as (server, folder):
+        if chosen.profile:
+            profiled(server, folder, chosen.events)
+            return
+        found: dict[str, Any] = {"machine": machine(server)}
+        if chosen.only != "log":
+            found["load"] = turns.in_turns(server, folder, chosen.clients, chosen.seconds, chosen.repeats)
+        if chosen.only != "load":
+            found["log"] = million(server, folder, chosen.events)
     if chosen.json:
         print(json.dumps(found, indent=1))
         return
