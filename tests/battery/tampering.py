@@ -301,6 +301,7 @@ class Scene:
         self.uproot(log)
         signer = by or new_signer(origin, self.rng.randbytes(32))
         forged = LogKey(signer, (), self.folder / f"{self.uuid()}.key")
+        forged.path.write_text(f"{signer.text}\n", encoding="ascii")
         keys = self.of.keys._replace(**{log: forged})
         asyncio.run(self._grow(log, order, wanted, keys))
         if not by:

@@ -4,30 +4,19 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from tests.battery.attacks import ATTACKS, EARLIER
-from tests.battery.bundle_attacks import ALTERATIONS, GROWN, Packet, Shelf, shelved, theirs
+from tests.battery import altered_heads, altered_histories, attacks_on_cases, attacks_on_events, attacks_on_the_log
+from tests.battery.packets import Packet, Shelf, shelved, theirs
 from tests.battery.siege import times
 from tests.battery.tampering import County, county, scene
+from tests.battery.ways import KINDS
 from tests.unpacked import pack_again, verify_sh
 
 from mediation.domain.notes import parse_verifier_key
 from mediation.service.findings import Trust
 from mediation.service.proofreading import verify_bundle
 
-KINDS = (
-    "edit",
-    "delete",
-    "reorder",
-    "insert",
-    "cut",
-    "swap",
-    "foreign key",
-    "roll back",
-    "fork",
-    "digest",
-    "disclosure",
-    "stale checkpoint",
-)
+ATTACKS = attacks_on_events.way | attacks_on_cases.way | attacks_on_the_log.way
+ALTERATIONS = altered_histories.way | altered_heads.way
 NUMBERS = range(times(50, quick=5))
 
 
@@ -56,8 +45,8 @@ def test_an_untouched_county_is_sound_and_so_is_its_tree_grown_anew_with_the_tru
 @pytest.mark.parametrize("kind", KINDS)
 def test_tampering_with_the_database_is_found_and_named(server, told: County, tmp_path, kind: str, number: int):
     rng = random.Random(f"{kind} {number}")
-    attack = ATTACKS[kind][number % len(ATTACKS[kind])]
-    earlier = rng.choice(told.earlier) if attack in EARLIER else ""
+    attack = ATTACKS.of[kind][number % len(ATTACKS.of[kind])]
+    earlier = rng.choice(told.earlier) if attack in ATTACKS.special else ""
     with scene(server, told, rng, tmp_path, earlier) as tampered:
         touched = attack(tampered)
         report = tampered.verify()
@@ -84,8 +73,8 @@ def test_an_untouched_bundle_is_found_whole_with_its_witness_and_every_checkpoin
 @pytest.mark.parametrize("kind", KINDS)
 def test_tampering_with_a_bundle_is_found_by_us_and_by_the_script(shelf: Shelf, tmp_path, kind: str, number: int):
     rng = random.Random(f"{kind} {number}")
-    alter = ALTERATIONS[kind][number % len(ALTERATIONS[kind])]
-    packet = Packet(shelf, rng.choice(shelf.grown if alter in GROWN else shelf.short), rng)
+    alter = ALTERATIONS.of[kind][number % len(ALTERATIONS.of[kind])]
+    packet = Packet(shelf, rng.choice(shelf.grown if alter in ALTERATIONS.special else shelf.short), rng)
     amiss = alter(packet)
     folder = packet.write(tmp_path / "bundle")
     trust = Trust(tuple(map(parse_verifier_key, packet.vkeys)), packet.kept)
