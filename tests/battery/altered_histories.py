@@ -340,7 +340,8 @@ def lied(packet: Packet) -> tuple[str, bytes]:
     """A disclosure that says something else, and the path of the one in whose place it is."""
     path = packet.rng.choice(packet.disclosures())
     salt, name, value = decoded(packet.files[path])
-    return path, encoded([salt, name, f"{value}。" if isinstance(value, str) else {**value, "kind": "legal"}])
+    lie = f"{value}。" if isinstance(value, str) else {**value, "kind": f"{value.get('kind', '')}x"}
+    return path, encoded([salt, name, lie])
 
 
 @way("disclosure")

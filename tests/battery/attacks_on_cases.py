@@ -171,7 +171,7 @@ def sealing(scene: Scene) -> Event:
 
 def forged(scene: Scene, event: Event) -> tuple[Event, str, str]:
     """The event with another digest in the place of one of its own; and the two."""
-    other = scene.rng.choice([e for told in scene.histories.values() for e in told if e.sd and e != event])
+    other = scene.rng.choice([e for told in scene.histories.values() for e in told if e.sd and e.case != event.case])
     was, now = scene.rng.choice(event.sd), scene.rng.choice(other.sd)
     return replace(event, sd=tuple(sorted({*event.sd, now} - {was}))), was, now
 

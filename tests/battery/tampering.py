@@ -249,10 +249,9 @@ class Scene:
         if told[0].case == LOG_ID:
             return True
         try:
-            folded(told)
+            return bool(folded(told)[-1].holder)
         except (MediationError, LookupError, ValueError):
             return False
-        return True
 
     def tell(self, case_id: str, told: Sequence[Event]) -> None:
         """Store this history in the place of another, and the row of the case that it makes."""
