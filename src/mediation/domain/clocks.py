@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -97,6 +98,7 @@ def _urgency(case: Case, clock: Clock, laws: Laws, orgs: Mapping[str, Organisati
     return Urgency(due_soon=midnight(clock.due_on, -max((SOON_DAYS, *(rule.warn if rule else ())))) <= at)
 
 
+@lru_cache(maxsize=4096)
 def midnight(day: Day, after: int = 0) -> Instant:
     """The instant at which a day in Shanghai (or one so many days `after`) begins."""
     begins = datetime.combine(date.fromisoformat(day) + timedelta(days=after), time(), SHANGHAI)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from prometheus_client import Gauge
 
 from mediation.domain.accesses import access_entry
 from mediation.domain.checkpoints import Checkpoint, open_checkpoint
@@ -41,6 +42,10 @@ _PAUSE_S = 5.0
 _HALTED_S = 60.0
 _AWAY: tuple[type[Exception], ...] = (*AWAY, *FAULTS, MediationError)
 _log = logging.getLogger(__name__)
+
+_HALTED = Gauge(
+    "mediation_log_halted", "1 while the log is not what was signed, and nothing is.", multiprocess_mode="max"
+)
 
 Tiles = Mapping[tuple[int, int], bytes]
 
@@ -78,8 +83,10 @@ async def _integrate(log_url: str, keys: LogKeys, cosigners: Cosigners | None, e
                 sequencer = Sequencer(keys, cosigners=cosigners)  # which trusts no database that it has just met
                 while True:
                     await sequencer.drain(connection)
+                    _HALTED.set(0)
                     await asyncio.sleep(every_s)
         except LogHalted as found:
+            _HALTED.set(1)
             _log.error("nothing is signed: %s: %s", found.reasons[0].code, found.en)
             await asyncio.sleep(_HALTED_S)
         except _AWAY as found:
