@@ -204,3 +204,29 @@ async def test_a_feed_that_lost_something_is_named(told: tuple[Town, str], serve
         await superuser.execute(FEED[code]())
     report = await verify_database(told[0].urls.reader)
     assert code in {failure.reason.code for failure in report.failures}
+
+
+SEALED: dict[str, str] = {
+    "a sealed value": "UPDATE vault SET sealed = set_byte(sealed, 20, 255 - get_byte(sealed, 20)) WHERE case_id = %(case)s AND subject = 1",
+    "a value too short to be one": "UPDATE vault SET sealed = '' WHERE case_id = %(case)s AND subject = 1",
+    "the key that opens it": "UPDATE vault_keys SET wrapped = sha256(wrapped) WHERE case_id = %(case)s AND subject = 1",
+    "a value brought from another party": (
+        "UPDATE vault v SET sealed = o.sealed FROM vault o "
+        "WHERE v.case_id = %(case)s AND o.case_id = v.case_id AND v.subject = 1 AND o.subject = 2"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", SEALED)
+async def test_what_is_not_what_was_sealed_is_found_by_who_has_the_key_of_the_vault(
+    told: tuple[Town, str], server: Server, change: str
+):
+    town, case_id = told
+    sound = await verify_database(town.urls.reader, vault=town.house.vault)
+    assert (sound.sound, sound.opened) == (True, True)
+    async with behind_the_triggers(server, town.urls) as superuser:
+        assert (await superuser.execute(SEALED[change], {"case": case_id})).rowcount
+    (failure,) = (await verify_database(town.urls.reader, vault=town.house.vault)).failures
+    assert (failure.case_id, failure.reason.code) == (case_id, "wrong_seal")
+    unopened = await verify_database(town.urls.reader)
+    assert (unopened.sound, unopened.opened) == (True, False)
