@@ -7,7 +7,10 @@ import pytest
 from tests.service.town import NOTE, Town, opened, populate
 from tests.whole import integrated, keys_of, whole
 
+from mediation.gateway.keys import BadKeyFile
+from mediation.service.cosigning import Cosigners
 from mediation.service.integrate import LogHalted, Sequencer, integrate_forever
+from mediation.service.recovery import standings
 from mediation.settings import Urls
 from mediation.store import queries, spans
 
@@ -119,3 +122,66 @@ async def test_the_last_checkpoint_of_this_machine_never_goes_back(database_urls
         later = key.remembered()
         key.remember(earlier)
         assert key.remembered() == later != earlier
+
+
+async def _behind_the_triggers(urls: Urls, *statements: str) -> None:
+    async with await psycopg.AsyncConnection.connect(whole(urls)) as superuser:
+        await superuser.execute("SET session_replication_role = replica")
+        for statement in statements:
+            await superuser.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE log_tiles SET hashes = hashes || hashes WHERE level = 0",
+        "DELETE FROM log_tiles WHERE level = 0",
+        "UPDATE log_tiles SET hashes = overlay(hashes placing '\\x00'::bytea from 1)",
+        "UPDATE log_checkpoints SET root = sha256('x')",
+        "UPDATE log_checkpoints SET note = 'x'",
+        "INSERT INTO outbox (event) SELECT event FROM feed",
+        "INSERT INTO outbox (event) VALUES (gen_random_uuid())",
+        "INSERT INTO feed SELECT position + 2, event FROM (SELECT max(position) FROM feed) AS f (position), (SELECT gen_random_uuid()) AS e (event)",
+        "UPDATE events SET bytes = bytes || ' '::bytea WHERE id IN (SELECT event FROM outbox)",
+        "UPDATE events SET bytes = replace(convert_from(bytes, 'UTF8'), '\"by\"', '\"bx\"')::bytea WHERE seq = 1 AND NOT id IN (SELECT event FROM outbox)",
+        "DELETE FROM log_epochs",
+        "DELETE FROM spans",
+    ],
+)
+async def test_whatever_contradicts_the_log_stops_it_and_is_named(database_urls: Urls, tampering: str):
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        case_id = (await town.file()).case
+        await integrated(database_urls)
+        await town.step("wang", case_id, NOTE)
+        await town.step("wang", case_id, NOTE, version=2)
+        await _behind_the_triggers(database_urls, tampering)
+        before = keys_of(database_urls).events.remembered()
+        with pytest.raises(LogHalted) as found:
+            await integrated(database_urls)
+        assert found.value.reasons[0].code in {"log_mismatch", "log_rollback", "log_fork"}
+        assert keys_of(database_urls).events.remembered() == before
+
+
+@pytest.mark.parametrize("damage", ["", "half of a checkpoint"])
+async def test_a_damaged_last_checkpoint_is_named_and_nothing_is_signed_without_it(database_urls: Urls, damage: str):
+    await populate(database_urls)
+    await integrated(database_urls)
+    key = keys_of(database_urls).events
+    head = key.path.with_name(f"{key.path.name}.head")
+    head.write_text(damage)
+    async with opened(database_urls) as town:
+        await town.file()
+        with pytest.raises(BadKeyFile, match=head.name):
+            await integrated(database_urls)
+
+
+async def test_where_nothing_is_signed_for_a_minute_the_log_says_so(database_urls: Urls):
+    await populate(database_urls)
+    await integrated(database_urls)
+    long_past = "INSERT INTO outbox (event) VALUES ('0190f000-0000-7000-8000-000000000000')"
+    await _behind_the_triggers(database_urls, long_past)
+    keys = keys_of(database_urls)
+    events, access = await standings(database_urls.log, keys, Cosigners(database_urls.log, keys, ()))
+    assert (events.waiting, events.wrong and events.wrong.code) == (1, "log_stalled")
+    assert access.wrong is None

@@ -197,13 +197,13 @@ async def _logs(settings: Settings, urls: Urls) -> list[Check]:
     return [
         Check(
             f"log_{one.log}",
-            ok=one.trouble is None,
+            ok=one.wrong is None,
             zh=f"日志 {one.own.origin}：已签{one.own.size}，待入{one.waiting}，副署{len(one.cosigners)}"
-            + (f"；{one.trouble.zh}" if one.trouble else ""),
+            + (f"；{one.wrong.zh}" if one.wrong else ""),
             en=f"log {one.own.origin}: {one.own.size} signed, {one.waiting} waiting, {len(one.cosigners)} cosignatures"
-            + (f"; {one.trouble.en}" if one.trouble else ""),
-            remedy_zh="详见 mediation log status。" if one.trouble else "",
-            remedy_en="`mediation log status` says more." if one.trouble else "",
+            + (f"; {one.wrong.en}" if one.wrong else ""),
+            remedy_zh="详见 mediation log status。" if one.wrong else "",
+            remedy_en="`mediation log status` says more." if one.wrong else "",
         )
         for one in stood
     ]

@@ -25,9 +25,7 @@ def new(
     *,
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name", metavar="NAME", help="Like log.example.gov.cn/2026: no spaces. 日志名称（默认随机）"
-        ),
+        typer.Option("--name", metavar="NAME", help="Like log.example.gov.cn/2026: no spaces. 日志名称（默认随机）"),
     ] = None,
     access: Access = False,
     retire: Annotated[bool, typer.Option("--retire", help="Replace the key that there is. 更换现有密钥")] = False,
@@ -67,6 +65,14 @@ def new(
         say(
             "--retire 更换现有的密钥，日志名称不变；没有密钥时无可更换，也不能另取名称。",
             "--retire replaces a key that is there, under the same name: it needs one, and takes no --name.",
+            to_stderr=True,
+        )
+        raise typer.Exit(2)
+    other = _path(settings, access=not access)
+    if path == other or (name and other.exists() and log_key(other, "").origin == name):
+        say(
+            "事件日志与访问日志须各有其名和文件：这个名称或文件已属另一日志。",
+            "The log of events and that of reads need a name and a file each: this one is the other's.",
             to_stderr=True,
         )
         raise typer.Exit(2)

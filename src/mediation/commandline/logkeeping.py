@@ -27,7 +27,8 @@ _TITLES = {"events": ("事件日志", "events"), "access": ("访问日志", "acc
 def status(*, demo: Demo = False, as_json: AsJson = False) -> None:
     """Say how each log stands, and whether this machine and the witnesses agree. 日志状态
 
-    Signs nothing. Exit code 1: something was signed that the database does not hold, or its key is not here.
+    Signs nothing. Exit code 1: something was signed that the database does not hold, its key is not here, or nothing
+    has been signed for a minute although something waits.
     """
     from mediation.service.recovery import standings
 
@@ -42,7 +43,7 @@ def status(*, demo: Demo = False, as_json: AsJson = False) -> None:
     else:
         for one in found:
             _show(one, settings)
-    raise typer.Exit(1 if any(one.trouble for one in found) else 0)
+    raise typer.Exit(1 if any(one.wrong for one in found) else 0)
 
 
 @log.command()
@@ -115,6 +116,7 @@ def _with_keys(settings: "Settings", act: "Callable[[Urls, LogKeys, Cosigners], 
 
 
 def _told(one: "Standing", settings: "Settings") -> dict[str, Any]:
+    wrong = one.wrong
     return {
         "origin": one.own.origin,
         "size": one.own.size,
@@ -128,12 +130,14 @@ def _told(one: "Standing", settings: "Settings") -> dict[str, Any]:
             for head in one.heads
         ],
         "silent": one.silent,
-        "halted": one.trouble and {"code": one.trouble.code, "zh": one.trouble.zh, "en": one.trouble.en},
+        "waiting_since": one.oldest or None,
+        "halted": wrong and {"code": wrong.code, "zh": wrong.zh, "en": wrong.en},
     }
 
 
 def _show(one: "Standing", settings: "Settings") -> None:
-    mark = typer.style("✗", fg="red") if one.trouble else typer.style("✓", fg="green")
+    wrong = one.wrong
+    mark = typer.style("✗", fg="red") if wrong else typer.style("✓", fg="green")
     typer.echo(f"{mark} {pick(*_TITLES[one.log])}  {one.own.origin}")
     rows = [
         (("已签", "signed"), f"{one.own.size}  {one.own.root.hex()}  {one.signed_at or '–'}"),
@@ -147,5 +151,5 @@ def _show(one: "Standing", settings: "Settings") -> None:
     rows += [(("没有应答", "no answer"), name) for name in one.silent]
     for label, value in rows:
         typer.echo(f"    {pick(*label)}: {value}")
-    if one.trouble:
-        typer.echo(f"    {one.trouble.code}: {pick(one.trouble.zh, one.trouble.en)}")
+    if wrong:
+        typer.echo(f"    {wrong.code}: {pick(wrong.zh, wrong.en)}")

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from mediation.domain.checkpoints import parse_checkpoint
+from mediation.domain.checkpoints import Checkpoint, open_checkpoint, parse_checkpoint
 from mediation.domain.errors import BadNote
 from mediation.domain.notes import (
     Signer,
@@ -53,11 +53,22 @@ class LogKey(NamedTuple):
     def remembered(self) -> str:
         """The last checkpoint that was signed on this machine, a lower bound of the log; "" for none yet."""
         try:
-            return self._head.read_text("utf-8")
+            note = self._head.read_text("utf-8")
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
             raise _unusable(self._head, str(error)) from error
+        if not note:  # it was never written so: somebody has emptied it, and with it what it holds us to
+            raise _unusable(self._head, "empty 空文件")
+        return note
+
+    def head(self) -> Checkpoint | None:
+        """The last checkpoint that was signed on this machine, of whichever epoch. Raises BadKeyFile."""
+        note = self.remembered()
+        try:
+            return open_checkpoint(note, self.verifiers)[0] if note else None
+        except BadNote as error:
+            raise _unusable(self._head, error.en) from error
 
     def remember(self, note: str) -> None:
         """Keep a checkpoint that was signed, where it is beyond the one kept; durable on return. Raises BadKeyFile.
@@ -83,7 +94,14 @@ class LogKeys(NamedTuple):
 def log_keys(settings: Settings) -> LogKeys:
     """The keys of both logs, made where there are none, under a name that nobody else has. Raises BadKeyFile."""
     name = f"mediation.local/{secrets.token_hex(4)}"
-    return LogKeys(log_key(settings.log_key, name), log_key(settings.access_log_key, f"{name}/access"))
+    keys = LogKeys(log_key(settings.log_key, name), log_key(settings.access_log_key, f"{name}/access"))
+    if keys.events.origin == keys.access.origin:
+        raise BadKeyFile(
+            zh=f"两个日志的密钥同名（{keys.events.origin}），须各有其名：{settings.log_key}、{settings.access_log_key}",
+            en=f"The keys of both logs have one name, {keys.events.origin}: {settings.log_key} and "
+            f"{settings.access_log_key} need a name each",
+        )
+    return keys
 
 
 def known_keys(settings: Settings) -> LogKeys | None:
@@ -97,9 +115,9 @@ def log_key(path: Path, name: str) -> LogKey:
     """The key in a file; where there is none it is made under this name. Raises BadKeyFile."""
     held = secret_from(path, lambda: f"{new_signer(name, secrets.token_bytes(KEY_BYTES)).text}\n".encode())  # noqa: PLW0108  # made only where there is none
     try:
-        signer = parse_signer_key(held.decode("ascii").strip())
+        signer = parse_signer_key(held.decode().strip())
         beside = _retired(path)
-        lines = beside.read_text("ascii").split() if beside.exists() else []
+        lines = beside.read_text("utf-8").split() if beside.exists() else []
         retired = tuple(parse_verifier_key(line) for line in lines)
     except (BadNote, UnicodeDecodeError) as error:
         raise _unusable(path, str(error)) from error

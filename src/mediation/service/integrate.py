@@ -18,6 +18,7 @@ from mediation.domain.errors import BadNote, BadProof, BrokenTrail, MediationErr
 from mediation.domain.events import NO_HASH, Event, parse
 from mediation.domain.events import leaf_hash as hex_hash
 from mediation.domain.merkle import (
+    HASH_BYTES,
     Node,
     consistency_nodes,
     fold,
@@ -28,7 +29,8 @@ from mediation.domain.merkle import (
 )
 from mediation.domain.notes import sign
 from mediation.domain.registering import LOG_ID
-from mediation.domain.tiles import edge, extend, node_in, tile_of
+from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, node_in, tile_of
+from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey, LogKeys
 from mediation.service.cosigning import Cosigners
 from mediation.store import leaves
@@ -89,8 +91,14 @@ async def _integrate(log_url: str, keys: LogKeys, cosigners: Cosigners | None, e
             _HALTED.set(1)
             _log.error("nothing is signed: %s: %s", found.reasons[0].code, found.en)
             await asyncio.sleep(_HALTED_S)
+        except BadKeyFile as found:
+            _HALTED.set(1)
+            _log.error("nothing is signed: %s", found.en)
+            await asyncio.sleep(_PAUSE_S)
         except _AWAY as found:
-            _log.warning("integration waits: %s", type(found).__name__)
+            _log.warning(
+                "integration waits: %s", found.en if isinstance(found, MediationError) else type(found).__name__
+            )
             await asyncio.sleep(_PAUSE_S)
 
 
@@ -113,7 +121,12 @@ class Sequencer:
         for log, key in books:
             moved = BATCH
             while moved == BATCH:  # fewer were all that there were
-                moved = await self._batch(connection, log, key)
+                try:
+                    moved = await self._batch(connection, log, key)
+                except (BadNote, BadProof, LookupError) as found:
+                    raise _mismatch(f"{key.origin}: {found}") from found
+                except leaves.Contradiction as found:
+                    raise _mismatch(f"{key.origin}: {leaves.contradicted(found)}") from found
                 total += moved
         return total
 
@@ -126,6 +139,8 @@ class Sequencer:
             old, edges = await standing(connection, key, key.origin)
             await self._assure(connection, key, old)
             position = found.first_position + old.size
+            if old.size and position != await leaves.next_position(connection, log):
+                raise _mismatch(f"{key.origin}: feed, position {position}")
             data = await (_events if log == "events" else _reads)(connection, position)
             if not data:
                 return 0
@@ -179,9 +194,8 @@ class Sequencer:
 
 def remembered(key: LogKey) -> list[Checkpoint]:
     """The last checkpoint that was signed with this key on this machine, if any."""
-    note = key.remembered()
-    known = [open_checkpoint(note, key.verifiers)[0]] if note else []
-    return [one for one in known if one.origin == key.origin]
+    known = key.head()
+    return [known] if known and known.origin == key.origin else []
 
 
 async def standing(connection: Connection, key: LogKey, origin: str) -> tuple[Checkpoint, Tiles]:
@@ -193,11 +207,17 @@ async def standing(connection: Connection, key: LogKey, origin: str) -> tuple[Ch
     try:
         signed, _ = open_checkpoint(last.note, key.verifiers, origin)
         stands = (signed.size, signed.root) == (last.size, last.root) and last.root == _root(edges, last.size)
+        stands = stands and all(len(edges[at]) == _width(last.size, *at) for at in edge(last.size))
     except (BadNote, BadProof, LookupError) as found:
         raise _mismatch(f"checkpoint {last.size}") from found
     if not stands:
         raise _mismatch(f"checkpoint {last.size}")
     return signed, edges
+
+
+def _width(size: int, level: int, index: int) -> int:
+    """How many bytes the tile at the edge of a tree of this size holds."""
+    return ((size >> HEIGHT * level) - index * WIDTH) * HASH_BYTES
 
 
 async def assure(connection: Connection, old: Checkpoint, known: Checkpoint) -> None:
@@ -252,6 +272,8 @@ def _whole(one: Waiting, before: Waiting | None) -> Event:
     except BrokenTrail as found:
         raise _mismatch(f"event {one.id}") from found
     placed = before is not None or one.seq == 1 or one.begun or one.case_id == LOG_ID
+    if before and one.case_id == LOG_ID and one.seq > before.seq + 1:
+        before = None  # between them is the entry with which this tree began, before those that waited
     seq, prev = (before.seq + 1, hex_hash(before.data)) if before else (one.seq, one.prev or NO_HASH)
     if not placed or (event.event, event.case, event.seq, event.prev) != (one.id, one.case_id, seq, prev):
         raise _mismatch(f"event {one.id}")

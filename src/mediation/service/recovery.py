@@ -6,12 +6,12 @@ name, and the first thing that it says is what was lost.
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from uuid_utils import uuid7
 
-from mediation.domain.checkpoints import Checkpoint, open_checkpoint
+from mediation.domain.checkpoints import Checkpoint
 from mediation.domain.errors import Reason, Refused
 from mediation.domain.events import parse
 from mediation.domain.merkle import EMPTY, leaf_hash
@@ -34,6 +34,7 @@ MACHINE = ""
 """Who knows what was signed on this machine."""
 
 _EPOCH = re.compile(r"/epoch-(\d+)\Z")
+_STALLED_S = 60
 _LOST = frozenset({"log_rollback", "log_fork"})
 
 
@@ -55,7 +56,8 @@ class Head(NamedTuple):
 class Standing(NamedTuple):
     """A log as it is stored, who has cosigned its newest checkpoint, what others know of it, and what is wrong.
 
-    `next_position`: the first that its feed never gave. `lost`: those of `heads` that it did not grow out of.
+    `next_position`: the first that its feed never gave. `oldest`: since when the first of `waiting` does; "" for none.
+    `lost`: those of `heads` that it did not grow out of.
     """
 
     log: Log
@@ -65,6 +67,7 @@ class Standing(NamedTuple):
     signed_at: str
     next_position: int
     waiting: int
+    oldest: str
     cosigners: tuple[str, ...]
     heads: tuple[Head, ...]
     silent: tuple[str, ...]
@@ -75,6 +78,23 @@ class Standing(NamedTuple):
     def recoverable(self) -> bool:
         """Whether it is put right by beginning anew."""
         return self.trouble is not None and self.trouble.code in _LOST
+
+    @property
+    def wrong(self) -> Reason | None:
+        """What is to be looked into: trouble, or that nothing is signed although something waits."""
+        return self.trouble or self.stalled
+
+    @property
+    def stalled(self) -> Reason | None:
+        """What to say where something waits for its place for longer than a sequencer ever lets it."""
+        late = (datetime.now(UTC) - timedelta(seconds=_STALLED_S)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if not self.oldest or self.oldest > late:
+            return None
+        return Reason(
+            "log_stalled",
+            f"自 {self.oldest} 起有{self.waiting}条等待写入日志：服务没有运行，或日志停止了签名（见其日志输出）",
+            f"{self.waiting} wait for a place since {self.oldest}: no service runs, or it signs nothing; see its log",
+        )
 
     @property
     def largest_lost(self) -> Checkpoint:
@@ -149,6 +169,7 @@ async def _standing(connection: Connection, log: Log, key: LogKey, cosigners: Co
         await cosignatures.signed_at(connection, origin, own.size),
         await leaves.next_position(connection, log),
         await leaves.count_waiting(connection, log),
+        await leaves.oldest_waiting(connection, log),
         tuple(await cosignatures.cosigned(connection, origin, own.size)),
         heads,
         silent,
@@ -165,8 +186,8 @@ def _names(key: LogKey) -> list[str]:
 async def _heads(key: LogKey, cosigners: Cosigners, names: Sequence[str]) -> tuple[tuple[Head, ...], tuple[str, ...]]:
     """What is known of these trees here and by the witnesses; and which of them do not answer."""
     heads, silent = list[Head](), list[str]()
-    if note := key.remembered():
-        heads.append(Head(MACHINE, open_checkpoint(note, key.verifiers)[0]))
+    if known := key.head():
+        heads.append(Head(MACHINE, known))
     for name in names:
         for who, told in (await cosigners.told(name)).items():
             if isinstance(told, WitnessAway):

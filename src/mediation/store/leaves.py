@@ -12,6 +12,8 @@ from mediation.domain.facts import Instant
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Log: TypeAlias = Literal["events", "access"]
+Contradiction = psycopg.IntegrityError
+"""A place, a size or a tile that is there already, and is not as it would be now: raised by `place` and `store`."""
 
 
 class Epoch(NamedTuple):
@@ -163,6 +165,17 @@ async def store(connection: Connection, origin: str, signed: Signed, grown: Mapp
     await cursor.execute(_CHECKPOINT, (origin, *signed))
 
 
+def contradicted(found: Contradiction) -> str:
+    """What is there already: the server's words, which name a table and hold no more than numbers and ids."""
+    return found.diag.message_detail or found.diag.message_primary or type(found).__name__
+
+
+async def oldest_waiting(connection: Connection, log: Log) -> Instant:
+    """Since when the first of them waits: the instant in an event's id (UUIDv7), or of the access; "" for none."""
+    row = await (await connection.execute(_OLDEST[log])).fetchone()
+    return instant(row[0]) if row else ""
+
+
 async def count_waiting(connection: Connection, log: Log) -> int:
     """How many committed events, or entries of the access log, have no place yet."""
     row = await (await connection.execute(_COUNT[log])).fetchone()
@@ -184,6 +197,12 @@ _NEXT: Mapping[Log, str] = {
 _COUNT: Mapping[Log, str] = {
     "events": "SELECT count(*) FROM outbox",
     "access": "SELECT count(*) FROM access_outbox",
+}
+_OLDEST: Mapping[Log, str] = {
+    "events": """
+SELECT to_timestamp(('x' || substr(replace(event::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0)
+FROM outbox ORDER BY id LIMIT 1""",
+    "access": "SELECT d.at FROM access_outbox o JOIN disclosures d ON d.id = o.disclosure ORDER BY o.id LIMIT 1",
 }
 _SIGNED = "SELECT size, root, note FROM log_checkpoints WHERE origin = %s ORDER BY size DESC LIMIT 1"
 _TILES = """
