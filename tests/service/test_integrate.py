@@ -17,14 +17,14 @@ from mediation.store import queries, spans
 
 async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order(town: Town):
     cases = [await town.file() for _ in range(6)]
-    done = asyncio.Event()
+    done, written = asyncio.Event(), asyncio.Event()
 
     async def write(case_id: str) -> None:
         for version in range(1, 26):
             await town.step("wang", case_id, NOTE, version=version)
 
     async def integrate() -> None:
-        while not done.is_set():
+        while not written.is_set():
             await integrated(town.urls)
 
     async def follow() -> list[tuple[str, int]]:
@@ -42,10 +42,11 @@ async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order
     integrators = [asyncio.create_task(integrate()) for _ in range(2)]
     reader = asyncio.create_task(follow())
     await asyncio.gather(*(write(case.case) for case in cases))
+    written.set()
+    await asyncio.gather(*integrators)
     while await integrated(town.urls):
         pass
     done.set()
-    await asyncio.gather(*integrators)
     async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
         rows = await (
             await owner.execute(

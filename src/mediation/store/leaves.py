@@ -9,6 +9,7 @@ import psycopg
 
 from mediation.domain.accesses import AccessRow
 from mediation.domain.facts import Instant
+from mediation.domain.registering import LOG_ID
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Log: TypeAlias = Literal["events", "access"]
@@ -34,7 +35,7 @@ class Signed(NamedTuple):
 class Waiting(NamedTuple):
     """An event in the outbox: as its row has it, the hash of the one before it, and how the case stood after it.
 
-    `id` is None where the event is not there; `prev` where there is none before; `begun` where that has no span.
+    `id` is None where the event is not there; `prev` where there is none before; `placed`: it has its place.
     """
 
     outbox: int
@@ -43,7 +44,7 @@ class Waiting(NamedTuple):
     seq: int
     data: bytes
     prev: str | None
-    begun: bool
+    placed: bool
     prev_late_at: datetime | None
     holder: str | None
     open_orgs: list[str] | None
@@ -125,7 +126,7 @@ async def tiles(connection: Connection, origin: str, wanted: Iterable[tuple[int,
 
 async def waiting(connection: Connection, limit: int) -> list[Waiting]:
     """Events that were committed and have no place yet, in the order in which they were written."""
-    rows = await connection.cursor(binary=True).execute(_WAITING, (limit,))
+    rows = await connection.cursor(binary=True).execute(_WAITING, (LOG_ID, limit))
     return [Waiting(*row) for row in await rows.fetchall()]
 
 
@@ -212,10 +213,12 @@ WHERE t.origin = %s
 """
 _WAITING = """
 SELECT o.id, e.id::text, e.case_id::text, e.seq, e.bytes, encode(sha256('\\x00'::bytea || p.bytes), 'hex'),
-       s.seq IS NOT NULL, s.late_at, o.holder::text, o.open_orgs::text[], o.category, o.division, o.late_at
+       f.position IS NOT NULL AND (s.seq IS NOT NULL OR e.case_id = %s::uuid), s.late_at, o.holder::text,
+       o.open_orgs::text[], o.category, o.division, o.late_at
 FROM (SELECT * FROM outbox ORDER BY id LIMIT %s) o
 LEFT JOIN events e ON e.id = o.event
 LEFT JOIN events p ON p.case_id = e.case_id AND p.seq = e.seq - 1
+LEFT JOIN feed f ON f.event = p.id
 LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq - 1
 ORDER BY o.id
 """
