@@ -10,18 +10,23 @@ import pytest
 
 from mediation.domain.access import ADMINISTRATORS, EVERYBODY
 from mediation.domain.errors import BrokenTrail
-from mediation.domain.events import Event, leaf_hash, parse
+from mediation.domain.events import LIMIT_BYTES, Event, leaf_hash, parse
 from mediation.domain.registering import (
     ENTRIES,
     LOG_ID,
     Attributes,
     Grant,
     Hand,
+    IdentityRow,
+    ImportIdentities,
     ImportPeople,
+    MemberRow,
+    PutPerson,
     Register,
     Revoke,
     clashes,
     entry,
+    imported,
 )
 from mediation.domain.vocabulary import LogEntry, Role
 
@@ -29,7 +34,7 @@ PERSON, BODY = str(uuid.uuid4()), str(uuid.uuid4())
 HAND = Hand(str(uuid.uuid4()), BODY, "security_admin", "2026-11-22T08:00:00.000000Z", str(uuid.uuid4()))
 GRANTED = Grant(person=PERSON, org=BODY, roles=(Role.CLERK,), before=())
 REVOKED = Revoke(person=PERSON, org=BODY, before=(Role.CLERK,))
-LOADED = ImportPeople(sha256="0" * 64, lines=3)
+LOADED = ImportPeople(sha256="0" * 64, lines=3, rows=(MemberRow(PERSON, BODY, BODY, (Role.JUDGE,)),))
 
 
 def chain(*said: Attributes) -> list[Event]:
@@ -64,10 +69,32 @@ def test_entries_are_chained_from_the_first_and_never_at_one_instant():
     assert first.at < second.at < third.at
 
 
-def test_the_fold_knows_what_was_granted_last_and_forgets_what_a_file_may_have_changed():
+def test_the_fold_knows_what_was_put_last_whether_by_the_api_or_from_a_file():
     assert folded(chain(GRANTED)).memberships == {(PERSON, BODY): (Role.CLERK,)}
-    assert folded(chain(GRANTED, REVOKED)).memberships == {(PERSON, BODY): ()}
-    assert folded(chain(GRANTED, LOADED)).memberships == {}
+    assert folded(chain(GRANTED, REVOKED)).memberships == {}
+    assert folded(chain(GRANTED, LOADED)).memberships == {(PERSON, BODY): (Role.JUDGE,)}
+    assert folded(chain(LOADED, GRANTED)).memberships == {(PERSON, BODY): (Role.CLERK,)}
+    assert folded(chain(LOADED)).people == {PERSON: BODY}
+
+
+def test_the_identities_of_a_file_are_added_and_those_of_the_api_are_all():
+    first, second = "1" * 64, "2" * 64
+    one = ImportIdentities(sha256="0" * 64, lines=1, rows=(IdentityRow(first, PERSON),))
+    two = ImportIdentities(sha256="0" * 64, lines=1, rows=(IdentityRow(second, PERSON),))
+    said = PutPerson(id=PERSON, home=BODY, identities=(second,), linked=0, unlinked=1, changed=("identities",))
+    assert folded(chain(one, two)).identities == {PERSON: {first, second}}
+    assert folded(chain(one, two, said)).identities == {PERSON: {second}}
+
+
+def test_a_long_file_makes_as_many_entries_as_it_takes_and_none_is_too_long():
+    rows = [MemberRow(str(uuid.uuid4()), BODY, BODY, tuple(sorted(EVERYBODY))) for _ in range(300)]
+    entries = list(imported(ImportPeople, "the file", 300, rows))
+    assert len({(one.sha256, one.lines) for one in entries}) == 1
+    assert [row for one in entries for row in one.rows] == rows
+    lengths = [len(event.canonical) for event in chain(*entries)]
+    assert max(lengths) <= LIMIT_BYTES
+    assert len(lengths) < 2 * sum(lengths) / LIMIT_BYTES
+    assert [one.rows for one in imported(ImportPeople, "", 0, [])] == [()]
 
 
 @pytest.mark.parametrize(

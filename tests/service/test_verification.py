@@ -14,7 +14,7 @@ from mediation.domain.vocabulary import Role
 from mediation.gateway.embedded import Server
 from mediation.service import administer
 from mediation.service.administer import By
-from mediation.service.registry import import_people, org_id, person_id
+from mediation.service.registry import import_identities, import_people, org_id, person_id
 from mediation.service.verification import verify_database
 from mediation.settings import Urls
 
@@ -171,6 +171,52 @@ LOG: dict[str, tuple[str, str, int]] = {
         0,
     ),
     "a membership that is gone": ("DELETE FROM memberships WHERE person = %(who)s", "wrong_membership", 0),
+    "a membership that nobody gave": (
+        "INSERT INTO memberships SELECT %(who)s, id, '{auditor}' FROM organisations WHERE code = 'audit'",
+        "wrong_membership",
+        0,
+    ),
+    "a mediator of the file who is an auditor now": (
+        "UPDATE memberships SET roles = '{auditor}' WHERE person = (SELECT id FROM people WHERE code = 'li')",
+        "wrong_membership",
+        0,
+    ),
+    "a person whom nobody registered": (
+        "INSERT INTO people SELECT gen_random_uuid(), 'ghost', '鬼', id FROM organisations LIMIT 1",
+        "wrong_person",
+        0,
+    ),
+    "a person of the file who is gone": ("DELETE FROM people WHERE code = 'li'", "wrong_person", 0),
+    "a person who is another body's": (
+        "UPDATE people SET home = (SELECT id FROM organisations WHERE code = 'court') WHERE id = %(who)s",
+        "wrong_person",
+        0,
+    ),
+    "an identity that nobody linked": (
+        "INSERT INTO identities VALUES ('https://x', 'y', %(who)s)",
+        "wrong_identity",
+        0,
+    ),
+    "an identity that is somebody else's": ("UPDATE identities SET person = %(who)s", "wrong_identity", 0),
+    "an identity of another name": ("UPDATE identities SET subject = 'thief'", "wrong_identity", 0),
+    "an identity that is gone": ("DELETE FROM identities", "wrong_identity", 0),
+    "a body that nobody registered": (
+        (
+            "INSERT INTO organisations SELECT gen_random_uuid(), 'x', name, name_en, kind, tier, division, speciality, "
+            "superior, path, active FROM organisations WHERE code = 'audit'"
+        ),
+        "wrong_body",
+        0,
+    ),
+    "a body under another name": ("UPDATE organisations SET name = '假' WHERE code = 'court'", "wrong_body", 0),
+    "a body that was closed": ("UPDATE organisations SET active = false WHERE code = 'court'", "wrong_body", 0),
+    "a body that is seen by others": (
+        "UPDATE organisations SET path = path || (SELECT id FROM organisations WHERE code = 'court') WHERE code = 'village'",
+        "wrong_path",
+        0,
+    ),
+    "a division under another name": ("UPDATE divisions SET name = '假' WHERE name <> '假'", "wrong_division", 0),
+    "a division that is nowhere": ("INSERT INTO divisions VALUES ('9', '假', 'county', NULL)", "wrong_division", 0),
 }
 
 
@@ -181,7 +227,8 @@ async def test_a_change_of_the_registry_behind_its_log_is_found(told: tuple[Town
     actor = Actor(person=person_id("guard"), org=org_id("centre"), roles=(Role.SECURITY_ADMIN,))
     by = By(actor, "2026-11-22T08:00:00.000000Z", actor.person)
     await administer.grant(town.engine, by, person_id("wang"), org_id("village"), [Role.CLERK])
-    assert (await verify_database(town.urls.reader)).entries == 5
+    await import_identities(town.engine, "person_code,issuer,subject\nguard,https://login.example,g-1\n")
+    assert (await verify_database(town.urls.reader)).entries == 6
     sql, code, seq = LOG[change]
     async with behind_the_triggers(server, town.urls) as superuser:
         assert (await superuser.execute(sql, {"log": LOG_ID, "who": person_id("wang")})).rowcount

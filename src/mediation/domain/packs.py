@@ -69,12 +69,15 @@ def parse_laws(packs: Mapping[str, str], notices: Mapping[str, str]) -> Laws:
         wrong += (_bad(name, procedure.version, zh, en) for zh, en in _faults_of_procedure(procedure, known))
     if wrong:
         raise Malformed(*wrong)
-    files = {**packs, **notices}
+    sources, digest = digest_of({**packs, **notices})
+    return Laws(dated_rules, dated_procedures, calendar, sources, digest)
+
+
+def digest_of(files: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The digests of the files of a set by name, in order, and that of the set."""
     sources = {name: hashlib.sha256(files[name].encode()).hexdigest() for name in sorted(files)}
     listing = "".join(f"{digest}  {name}\n" for name, digest in sources.items())
-    return Laws(
-        dated_rules, dated_procedures, calendar, sources, hashlib.sha256(listing.encode()).hexdigest()
-    )  # fmt: skip
+    return sources, hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _tables(name: str, key: str, pack: dict[str, Any], wrong: list[Reason]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The log of administration: what each entry says, how it is chained, what the log folds to, and which roles clash."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from mediation.domain.access import ADMINISTRATORS, EVERYBODY
 from mediation.domain.errors import BrokenTrail, Reason
-from mediation.domain.events import NO_HASH, Event, leaf_hash
-from mediation.domain.facts import Instant
+from mediation.domain.events import LIMIT_BYTES, NO_HASH, Event, leaf_hash
+from mediation.domain.facts import Instant, Organisation
 from mediation.domain.vocabulary import LogEntry, Role
 
 LOG_ID = "8d7e034d-2138-5a8b-809a-92db1fc0bc68"
@@ -24,6 +24,7 @@ VOUCHED = ADMINISTRATORS | {Role.AUDITOR}
 """Roles of people whose code, name and identities the operator alone loads: whoever signed in as one would be one."""
 
 _STATE = "administration"
+_ROWS_BYTES = LIMIT_BYTES - 1024  # what an entry says besides its rows is less than this
 
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
 _Upper = Annotated[str, Meta(pattern=r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?\Z")]
@@ -56,12 +57,15 @@ class PutOrganisation(Attributes, frozen=True):
 
 
 class PutPerson(Attributes, frozen=True):
-    """A person of the staff: at which body registered, how many identities they have now; `changed` names fields."""
+    """A person of the staff: at which body registered, digests of the identities they have now; `changed` names fields.
+
+    Their code and name are in no entry: what identifies a person is not written where nothing can be erased.
+    """
 
     ACTION = LogEntry.PUT_PERSON
     id: Id
     home: Id
-    identities: _Count
+    identities: tuple[_Hash, ...]
     linked: _Count
     unlinked: _Count
     changed: tuple[_Code, ...]
@@ -86,35 +90,68 @@ class Revoke(Attributes, frozen=True):
     before: _Roles
 
 
+class DivisionRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """A division as a file had it. `name_sha256`: of its name and a line feed."""
+
+    code: _Code
+    level: _Code
+    name_sha256: _Hash
+    parent: _Code
+
+
+class MemberRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """A person of the staff, the body that registered them, and the roles they hold at a body, as a file had it."""
+
+    person: Id
+    home: Id
+    org: Id
+    roles: _Roles
+
+
+class IdentityRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """By which token a person is known: `identity_digest`."""
+
+    identity: _Hash
+    person: Id
+
+
 class Import(Attributes, frozen=True):
-    """A file that was loaded: its digest, and how many lines it had."""
+    """A file that was loaded: its digest, how many lines it had, and the rows that came of it.
+
+    A long file makes several entries of one digest: each says some of the rows.
+    """
 
     sha256: _Hash
     lines: _Count
+    rows: tuple[Struct, ...]
 
 
 class ImportDivisions(Import, frozen=True):
     """Divisions from a file."""
 
     ACTION = LogEntry.IMPORT_DIVISIONS
+    rows: tuple[DivisionRow, ...]
 
 
 class ImportOrganisations(Import, frozen=True):
-    """Bodies from a file."""
+    """Bodies from a file, each as it stands from now on."""
 
     ACTION = LogEntry.IMPORT_ORGANISATIONS
+    rows: tuple[PutOrganisation, ...]
 
 
 class ImportPeople(Import, frozen=True):
     """People and memberships from a file."""
 
     ACTION = LogEntry.IMPORT_PEOPLE
+    rows: tuple[MemberRow, ...]
 
 
 class ImportIdentities(Import, frozen=True):
     """Identities from a file."""
 
     ACTION = LogEntry.IMPORT_IDENTITIES
+    rows: tuple[IdentityRow, ...]
 
 
 class Erase(Attributes, frozen=True):
@@ -200,19 +237,51 @@ def entry(hand: Hand, said: Attributes, last: Event | None, event_id: str) -> Ev
     )
 
 
-class Register:
-    """What the log says of the registry: of each body, person and membership as it was last put through the API.
+def imported(kind: type[Import], text: str, lines: int, rows: Iterable[Struct]) -> Iterator[Import]:
+    """The entries that tell of a file and of all its rows: as many as it takes, and one where there are none."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    some: list[Struct] = []
+    size = 0
+    for row in rows:
+        length = len(msgspec.json.encode(row)) + 1
+        if size + length > _ROWS_BYTES:
+            yield kind(sha256=sha256, lines=lines, rows=tuple(some))
+            some, size = [], 0
+        some.append(row)
+        size += length
+    yield kind(sha256=sha256, lines=lines, rows=tuple(some))
 
-    What a file loaded is not in the log, so a load makes it forget what the file may have changed.
+
+def put(body: Organisation, *, active: bool) -> PutOrganisation:
+    """What an entry says of a body that stands so."""
+    return PutOrganisation(
+        id=body.id,
+        code=body.code,
+        name_sha256=name_digest(body.name, body.name_en),
+        kind=body.kind.value,
+        tier=body.tier.value,
+        division=body.division,
+        speciality=body.speciality,
+        superior=body.superior,
+        active=active,
+    )
+
+
+class Register:
+    """The registry as the log says that it is: whatever was put into it, by the API or from a file, and not taken out.
+
+    `people`: at which body each is registered; `identities`: their digests, by person.
     """
 
     def __init__(self) -> None:
         self.seq = 0
         self.head = NO_HASH
         self.at = ""
+        self.divisions: dict[str, DivisionRow] = {}
         self.organisations: dict[str, PutOrganisation] = {}
-        self.people: dict[str, PutPerson] = {}
+        self.people: dict[str, str] = {}
         self.memberships: dict[tuple[str, str], tuple[Role, ...]] = {}
+        self.identities: dict[str, frozenset[str]] = {}
 
     def take(self, event: Event) -> None:
         """The next entry. Raises BrokenTrail when it does not follow, or says what no entry says."""
@@ -228,18 +297,23 @@ class Register:
             case PutOrganisation():
                 self.organisations[said.id] = said
             case PutPerson():
-                self.people[said.id] = said
+                self.people[said.id] = said.home
+                self.identities[said.id] = frozenset(said.identities)
             case Grant():
                 self.memberships[said.person, said.org] = said.roles
             case Revoke():
-                self.memberships[said.person, said.org] = ()
+                self.memberships.pop((said.person, said.org), None)
+            case ImportDivisions():
+                self.divisions |= {row.code: row for row in said.rows}
             case ImportOrganisations():
-                self.organisations.clear()
+                self.organisations |= {row.id: row for row in said.rows}
             case ImportPeople():
-                self.people.clear()
-                self.memberships.clear()
+                self.people |= {row.person: row.home for row in said.rows}
+                self.memberships |= {(row.person, row.org): row.roles for row in said.rows}
             case ImportIdentities():
-                self.people.clear()
+                for row in said.rows:
+                    known = self.identities.get(row.person, frozenset())
+                    self.identities[row.person] = known | {row.identity}
 
 
 def said(event: Event) -> Attributes:
@@ -252,8 +326,13 @@ def said(event: Event) -> Attributes:
 
 
 def name_digest(name: str, name_en: str) -> str:
-    """What an entry says of the names of a body."""
+    """What an entry says of the names of a body, or of a division, which has one."""
     return hashlib.sha256(f"{name}\n{name_en}".encode()).hexdigest()
+
+
+def identity_digest(issuer: str, subject: str) -> str:
+    """What an entry says of an identity: the SHA-256 of its issuer, a line feed, and its subject."""
+    return hashlib.sha256(f"{issuer}\n{subject}".encode()).hexdigest()
 
 
 def clashes(roles: Collection[Role]) -> tuple[Reason, ...]:

@@ -167,6 +167,15 @@ class Vault:
         """
         return _opened(row.digest, row.name, self._unsealed(case_id, row))
 
+    def index(self, name: str, plain: Mapping[str, Any]) -> tuple[bytes, bytes, tuple[int, ...]]:
+        """By what an opened row is found: the blind indexes of a party, the hashes of a case's words; else nothing."""
+        if name == WORDS:
+            return b"", b"", self._grams_of(plain)
+        if "kind" not in plain:
+            return b"", b"", ()
+        number = str(plain.get("id_number") or "")
+        return self._blind_of(plain["name"], number), self.blind_id(number) if number else b"", ()
+
     def disclosures(self, case_id: str, row: Sealed) -> list[str]:
         """The disclosures of a row as they stand in RFC 9901 §4.2: the one whose digest an event holds comes first.
 
@@ -178,7 +187,7 @@ class Vault:
 
     def blind_of(self, party: PartyIn) -> bytes:
         """The blind index of a party: a keyed hash (16 bytes) of name and identity number in one spelling."""
-        return self._blind("party", party.name, eighteen(evened(party.id_number or "")))
+        return self._blind_of(party.name, party.id_number or "")
 
     def blind_id(self, number: str) -> bytes:
         """The blind index of an identity number, the same for its old form of 15 digits; empty where it tells nobody.
@@ -213,6 +222,9 @@ class Vault:
         """Whether this is the case's code; small letters will do for the eight at its end."""
         tag = code.rpartition("-")[2].upper()
         return hmac.compare_digest(f"{split_code(code)}-{tag}".encode(), self.case_code(case_id, number).encode())
+
+    def _blind_of(self, name: str, number: str) -> bytes:
+        return self._blind("party", name, eighteen(evened(number)))
 
     def _blind(self, *parts: str) -> bytes:
         """A keyed hash of parts in order, each behind its length: no part can be taken for two, nor two for one."""

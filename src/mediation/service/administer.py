@@ -13,11 +13,11 @@ from mediation.domain.registering import (
     Attributes,
     Grant,
     Hand,
-    PutOrganisation,
     PutPerson,
     Revoke,
     clashes,
-    name_digest,
+    identity_digest,
+    put,
     vouched,
 )
 from mediation.domain.vocabulary import OrgKind, Power, Role, Standing, Tier
@@ -80,21 +80,7 @@ async def put_organisation(engine: AsyncEngine, asked: By, wanted: Body) -> Done
         if await bodies.too_deep(connection):
             zh, en = "上级层数过多", "It would have too many superiors above one another"
             raise Refused(Reason("too_deep", zh, en))
-        entry = await _note(
-            connection,
-            by,
-            PutOrganisation(
-                id=new.id,
-                code=new.code,
-                name_sha256=name_digest(new.name, new.name_en),
-                kind=new.kind.value,
-                tier=new.tier.value,
-                division=new.division,
-                speciality=new.speciality,
-                superior=new.superior,
-                active=wanted.active,
-            ),
-        )
+        entry = await _note(connection, by, put(new, active=wanted.active))
     return Done(there is None, entry)
 
 
@@ -136,7 +122,7 @@ async def put_person(
         said = PutPerson(
             id=person,
             home=home,
-            identities=len(wanted),
+            identities=tuple(sorted(identity_digest(*one) for one in wanted)),
             linked=len(wanted - before),
             unlinked=len(before - wanted),
             changed=changed,

@@ -11,7 +11,7 @@ from mediation.domain.bundling import CHECKPOINT
 from mediation.domain.checkpoints import Checkpoint
 from mediation.domain.errors import BadProof, BrokenTrail, NotFound, Reason
 from mediation.domain.events import NO_HASH, Event, parse
-from mediation.domain.merkle import HASH_BYTES
+from mediation.domain.merkle import HASH_BYTES, leaf_hash
 from mediation.domain.notes import MOST_BYTES
 from mediation.domain.registering import LOG_ID
 from mediation.domain.tiles import (
@@ -23,6 +23,7 @@ from mediation.domain.tiles import (
     parse_path,
     tile_path,
 )
+from mediation.domain.vocabulary import LogEntry
 from mediation.service.findings import Reading, Tally, Trust, broken, found, open_published
 from mediation.service.growth import Amiss, Growth, wrong_tiles
 
@@ -63,6 +64,7 @@ class Chains:
 
     def __init__(self) -> None:
         self.heads: dict[str, tuple[int, str, str, str]] = {}
+        self._begun: Event | None = None  # the entry with which a tree begins anew, until its turn in its own chain
         self._continued = False  # an epoch that goes on from an earlier one holds tails of cases
 
     def interrupted(self) -> None:
@@ -74,6 +76,14 @@ class Chains:
         """Why an event does not follow that of its case before it in the tree, if so; the next is held against it."""
         if not index:
             self._continued = event.seq > 1
+            if event.case == LOG_ID and event.action == LogEntry.RECOVER.value:  # before entries that had waited
+                self._begun = event
+                return None
+        begun = self._begun
+        if begun and event.case == LOG_ID and event.seq == begun.seq + 1:
+            self._begun = None
+            if reason := self.take(begun, leaf_hash(begun.canonical), -1):
+                return reason
         head = self.heads.get(event.case)
         self.heads[event.case] = event.seq, leaf.hex(), event.to, event.at
         if head is None:

@@ -1,5 +1,6 @@
 """Where the events of a case stand in the tree, and the spans that were made of them, beside what the fold says."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from mediation.domain.errors import Reason
@@ -67,6 +68,25 @@ class History:
                 return Failure(trail.case_id, number, stored.seq, stored.id, reason, position or 0)
             last = position
         return None
+
+
+def log_misplaced(trail: Trail, said: Mapping[int, int]) -> Failure | None:
+    """The first entry of the log of administration whose place is not after that of the one before.
+
+    `said`: by number, the place that an entry about a new tree of events names. It is the first leaf there, before
+    entries that had waited while nothing was signed.
+    """
+    last: int | None = 0
+    begun = 0
+    for stored in trail.events:
+        position = stored.position
+        if position is not None and position == said.get(stored.seq):
+            begun = position
+        elif position is not None and (last is None or position <= max(last, begun)):
+            return Failure(trail.case_id, "", stored.seq, stored.id, _PLACED, position)
+        else:
+            last = position
+    return None
 
 
 def _differing(told: StoredSpan, stored: StoredSpan) -> Reason | None:

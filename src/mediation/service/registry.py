@@ -1,26 +1,34 @@
 """The registry as files fill it: divisions, organisations and people from CSV, checked before they are loaded."""
 
 import csv
-import hashlib
 import io
+import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from uuid_utils import uuid7
 
 from mediation.domain.errors import MediationError, Reason
 from mediation.domain.registering import (
     OPERATOR,
+    DivisionRow,
     Hand,
+    IdentityRow,
     Import,
     ImportDivisions,
     ImportIdentities,
     ImportOrganisations,
     ImportPeople,
+    MemberRow,
     clashes,
+    identity_digest,
+    imported,
+    name_digest,
+    put,
     vouched,
 )
 from mediation.domain.vocabulary import Category, OrgKind, Role, Tier, Word
@@ -31,6 +39,7 @@ LEVELS = ("province", "city", "county", "township", "village")
 
 _NAMESPACE = uuid.UUID("6f3c1c52-7a0e-4f5e-9b0d-2a6d8a1f4c10")
 _MOST_REASONS = 50
+_CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class ImportRefused(MediationError):
@@ -94,13 +103,15 @@ async def import_divisions(engine: AsyncEngine, text: str) -> int:
             if line.fields["parent_code"]:
                 check.unknown(line, "parent_code", known.__contains__)
             _filled(line, ("code", "name"), check)
+            _spelt(line, check)
         check.refuse()
         rows = [
             {"code": f["code"], "name": f["name"], "level": f["level"], "parent": f["parent_code"] or None}
             for _, f in lines
         ]
         await bodies.put(connection, divisions=rows)
-        await _noted(connection, ImportDivisions, text, len(rows))
+        said = (DivisionRow(f["code"], f["level"], name_digest(f["name"], ""), f["parent_code"]) for _, f in lines)
+        await _noted(connection, ImportDivisions, text, said, len(lines))
     return len(rows)
 
 
@@ -118,6 +129,7 @@ async def import_organisations(engine: AsyncEngine, text: str) -> int:
         above = await bodies.superiors(connection) | {line.fields["code"]: line.fields["superior"] for line in lines}
         for line in lines:
             _filled(line, ("code", "name"), check)
+            _spelt(line, check)
             check.unknown(line, "kind", _codes(OrgKind).__contains__)
             check.unknown(line, "tier", _codes(Tier).__contains__)
             check.unknown(line, "division", divisions.__contains__)
@@ -138,7 +150,11 @@ async def import_organisations(engine: AsyncEngine, text: str) -> int:
             for _, f in lines
         ]
         await bodies.put(connection, organisations=rows)
-        await _noted(connection, ImportOrganisations, text, len(rows))
+        if await bodies.too_deep(connection):
+            raise ImportRefused(Reason("too_deep", "上级层数过多", "Some have too many superiors above one another"))
+        there = await bodies.bodies(connection, (str(row["id"]) for row in rows))
+        said = (put(there[str(row["id"])].organisation, active=there[str(row["id"])].active) for row in rows)
+        await _noted(connection, ImportOrganisations, text, said, len(rows))
     return len(rows)
 
 
@@ -168,7 +184,7 @@ async def import_people(engine: AsyncEngine, text: str) -> int:
         known = await bodies.staff(connection, people.values())
         homes = {id_: person.home for id_, person in known.items()}
         held = {id_: dict(person.memberships) for id_, person in known.items()}
-        memberships = []
+        memberships: list[MemberRow] = []
         for line in lines:
             code, org, roles = (
                 line.fields["person_code"],
@@ -178,7 +194,7 @@ async def import_people(engine: AsyncEngine, text: str) -> int:
             person = people.setdefault(code, person_id(code))
             homes.setdefault(person, org)
             held.setdefault(person, {})[org] = tuple(map(Role, roles))
-            memberships.append({"person": person, "org": org, "roles": roles})
+            memberships.append(MemberRow(person, homes[person], org, held[person][org]))
         for line in lines:  # what is refused depends on every line of a person, so each of them is named
             person = people[line.fields["person_code"]]
             there, wanted = known.get(person), {role for at in held[person].values() for role in at}
@@ -191,8 +207,9 @@ async def import_people(engine: AsyncEngine, text: str) -> int:
             {"id": people[code], "code": code, "name": name, "home": homes[people[code]]}
             for code, name in names.items()
         ]
-        await bodies.put(connection, people=rows, memberships=memberships)
-        await _noted(connection, ImportPeople, text, len(lines))
+        held_now = [{"person": one.person, "org": one.org, "roles": list(one.roles)} for one in memberships]
+        await bodies.put(connection, people=rows, memberships=held_now)
+        await _noted(connection, ImportPeople, text, memberships, len(lines))
     return len(lines)
 
 
@@ -217,14 +234,17 @@ async def import_identities(engine: AsyncEngine, text: str) -> int:
         for _, f in lines:
             if (f["issuer"], f["subject"]) not in holders:
                 await bodies.link(connection, people[f["person_code"]], [(f["issuer"], f["subject"])])
-        await _noted(connection, ImportIdentities, text, len(lines))
+        said = (IdentityRow(identity_digest(f["issuer"], f["subject"]), people[f["person_code"]]) for _, f in lines)
+        await _noted(connection, ImportIdentities, text, said, len(lines))
     return len(lines)
 
 
-async def _noted(connection: AsyncConnection, kind: type[Import], text: str, lines: int) -> None:
+async def _noted(
+    connection: AsyncConnection, kind: type[Import], text: str, rows: Iterable[Struct], lines: int
+) -> None:
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     hand = Hand(OPERATOR, "", OPERATOR, at, str(uuid7()))
-    await bodies.note(connection, hand, kind(sha256=hashlib.sha256(text.encode()).hexdigest(), lines=lines))
+    await bodies.note(connection, hand, *imported(kind, text, lines, rows))
 
 
 def _lines(text: str, columns: Sequence[str], check: _Check) -> list[_Line]:
@@ -259,6 +279,14 @@ def _filled(line: _Line, names: Sequence[str], check: _Check) -> None:
     for name in names:
         if not line.fields[name]:
             check.wrong(line.number, f"{name} 为空", f"{name} is empty")
+
+
+def _spelt(line: _Line, check: _Check) -> None:
+    """Refuse a code that no entry of the log can say, nor a case number begin with."""
+    code = line.fields["code"]
+    if code and not _CODE.fullmatch(code):
+        zh, en = f"code “{code}” 只能用64个以内的字母、数字和 . _ -", f"code {code!r} is not of letters, digits, . _ -"
+        check.wrong(line.number, zh, en)
 
 
 def _untaken(lines: Sequence[_Line], field: str, made: dict[str, str], taken: dict[str, str], check: _Check) -> None:

@@ -1,6 +1,6 @@
 """Recomputes every chain from the stored bytes, folds every history, and says where the two part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -9,15 +9,17 @@ import msgspec
 from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
-from mediation.domain.registering import LOG_ID, Erase, Register, name_digest, said
+from mediation.domain.packs import digest_of
+from mediation.domain.registering import LOG_ID, Erase, Recover, Register, name_digest, said
 from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS, Sealed, Vault
-from mediation.service.findings import Failure, Tally, Trust
-from mediation.service.placing import History
+from mediation.service.findings import Failure, Tally, Trust, found
+from mediation.service.placing import History, log_misplaced
 from mediation.service.treeproof import prove_logs
 from mediation.store.tables import columns_of
-from mediation.store.trails import Erasure, StoredCase, StoredRegistry, StoredSeal, Trail, trails
+from mediation.store.trails import Erasure, StoredCase, StoredRegistry, StoredSeal, Trail, Trails, trails
 
 _TEXTS = {WORDS, UNDISPUTED, COMPROMISE}
+_MOST_LEVELS = 20  # as store/bodies.py follows them
 _UNTOLD = Reason(
     "wrong_erasures", "删除记录与管理日志不符", "The erasures are not as the log of administration tells them"
 )
@@ -67,6 +69,7 @@ async def verify_database(
     async with trails(reader_url, sealed=vault is not None) as every:
         total, erasures = await every.count(), await every.erasures()
         of_case: dict[str, set[int]] = {}
+        given: dict[tuple[str, int], int] = {}
         for erasure in erasures:
             of_case.setdefault(erasure.case_id, set()).add(erasure.subject)
         async for trail in every:
@@ -76,13 +79,15 @@ async def verify_database(
             else:
                 cases += 1
                 events += len(trail.events)
+                _count(trail, given)
                 failure = verify_trail(trail, of_case.get(trail.case_id, set()), vault)
                 if progress:
                     progress(cases, max(total, cases))
             if failure:
                 tally.add(failure)
-        if erasures and not entries:
-            tally.add(Failure(LOG_ID, "", 0, "", _UNTOLD))
+        if not entries and (failure := verify_log(Trail(LOG_ID, None, [], []), await every.registry(), erasures)):
+            tally.add(failure)
+        tally.extend([*_miscounted(given, await every.numbers()), *await _wrong_laws(every)])
         log, access, cosignatures = await prove_logs(every.logs, trust, tally, growing)
     checkpoints = log.checkpoints + access.checkpoints
     return Report(
@@ -134,15 +139,19 @@ def verify_log(trail: Trail, stored: StoredRegistry, erasures: AbstractSet[Erasu
     """The first thing that fails in the log of administration: an entry, or a row that is not as the log left it."""
     register = Register()
     told: set[Erasure] = set()
+    begun: dict[int, int] = {}
 
     def take(event: Event) -> None:
         register.take(event)
-        if isinstance(entry := said(event), Erase):
+        entry = said(event)
+        if isinstance(entry, Erase):
             told.update(Erasure(entry.case, subject, event.event) for subject in entry.subjects)
+        elif isinstance(entry, Recover) and entry.log == "events":
+            begun[event.seq] = entry.position
 
     failure = _broken(trail, "", take)
-    reason = None if failure else _registry_reason(register, stored) or (_UNTOLD if told != erasures else None)
-    return Failure(trail.case_id, "", 0, "", reason) if reason else failure
+    reason = None if failure else _UNTOLD if told != erasures else _registry_reason(register, stored)
+    return Failure(trail.case_id, "", 0, "", reason) if reason else failure or log_misplaced(trail, begun)
 
 
 def _broken(trail: Trail, number: str, fold: Callable[[Event], None]) -> Failure | None:
@@ -196,35 +205,95 @@ def _opening_reason(trail: Trail, vault: Vault | None) -> Reason | None:
     for seal in trail.seals:
         try:
             row = Sealed(seal.subject, seal.digest, seal.name, seal.sealed, b"", seal.wrapped or b"")
-            vault.open(trail.case_id, row)
+            index = vault.index(seal.name, vault.open(trail.case_id, row))
         except (BrokenTrail, ValueError):  # the latter of a value too short to be one
             zh = f"保险库中的 {seal.name} 不是当时封存的内容"
             en = f"The vault's {seal.name} is not what was sealed"
             return Reason("wrong_seal", zh, en)
+        if index != (seal.blind or b"", seal.blind_id or b"", tuple(seal.grams or ())):
+            zh = f"保险库中 {seal.name} 的检索索引与封存的内容不符：查重、检索会漏掉本案"
+            en = f"The index of the vault's {seal.name} is not of what was sealed: the case is not found by it"
+            return Reason("wrong_index", zh, en)
     return None
 
 
 def _registry_reason(register: Register, stored: StoredRegistry) -> Reason | None:
-    for org, put in register.organisations.items():
-        found = stored.organisations.get(org)
-        if found is None or _as_logged(found) != msgspec.structs.astuple(put):
-            zh, en = f"单位 {org} 与管理日志不符", f"Body {org} is not as the log of administration left it"
-            return Reason("wrong_body", zh, en)
-    for person, last in register.people.items():
-        if stored.people.get(person) != (last.home, last.identities):
-            zh, en = f"人员 {person} 与管理日志不符", f"Person {person} is not as the log of administration left them"
-            return Reason("wrong_person", zh, en)
-    for (person, org), roles in register.memberships.items():
-        if stored.memberships.get((person, org), ()) != tuple(roles):
-            zh = f"人员 {person} 在单位 {org} 的角色与管理日志不符"
-            en = f"The roles of {person} at {org} are not as the log of administration left them"
-            return Reason("wrong_membership", zh, en)
+    """The first row of the registry that is not as the log left it, is missing, or that the log never put there."""
+    divisions = {key: (row.code, row.level, row.name_sha256, row.parent) for key, row in register.divisions.items()}
+    bodies = {key: msgspec.structs.astuple(row) for key, row in register.organisations.items()}
+    identities = {key: some for key, some in register.identities.items() if some}
+    compared: tuple[tuple[str, str, str, Mapping[Any, object], Mapping[Any, object]], ...] = (
+        ("wrong_division", "区划", "Division", divisions, {key: _dub(row) for key, row in stored.divisions.items()}),
+        ("wrong_body", "单位", "Body", bodies, {key: _as_logged(row) for key, row in stored.organisations.items()}),
+        ("wrong_person", "人员", "Person", register.people, stored.people),
+        ("wrong_membership", "任职（人员、单位）", "Membership", register.memberships, stored.memberships),
+        ("wrong_identity", "登录标识，人员", "The identities of", identities, stored.identities),
+        ("wrong_path", "上级路径，单位", "The superiors of", _paths(stored.organisations), stored.paths),
+    )
+    for code, zh, en, told, there in compared:
+        differ = min((key for key in told.keys() | there.keys() if told.get(key) != there.get(key)), default=None)
+        if differ is not None:
+            named = ", ".join(differ) if isinstance(differ, tuple) else differ
+            return Reason(
+                code, f"{zh} {named} 与管理日志不符", f"{en} {named}: not as the log of administration left it"
+            )
     return None
 
 
 def _as_logged(row: tuple[Any, ...]) -> tuple[Any, ...]:
     id_, code, name, name_en, *rest = row
     return (id_, code, name_digest(name, name_en), *rest)
+
+
+def _dub(row: tuple[str, ...]) -> tuple[str, ...]:
+    code, level, name, parent = row
+    return code, level, name_digest(name, ""), parent
+
+
+def _paths(organisations: Mapping[str, tuple[Any, ...]]) -> dict[str, list[str]]:
+    """The superiors of each body, nearest first: as many levels as are followed."""
+    above = {id_: superior for id_, *_, superior, _ in organisations.values()}
+    paths = {}
+    for id_, superior in above.items():
+        path, upper = list[str](), superior
+        while upper and len(path) < _MOST_LEVELS:
+            path.append(upper)
+            upper = above.get(upper, "")
+        paths[id_] = path
+    return paths
+
+
+def _count(trail: Trail, given: dict[tuple[str, int], int]) -> None:
+    """Note the number of a case as given by its body in its year."""
+    code, year, serial = trail.case.number.rsplit("-", 2) if trail.case else ("", "", "")
+    if year.isdecimal() and serial.isdecimal():  # else the row is wrong, and was found to be
+        given[code, int(year)] = max(given.get((code, int(year)), 0), int(serial))
+
+
+def _miscounted(given: Mapping[tuple[str, int], int], last: Mapping[tuple[str, int], int]) -> list[Failure]:
+    return [
+        found(
+            "wrong_number",
+            f"单位 {code} {year}年的案号已给到{most}，而计数为{last.get((code, year), 0)}：号码会重复",
+            f"{code} gave the number {most} in {year}, and counts {last.get((code, year), 0)}: it would be given twice",
+        )
+        for (code, year), most in sorted(given.items())
+        if last.get((code, year), 0) < most
+    ]
+
+
+async def _wrong_laws(every: Trails) -> list[Failure]:
+    """Each set of laws whose files do not make the digest that events name."""
+    wrong = []
+    async for digest, files in every.law_sets():
+        texts = isinstance(files, dict) and all(isinstance(text, str) for text in files.values())
+        if not texts or digest_of(files)[1] != digest:
+            zh, en = (
+                f"法规集 {digest} 的文件与其摘要不符",
+                f"The files of the set of laws {digest} do not make its digest",
+            )
+            wrong.append(found("wrong_laws", zh, en))
+    return wrong
 
 
 def _row_reason(stored: StoredCase | None, folded: Case | None, first_at: str) -> Reason | None:

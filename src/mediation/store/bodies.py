@@ -86,21 +86,27 @@ async def turn(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-async def note(connection: AsyncConnection, hand: Hand, said: Attributes) -> Event:
-    """Append an entry to the log of administration, in the transaction of the change it tells of.
+async def note(connection: AsyncConnection, hand: Hand, *said: Attributes) -> Event:
+    """Append entries to the log of administration, in the transaction of the change they tell of; the last of them.
 
     Whoever else appends waits until that transaction ends. The context of row-level security is as it was afterwards.
     """
     await connection.execute(_TURN)
     before = await connection.scalar(_IN_HAND)
     await connection.execute(_TAKE, {"case": LOG_ID})  # to read the end of the log, and to write to it
-    last = await connection.scalar(_LAST)
-    event = entry(hand, said, parse(last) if last else None, str(uuid7()))
-    values = {"id": event.event, "case_id": LOG_ID, "seq": event.seq, "bytes": event.canonical}
-    await connection.execute(insert(EVENTS).values(values))
-    await connection.execute(insert(OUTBOX).values(event=event.event).inline())
+    stored = await connection.scalar(_LAST)
+    last = parse(stored) if stored else None
+    events = list[Event]()
+    for one in said:
+        last = entry(hand, one, last, str(uuid7()))
+        events.append(last)
+    for start in range(0, len(events), _AT_ONCE):
+        some = events[start : start + _AT_ONCE]
+        rows = [{"id": one.event, "case_id": LOG_ID, "seq": one.seq, "bytes": one.canonical} for one in some]
+        await connection.execute(insert(EVENTS).values(rows))
+        await connection.execute(insert(OUTBOX).values([{"event": one.event} for one in some]).inline())
     await connection.execute(_TAKE, {"case": before or ""})
-    return event
+    return events[-1]
 
 
 class Person(NamedTuple):

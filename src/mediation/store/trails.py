@@ -33,15 +33,22 @@ FROM events e LEFT JOIN feed f ON f.event = e.id LEFT JOIN spans s ON s.case_id 
 ORDER BY e.case_id, e.seq"""
 _SEALS = """
 SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL{sealed}
-FROM vault v LEFT JOIN vault_keys k USING (case_id, subject) ORDER BY v.case_id"""
-_SEALED = ", v.sealed, k.wrapped"
+FROM vault v LEFT JOIN vault_keys k USING (case_id, subject){words} ORDER BY v.case_id"""
+_SEALED = ", v.sealed, k.wrapped, v.blind, v.blind_id, w.grams"
+_WORDS = " LEFT JOIN vault_words w USING (case_id, digest)"
 _ERASURES = "SELECT case_id::text, subject, event::text FROM erasures"
+_DIVISIONS = "SELECT code, level, name, coalesce(parent, '') FROM divisions"
 _BODIES = """
-SELECT id::text, code, name, name_en, kind, tier, division, speciality, coalesce(superior::text, ''), active
+SELECT path::text[], id::text, code, name, name_en, kind, tier, division, speciality, coalesce(superior::text, ''),
+       active
 FROM organisations"""
-_PEOPLE = """
-SELECT p.id::text, p.home::text, (SELECT count(*) FROM identities i WHERE i.person = p.id) FROM people p"""
+_PEOPLE = "SELECT id::text, home::text FROM people"
 _MEMBERSHIPS = "SELECT person::text, org::text, roles FROM memberships"
+_IDENTITIES = """
+SELECT person::text, array_agg(encode(sha256(convert_to(issuer || chr(10) || subject, 'UTF8')), 'hex'))
+FROM identities GROUP BY person"""
+_LAW_SETS = "SELECT digest, files FROM law_sets"
+_NUMBERS = "SELECT o.code, n.year, n.last FROM case_numbers n JOIN organisations o ON o.id = n.org"
 
 
 class StoredSpan(NamedTuple):
@@ -89,7 +96,7 @@ class StoredCase(NamedTuple):
 class StoredSeal(NamedTuple):
     """A row of the vault; `keyed`: there is the key that opens it.
 
-    What is sealed, and that key as it is wrapped, are read only for who opens them.
+    What is sealed, that key as it is wrapped, and what it is found by are read only for who opens them.
     """
 
     subject: int
@@ -98,6 +105,9 @@ class StoredSeal(NamedTuple):
     keyed: bool
     sealed: bytes = b""
     wrapped: bytes | None = None
+    blind: bytes | None = None
+    blind_id: bytes | None = None
+    grams: list[int] | None = None
 
 
 class Trail(NamedTuple):
@@ -121,11 +131,17 @@ class Erasure(NamedTuple):
 
 
 class StoredRegistry(NamedTuple):
-    """The registry: each body as `PutOrganisation` says it, with its names; `(home, identities)`; roles."""
+    """The registry: divisions and bodies as the log says them, but with their names; homes, roles, identities' digests.
 
+    `paths`: the superiors of each body, as it is asked for them.
+    """
+
+    divisions: dict[str, tuple[str, ...]]
     organisations: dict[str, tuple[Any, ...]]
-    people: dict[str, tuple[str, int]]
+    paths: dict[str, list[str]]
+    people: dict[str, str]
     memberships: dict[tuple[str, str], tuple[str, ...]]
+    identities: dict[str, frozenset[str]]
 
 
 class Trails:
@@ -133,7 +149,7 @@ class Trails:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], *, sealed: bool = False) -> None:
         self._connection = connection
-        self._seals = _SEALS.format(sealed=_SEALED if sealed else "")
+        self._seals = _SEALS.format(sealed=_SEALED if sealed else "", words=_WORDS if sealed else "")
         self.logs = Evidence(connection)
 
     async def count(self) -> int:
@@ -147,14 +163,30 @@ class Trails:
 
     async def registry(self) -> StoredRegistry:
         """The registry as its tables have it."""
-        bodies, people, memberships = [
-            await (await self._connection.execute(query)).fetchall() for query in (_BODIES, _PEOPLE, _MEMBERSHIPS)
+        divisions, bodies, people, memberships, identities = [
+            await self._all(query) for query in (_DIVISIONS, _BODIES, _PEOPLE, _MEMBERSHIPS, _IDENTITIES)
         ]
         return StoredRegistry(
-            {row[0]: row for row in bodies},
-            {id_: (home, count) for id_, home, count in people},
+            {row[0]: row for row in divisions},
+            {row[0]: tuple(row) for _, *row in bodies},
+            {id_: path for path, id_, *_ in bodies},
+            dict(people),
             {(person, org): tuple(roles) for person, org, roles in memberships},
+            {person: frozenset(digests) for person, digests in identities},
         )
+
+    async def numbers(self) -> dict[tuple[str, int], int]:
+        """The last number that each body has given, by its code and the year."""
+        return {(code, year): last for code, year, last in await self._all(_NUMBERS)}
+
+    async def law_sets(self) -> AsyncIterator[tuple[str, Any]]:
+        """Every set of laws by its digest: the texts of its files by name, or whatever is there instead."""
+        async with self._rows("law_sets", _LAW_SETS) as rows:
+            async for digest, files in rows:
+                yield digest, files
+
+    async def _all(self, query: str) -> list[Any]:
+        return await (await self._connection.execute(query)).fetchall()
 
     async def __aiter__(self) -> AsyncIterator[Trail]:
         async with AsyncExitStack() as stack:
