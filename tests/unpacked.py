@@ -27,15 +27,17 @@ def pack_again(folder: Path) -> io.BytesIO:
     return sink
 
 
-def verify_sh(folder: Path, *vkeys: str, shell: str = "sh") -> subprocess.CompletedProcess[str]:
-    """Run verify.sh of an unpacked bundle where only what it needs can be found."""
+def verify_sh(
+    folder: Path, *vkeys: str, shell: str = "sh", script: str = "verify.sh"
+) -> subprocess.CompletedProcess[str]:
+    """Run verify.sh (the bundle's own, or that one) in an unpacked bundle where only what it needs can be found."""
     programs = folder.parent / "programs"
     programs.mkdir(exist_ok=True)
     for name in NEEDED:
         if not (programs / name).exists():
             (programs / name).symlink_to(str(shutil.which(name)))
     return subprocess.run(
-        [str(shutil.which(shell)), "verify.sh", *vkeys],
+        [str(shutil.which(shell)), script, *vkeys],
         cwd=folder,
         env={"PATH": str(programs), "TMPDIR": str(folder.parent)},
         capture_output=True,

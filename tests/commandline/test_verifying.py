@@ -83,6 +83,14 @@ def test_a_case_s_bundle_is_verified_on_another_machine(run, filled, tmp_path):
     key = ["--key", str(filled / "log" / "log.vkey"), "--checkpoint", str(filled / "log" / "checkpoint")]
     done = run("--lang", "en", "verify", "--bundle", str(bundle), *key, **away)
     assert (done.returncode, "whole, in order, unaltered" in done.stdout) == (0, True), done.stderr
+    assert "installed here" not in done.stderr
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(tmp_path / "forged.zip", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"echo whole" if name == "verify.sh" else old.read(name))
+        new.writestr("note\x1b[2J.txt", b"")
+    done = run("--lang", "en", "verify", "--bundle", str(tmp_path / "forged.zip"), *key, **away)
+    assert (done.returncode, "Its verify.sh is not the one installed here" in done.stderr) == (0, True), done.stderr
+    assert r"'note\x1b[2J.txt' is no part of the bundle" in done.stderr
     with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(tmp_path / "cut.zip", "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name).replace(b'"v":1', b'"v":2'))

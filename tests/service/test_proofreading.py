@@ -142,8 +142,8 @@ def test_a_zip_that_lies_about_a_file_is_told(made):
     assert failure.seq == 4
 
 
-def test_a_file_of_no_place_in_a_bundle_is_named(made):
-    reading = read(made, zipped(made["case"], extra=[("notes.txt", b"hello")]))
+def test_a_file_among_the_events_that_is_none_is_named(made):
+    reading = read(made, zipped(made["case"], extra=[("events/notes.txt", b"hello")]))
     assert [(failure.reason.code, "notes.txt" in failure.reason.en) for failure in reading.failures] == [
         ("extra_file", True)
     ]

@@ -143,6 +143,7 @@ def _tell_offline(reading: "Reading", *, own: bool, whole: bool) -> None:
             f"The log {reading.origin} of {reading.size} leaves: {reading.entries} entries and the chains of "
             f"{reading.cases} cases are as signed; {len(reading.witnesses)} cosignatures.",
         )
+    _tell_foreign(reading.foreign)
     for size in reading.unproven:
         say(
             f"! 你持有的{size}条的检查点较早，包内没有它与本检查点相容的证明：请在线核对，或校验导出的日志。",
@@ -155,6 +156,27 @@ def _tell_offline(reading: "Reading", *, own: bool, whole: bool) -> None:
             "! The key is its own: compare it with the one that the operator has published, or give that by --key.",
             to_stderr=True,
         )
+
+
+def _tell_foreign(names: "Sequence[str]") -> None:
+    """Say what nothing vouches for, before anybody runs or believes it."""
+    from mediation.domain.bundling import MANUAL, SCRIPT
+
+    for name in names:
+        shown = name if name.isprintable() else repr(name)
+        if name in {SCRIPT, MANUAL}:
+            say(
+                f"! 包内的 {shown} 与本机安装的不同：可能出自另一版本，也可能被人替换；请勿执行或照办，应另行取得。",
+                f"! Its {shown} is not the one installed here: of another version, or somebody else's. Do not run or "
+                "follow it; take one from elsewhere.",
+                to_stderr=True,
+            )
+        else:
+            say(
+                f"! {shown} 不属于卷宗包，未经校验。",
+                f"! {shown} is no part of the bundle, and was not verified.",
+                to_stderr=True,
+            )
 
 
 def _tell(report: "Report | Reading", *, as_json: bool, keys: "Sequence[Verifier]", keys_from: str) -> None:

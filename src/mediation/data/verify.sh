@@ -4,6 +4,8 @@
 #
 #   sh verify.sh [VKEY …]      in the unpacked folder 在解开的文件夹中执行
 #
+# A bundle may come from the very people it is to be checked against, and then this file in it does too: take it from
+# somewhere else, as the key, and run that one here. 若卷宗包来自被校验的一方，请勿使用包内的本程序，应另行取得。
 # VKEY is a key of the log (name+id+base64) as its operator has published it, or of a witness that must have cosigned.
 # Without one the key in log.vkey is used: that shows that the bundle agrees with itself, not whose it is.
 # Needs: a POSIX shell, OpenSSL 3.0 or newer, coreutils (base64 cat mktemp od rm sha256sum tr wc); no network.
@@ -65,6 +67,16 @@ is_hash() { # whether this is 32 bytes in canonical base64
   esac
 }
 
+is_base64() { # canonical, and not empty
+  case $1 in '' | *[!A-Za-z0-9+/=]*) false ;; *) [ "$(printf %s "$1" | base64 -d 2>/dev/null | base64 | tr -d '\n')" = "$1" ] ;; esac
+}
+
+is_case() { # a UUID in lower case
+  h='[0-9a-f]'
+  four=$h$h$h$h
+  case $1 in $four$four-$four-$four-$four-$four$four$four) ;; *) false ;; esac
+}
+
 is_number() { # decimal, no leading zero, small enough for the arithmetic of a shell
   case $1 in
     '' | *[!0-9]* | 0?*) false ;;
@@ -102,9 +114,10 @@ open_key() { # vkey → $key_name, $key_id, $kind, $public; false if it is none 
 signature_holds() { # signature (hex), of the text in $work/text, by the key that open_key found
   signature=$1 signed=$work/text
   if [ "$kind" = 04 ]; then # a cosignature: eight bytes of time, and the time stands before the text
+    [ ${#signature} -eq 144 ] || return 1
     time=${signature%"${signature#????????????????}"}
     signature=${signature#????????????????}
-    case $time in [89a-f]*) return 1 ;; esac
+    case $time in [89a-f]* | 0000000000000000) return 1 ;; esac
     signed=$work/cosigned
     { printf 'cosignature/v1\ntime %d\n' $((0x$time)) && cat "$work/text"; } >"$signed"
   fi
@@ -117,13 +130,15 @@ signature_holds() { # signature (hex), of the text in $work/text, by the key tha
 
 open_note() { # note, what it is (zh), (en) → $text; $signers: the keys of $keys that signed it, a line each
   case $1 in *"$nl$nl"*"$nl") ;; *) fail "$2：不是签名文件" "$3: is not a signed note" ;; esac
-  text=${1%"$nl$nl"*}$nl signatures=${1##*"$nl$nl"} signers=$nl
+  [ -z "$(printf %s "$1" | tr -cd '\001-\011\013-\037')" ] || fail "$2：不是签名文件" "$3: is not a signed note"
+  text=${1%"$nl$nl"*}$nl signatures=${1##*"$nl$nl"} signers=$nl lines=0
   printf %s "$text" >"$work/text"
   while [ -n "$signatures" ]; do
     first_line "$signatures"
     signatures=$more
     case $line in '— '*' '*) ;; *) fail "$2：签名行格式不符" "$3: a line is not a signature" ;; esac
-    line=${line#'— '}
+    line=${line#'— '} lines=$((lines + 1))
+    { is_base64 "${line#* }" && [ "$lines" -le 64 ]; } || fail "$2：签名行格式不符" "$3: a line is not a signature"
     bytes=$(printf %s "${line#* }" | base64 -d 2>/dev/null | to_hex)
     for vkey in $keys; do
       open_key "$vkey"
@@ -175,16 +190,21 @@ open_proof() { # $n's tlog-proof → $index, $path (hashes in hex, one behind th
 
 under_checkpoint() { # $note: the published one, or one of an earlier epoch of the log, under another name
   [ "$note" = "$opened" ] && return
-  case $note in
-    "$published") origin=$log size=$tree root=$top ;;
-    "$log$nl"*) event_fails '日志证明所依的不是本包的检查点' 'its proof is not under the checkpoint of this bundle' ;;
-    *)
-      [ "$opened" != "$published" ] ||
-        event_fails '在日志中排在前一事件之前' 'stands before the event before it in the log'
-      open_checkpoint "$note" "第${n}号事件所依的检查点" "event $n: the checkpoint of its proof"
-      ;;
+  opened=$note
+  if [ "$note" = "$published" ]; then
+    origin=$log size=$tree root=$top
+  else
+    open_checkpoint "$note" "第${n}号事件所依的检查点" "event $n: the checkpoint of its proof"
+    [ "$origin" != "$log" ] || [ "$size $root" = "$tree $top" ] ||
+      event_fails '日志证明所依的不是本包的检查点' 'its proof is not under the checkpoint of this bundle'
+  fi
+  [ "$origin" != "$epoch" ] || return
+  passed=$passed$epoch$nl
+  case $passed in *"$nl$log$nl"* | *"$nl$origin$nl"*)
+    event_fails '在日志中排在前一事件之前' 'stands before the event before it in the log'
+    ;;
   esac
-  opened=$note at=-1
+  epoch=$origin at=-1
 }
 
 included() { # whether $leaf stands at $index in the tree of $size leaves with this $root (RFC 9162 §2.1.3.2)
@@ -257,27 +277,18 @@ no_more() { # folder, ending, count: nothing else is in it
 
 # ── disclosures ──
 
-check_disclosures() { # each is one whose digest an event holds, or the party that such a one discloses; → $count
-  count=0 inner='' loose=''
+check_disclosures() { # each is one whose digest an event holds, or a party that was disclosed before it; → $count
+  count=0
   while take "$(printf 'disclosures/%04d.txt' $((count + 1)))"; do
     count=$((count + 1))
     case $content in '' | *[!A-Za-z0-9_-]*) disclosure_fails "$count" ;; esac
     digest=$(printf %s "$content" | openssl dgst -sha256 -binary | base64 | tr '/+' '_-' | tr -d '=\n')
-    case $digests in
-      *"\"$digest\""*) ;;
-      *)
-        loose="$loose $count:$digest"
-        continue
-        ;;
-    esac
+    case $digests in *"\"$digest\""*) ;; *) disclosure_fails "$count" ;; esac
     while [ $((${#content} % 4)) -gt 0 ]; do content=$content=; done
     plain=$(printf %s "$content" | tr '_-' '/+' | base64 -d 2>/dev/null | tr -d ' \0') || disclosure_fails "$count"
     case $plain in # inside a text a quotation mark has a backslash before it, so this can only be the member itself
-      *'"_sd":['*) inner=$inner,${plain#*'"_sd":['} inner=${inner%%]*} ;;
+      *'"_sd":['*) digests=$digests,${plain#*'"_sd":['} digests=${digests%%]*} ;;
     esac
-  done
-  for one in $loose; do
-    case $inner in *"\"${one#*:}\""*) ;; *) disclosure_fails "${one%%:*}" ;; esac
   done
 }
 
@@ -287,7 +298,6 @@ disclosure_fails() {
 
 # ── the whole ──
 
-case $0 in */*) cd -- "${0%/*}" || exit 2 ;; esac
 case $(openssl version 2>/dev/null) in
   'OpenSSL '[3-9].* | 'OpenSSL '[1-9][0-9].*) ;;
   *) stop '需要 OpenSSL 3.0 或更新版本。' 'This needs OpenSSL 3.0 or newer.' ;;
@@ -306,7 +316,7 @@ for vkey in $keys; do
   open_key "$vkey" || fail '密钥不可用：应为 名称+标识+base64' 'a key cannot be used: it is name+id+base64'
 done
 
-take checkpoint || fail '缺少 checkpoint' 'checkpoint is missing'
+take checkpoint || fail '缺少 checkpoint：请在解开的文件夹中执行' 'checkpoint is missing: run this in the unpacked folder'
 published=$content
 open_checkpoint "$published" '检查点' 'the checkpoint'
 log=$origin tree=$size top=$root witnesses=0
@@ -331,12 +341,12 @@ events=$line
 first_line "$more"
 end=$line
 first_line "$more"
-{ [ -z "$more" ] && is_number "$events" && [ "$events" -gt 0 ] && is_hash "$end"; } ||
+{ [ -z "$more" ] && is_case "$case_id" && is_number "$events" && [ "$events" -gt 0 ] && is_hash "$end"; } ||
   fail '卷末凭证：格式不符' 'the head: is malformed'
 [ "$line" = "$tree" ] || fail '卷末凭证：与检查点不是同一时点' 'the head: is not of the same moment as the checkpoint'
 end=$(printf %s "$end" | base64 -d | to_hex)
 
-opened='' at=-1 digests='' state=new n=0
+opened='' epoch='' passed=$nl at=-1 digests='' state=new n=0
 before=0000000000000000000000000000000000000000000000000000000000000000
 while [ "$n" -lt "$events" ]; do
   n=$((n + 1))
@@ -356,3 +366,10 @@ if [ $# -eq 0 ]; then
   printf '  ! 所用密钥取自包内 log.vkey：请与日志运营方公布的密钥核对，或执行 sh verify.sh <公布的密钥>\n'
   printf '  ! The key is that of log.vkey in this bundle: compare it with the one published, or give that one.\n'
 fi
+set +f # what else lies in the folder, as where it was unpacked among other files, was not looked at
+for found in * .[!.]* ..?*; do
+  [ -e "$found" ] || [ -h "$found" ] || continue
+  case $found in checkpoint | head | log.vkey | verify.sh | VERIFY.md | events | proofs | disclosures) continue ;; esac
+  shown=$(printf %s "$found" | tr -d '\001-\037\177')
+  printf '  ! 不属于本包，未经校验：%s\n  ! No part of the bundle, and not verified: %s\n' "$shown" "$shown"
+done

@@ -27,6 +27,8 @@ SINGLE = (CHECKPOINT, HEAD, VKEYS, SCRIPT, MANUAL)
 _EVENTS, _PROOFS, _DISCLOSURES = "events", "proofs", "disclosures"
 _NUMBERED = re.compile(r"(events|proofs|disclosures)/([0-9]{4,})\.(json|tlog-proof|txt)")
 _ENDINGS = {_EVENTS: "json", _PROOFS: "tlog-proof", _DISCLOSURES: "txt"}
+FOLDERS = frozenset(f"{folder}/" for folder in _ENDINGS)
+"""What a zip may name besides files."""
 _CASE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 _LINES = 5
@@ -53,6 +55,12 @@ def parse_path(path: str) -> tuple[str, int] | None:
     if not found or path != _path(found[1], int(found[2])) or not int(found[2]):
         return None
     return found[1], int(found[2])
+
+
+def is_beside(path: str) -> bool:
+    """Whether this lies beside what a bundle holds: in none of its folders, nor outside of where it is unpacked."""
+    first, *others = path.split("/")
+    return f"{first}/" not in FOLDERS and first not in {"", "."} and ".." not in {first, *others} and "\\" not in path
 
 
 class Head(NamedTuple):

@@ -76,7 +76,8 @@ class Reading(NamedTuple):
     """What was verified offline: of which log, its size, what there was of it, who cosigned, and what failed.
 
     `cases` and `entries` (events, or entries of the access log) are 0 where a log was exported without its entries.
-    `unproven`: sizes of kept checkpoints that nothing here relates to the one verified.
+    `unproven`: sizes of kept checkpoints that nothing here relates to the one verified. `foreign`: files of a bundle
+    that nothing vouches for: a program or manual that is not the one installed here, what was put beside it.
     """
 
     origin: str
@@ -88,6 +89,7 @@ class Reading(NamedTuple):
     unproven: tuple[int, ...]
     failed: int
     failures: tuple[Failure, ...]
+    foreign: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:

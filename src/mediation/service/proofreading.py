@@ -1,8 +1,9 @@
 """The bundle of a case read offline: is this the whole history, in order, as the log signed it."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,11 +11,15 @@ import msgspec
 
 from mediation.domain.bundling import (
     CHECKPOINT,
+    FOLDERS,
     HEAD,
+    MANUAL,
+    SCRIPT,
     SINGLE,
     VKEYS,
     disclosure_path,
     event_path,
+    is_beside,
     open_head,
     parse_disclosure,
     parse_path,
@@ -53,20 +58,28 @@ def keys_inside(path: Path | BinaryIO) -> str:
 def verify_bundle(path: Path | BinaryIO, trust: Trust, progress: Callable[[int, int], None] | None = None) -> Reading:
     """Verify the bundle of a case: each event's place in the log, the chain, the fold, the head, what is disclosed.
 
+    What else lies in the zip is named in `foreign`, and a program or manual there that is not the one installed here:
+    whoever forges a bundle would bring his own. They say nothing of the history, and versions differ: no failure.
     `progress` is told events done and events in all. Raises NotABundle; BadNote, when a checkpoint in `trust` is not
     signed by a log it believes; OSError.
     """
     tally = Tally()
     parcel = _Parcel(path)
+    foreign = tuple(parcel.foreign())
+    if CHECKPOINT not in parcel.names:
+        zh, en = "包的顶层没有 checkpoint", "There is no checkpoint at the top of the zip"
+        tally.add(found("no_checkpoint", zh, en))
+        return Reading("", 0, 0, 0, 0, (), (), tally.count, tuple(tally.named), foreign)
     opened = open_published(parcel.read(CHECKPOINT, MOST_BYTES), trust, tally)
     if opened is None:
-        return Reading("", 0, 0, 0, 0, (), (), tally.count, tuple(tally.named))
+        return Reading("", 0, 0, 0, 0, (), (), tally.count, tuple(tally.named), foreign)
     checkpoint, witnesses, kept = opened
     reader = _Reader(parcel, trust, checkpoint, tally)
     reader.run(progress)
     unproven = tuple(sorted(one.size for one in kept if one.size < checkpoint.size))
     counted = reader.events, int(reader.events > 0), reader.disclosures
-    return Reading(checkpoint.origin, checkpoint.size, *counted, witnesses, unproven, tally.count, tuple(tally.named))
+    failed = tally.count, tuple(tally.named)
+    return Reading(checkpoint.origin, checkpoint.size, *counted, witnesses, unproven, *failed, foreign)
 
 
 class _Parcel:
@@ -86,6 +99,17 @@ class _Parcel:
                 zh, en = f"文件 {info.filename} 出现两次", f"The file {info.filename} is in it twice"
                 raise NotABundle(Reason("twice", zh, en))
             self.names.add(info.filename)
+        self.names -= FOLDERS  # who zips an unpacked bundle again has an entry for each
+
+    def foreign(self) -> Iterator[str]:
+        """The files that nothing of the log vouches for, and that are not ours."""
+        ours = files("mediation") / "data"
+        for name in sorted(self.names):
+            if name in {SCRIPT, MANUAL}:
+                if self.read(name, MOST_BYTES) != (ours / name).read_bytes():
+                    yield name
+            elif name not in SINGLE and is_beside(name) and not name.endswith("/"):
+                yield name
 
     def read(self, name: str, most: int) -> bytes:
         """The contents of a file; nothing, where it is not there, is broken or longer than it may be."""
@@ -108,7 +132,8 @@ class _Reader:
         self._parcel, self._trust, self._checkpoint, self._tally = parcel, trust, checkpoint, tally
         self._case: Case | None = None
         self._named = ""  # the case that the head is of
-        self._places: dict[str, int] = {}
+        self._place = "", -1  # the tree that the event before stands in, and where
+        self._passed: set[str] = set()
         self._digests: set[str] = set()
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
@@ -130,7 +155,7 @@ class _Reader:
         for name in sorted(self._parcel.names):
             numbered = parse_path(name)
             most = self.disclosures if numbered and numbered[0] == "disclosures" else self.events
-            if name not in SINGLE and (numbered is None or numbered[1] > most):
+            if name not in SINGLE and not is_beside(name) and (numbered is None or numbered[1] > most):
                 seq = numbered[1] if numbered and numbered[0] != "disclosures" else 0
                 self._fail("extra_file", f"多余的文件 {name}", f"{name} is no part of the bundle", seq)
 
@@ -154,6 +179,9 @@ class _Reader:
             return self._fail("no_proof", "缺少日志证明", "Its proof is missing", seq, event_id)
         try:
             proof = parse_proof(self._parcel.read(name, MOST_BYTES).decode("utf-8", "replace"))
+            if proof.extra:  # a tlog-proof may have it, but nothing signs it
+                zh, en = "日志证明附有未经签名的内容", "Its proof brings data that nothing signs"
+                return self._fail("not_in_log", zh, en, seq, event_id)
             under = proof.verify(leaf, self._trust.verifiers)
         except BrokenTrail as bad:
             zh, en = "与日志不符：内容被改动，或证明不是它的", "It is not in the log as it stands here"
@@ -162,12 +190,14 @@ class _Reader:
         if under.origin == self._checkpoint.origin and under[:3] != self._checkpoint[:3]:
             zh, en = "日志证明所依的不是本包的检查点", "Its proof is not under the checkpoint of this bundle"
             return self._fail("other_checkpoint", zh, en, seq, event_id)
-        if proof.index <= self._places.get(under.origin, -1) or (
-            self._checkpoint.origin in self._places and under.origin != self._checkpoint.origin
-        ):
+        origin, at = self._place
+        if under.origin != origin:  # an epoch is left for good, and after the newest there is none
+            self._passed.add(origin)
+            at = -1
+        if proof.index <= at or not self._passed.isdisjoint({under.origin, self._checkpoint.origin}):
             zh, en = "在日志中排在前一事件之前", "It stands before the event before it in the log"
             return self._fail("wrong_order", zh, en, seq, event_id)
-        self._places[under.origin] = proof.index
+        self._place = under.origin, proof.index
         return True
 
     def _folds(self, seq: int, event: Event) -> bool:
