@@ -271,9 +271,9 @@ def _whole(one: Waiting, before: Waiting | None) -> Event:
         event = parse(one.data)
     except BrokenTrail as found:
         raise _mismatch(f"event {one.id}") from found
-    placed = before is not None or one.seq == 1 or one.placed
     if before and one.case_id == LOG_ID and one.seq > before.seq + 1:
         before = None  # between them is the entry with which this tree began, before those that waited
+    placed = before is not None or one.seq == 1 or one.placed
     seq, prev = (before.seq + 1, hex_hash(before.data)) if before else (one.seq, one.prev or NO_HASH)
     if not placed or (event.event, event.case, event.seq, event.prev) != (one.id, one.case_id, seq, prev):
         raise _mismatch(f"event {one.id}")
