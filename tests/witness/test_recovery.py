@@ -1,6 +1,7 @@
 """An older backup is restored: nothing is signed, steps go on, and the log begins anew with what was lost."""
 
 from contextlib import asynccontextmanager
+from itertools import permutations
 
 import psycopg
 import pytest
@@ -11,17 +12,22 @@ from tests.witness.bystanders import standing
 from mediation.domain.checkpoints import open_checkpoint
 from mediation.domain.events import parse
 from mediation.domain.merkle import leaf_hash
-from mediation.domain.registering import Recover, said
+from mediation.domain.registering import LOG_ID, Recover, said
 from mediation.gateway.backup import read_backup, write_backup
 from mediation.gateway.logkeys import succeed
 from mediation.gateway.witnesses import witnesses
 from mediation.service.cosigning import Cosigners
 from mediation.service.findings import Trust
+from mediation.service.following import Chains, verify_tiles
 from mediation.service.integrate import LogHalted, Sequencer
+from mediation.service.placing import log_misplaced
+from mediation.service.publishing import publish_log
 from mediation.service.recovery import NothingLost, recover, standings
+from mediation.service.registry import import_people
 from mediation.service.verification import verify_database
 from mediation.store.database import connect
 from mediation.store.logbook import Logbook
+from mediation.store.trails import StoredEvent, Trail
 
 
 @asynccontextmanager
@@ -221,3 +227,47 @@ async def test_where_nothing_was_lost_nothing_begins_anew(town):
     await integrate(town.urls)
     with pytest.raises(NothingLost):
         await began_anew(town.urls)
+
+
+async def test_what_was_administered_while_nothing_was_signed_stands_behind_the_entry_that_tells_of_it(town, tmp_path):
+    """The newest entry is the first leaf; those that waited come after it, and then the chain goes on from it."""
+    urls = town.urls
+    await shown(urls)
+    await integrate(urls)
+    write_backup(urls.reader, tmp_path / "older.dump")
+    await town.file()
+    await shown(urls)
+    await integrate(urls)
+    await town.engine.dispose()
+    read_backup(urls.owner, tmp_path / "older.dump", force=True)
+    async with opened(urls) as again:
+        for code in ("first", "second"):
+            people = f"person_code,name,org_code,roles\n{code},人,village,clerk\n"
+            await import_people(again.engine, people)
+        recovered = [entry.log for entry in await began_anew(urls)]
+        assert recovered == ["events", "access"]
+        assert await integrate(urls) == 3
+        await import_people(again.engine, people)
+        assert await integrate(urls) == 1
+    believed = tuple(one for key in keys_of(urls) for one in key.verifiers)
+    assert (await verify_database(urls.reader, trust=Trust(believed))).failures == ()
+    await publish_log(urls.reader, "events", tmp_path / "log", keys_of(urls).events.verifiers)
+    reading = verify_tiles(tmp_path / "log", Trust(believed))
+    assert (reading.failures, reading.entries) == ((), 5)
+    async with await connect(urls.log) as connection:
+        [epoch, _] = await Logbook(connection).epochs()
+        events = [parse(one) for one in await Logbook(connection).entries(epoch, 0, 5)]
+    last = events[0].seq
+    assert [one.seq for one in events] == [last, last - 2, last - 1, last + 1, last + 2]
+    for wrong in permutations(range(5)):
+        chains, told = Chains(), [events[at] for at in wrong]
+        found = [chains.take(one, leaf_hash(one.canonical), index) for index, one in enumerate(told)]
+        placed = {one.event: position for position, one in enumerate(told, epoch.first_position)}
+        trail = Trail(LOG_ID, None, [
+            StoredEvent(one.event, one.seq, one.canonical, placed[one.event])
+            for one in sorted(told, key=lambda one: one.seq)
+        ], [])  # fmt: skip
+        misplaced = log_misplaced(trail, {last: epoch.first_position})
+        seqs = [one.seq for one in told]
+        whole_ = wrong == tuple(range(5)) or seqs == sorted(seqs)  # the latter: as if nothing had been set back
+        assert (misplaced is None, not any(found)) == (whole_, whole_), seqs

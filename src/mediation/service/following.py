@@ -64,7 +64,7 @@ class Chains:
 
     def __init__(self) -> None:
         self.heads: dict[str, tuple[int, str, str, str]] = {}
-        self._begun: Event | None = None  # the entry with which a tree begins anew, until its turn in its own chain
+        self._begun: Event | None = None  # a tree begins anew with it, before entries that waited
         self._continued = False  # an epoch that goes on from an earlier one holds tails of cases
 
     def interrupted(self) -> None:
@@ -76,7 +76,7 @@ class Chains:
         """Why an event does not follow that of its case before it in the tree, if so; the next is held against it."""
         if not index:
             self._continued = event.seq > 1
-            if event.case == LOG_ID and event.action == LogEntry.RECOVER.value:  # before entries that had waited
+            if (event.case, event.action, event.attrs.get("log")) == (LOG_ID, LogEntry.RECOVER.value, "events"):
                 self._begun = event
                 return None
         begun = self._begun
