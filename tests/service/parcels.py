@@ -22,7 +22,7 @@ async def dossier_of(town: Town, case_id: str, patience_s: float = 0) -> Dossier
     engine = database.engine(town.urls.reader)
     try:
         snapshots = engine.execution_options(isolation_level="REPEATABLE READ").begin
-        return await gather(snapshots, case_id, patience_s=patience_s)
+        return await gather(snapshots, case_id, keys_of(town.urls).events, patience_s=patience_s)
     finally:
         await engine.dispose()
 

@@ -8,10 +8,12 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.service.parcels import disclosed, dossier_of, found
+from tests.service.town import NOTE, opened, populate
 from tests.unpacked import SHELLS, unpack
-from tests.whole import integrated
+from tests.whole import integrated, keys_of, whole
 from tlog_scales import tlog
 from tlog_scales.signing import Vkey
 
@@ -23,6 +25,7 @@ from mediation.domain.notes import SignatureKind, new_signer, sign
 from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey
 from mediation.service.bundles import NotYetLogged, pack
+from mediation.settings import Urls
 from mediation.store.logbook import Published
 
 # ── what is in it ──
@@ -185,3 +188,49 @@ def test_events_of_an_earlier_epoch_are_under_its_own_checkpoint(made, tmp_path)
     folder = unpack(data, tmp_path / "case")
     assert found(folder)[0] == 0
     assert found(folder, after.verifier.text)[1].count("event 1: the checkpoint of its proof") == 1
+
+
+# ── what is not to be had ──
+
+
+CUT = {
+    "the last event": "DELETE FROM events WHERE case_id = %(case)s AND seq = 3",
+    "the last event and its span": (
+        "WITH e AS (DELETE FROM events WHERE case_id = %(case)s AND seq = 3) DELETE FROM spans WHERE case_id = %(case)s AND seq = 3"
+    ),
+    "a place of another case": "DELETE FROM events WHERE case_id <> %(case)s AND seq = 1",
+    "a document": "UPDATE cases SET facts = replace(facts::text, 'neighbour', 'contract')::json WHERE id = %(case)s",
+}
+
+
+@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
+async def test_what_the_database_has_lost_is_not_signed_away(database_urls: Urls, cut: str):
+    """A bundle says in the log's name that there was no more: so its maker looks for more first."""
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        case_id = (await town.file()).case
+        for version in (1, 2):
+            await town.step("wang", case_id, NOTE, version=version)
+        await integrated(database_urls)
+        key = keys_of(database_urls).events
+        assert pack(await dossier_of(town, case_id), key)
+        async with await psycopg.AsyncConnection.connect(whole(database_urls)) as superuser:
+            await superuser.execute("SET session_replication_role = replica")
+            await superuser.execute(cut, {"case": case_id})
+        with pytest.raises(BrokenTrail) as found:
+            pack(await dossier_of(town, case_id), key)
+        assert found.value.reasons[0].code == "log_mismatch"
+
+
+async def test_nothing_is_bundled_from_a_database_that_was_set_back(database_urls: Urls):
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        case_id = (await town.file()).case
+        await integrated(database_urls)
+        async with await psycopg.AsyncConnection.connect(whole(database_urls)) as superuser:
+            await superuser.execute("SET session_replication_role = replica")
+            await superuser.execute("DELETE FROM log_checkpoints")
+            await superuser.execute("DELETE FROM log_epochs WHERE log = 'access'")
+        with pytest.raises(BrokenTrail) as found:
+            await dossier_of(town, case_id)
+        assert found.value.reasons[0].code == "log_rollback"

@@ -169,7 +169,7 @@ async def _bundle(
         async with reading() as connection:
             case_id = await dossiers.case_named(connection, case)
             who = wants and await _who(connection, wants)
-        dossier = await gather(reading, case_id, quorum=settings.quorum)
+        dossier = await gather(reading, case_id, key, quorum=settings.quorum)
     shown: Sequence[str] = ()
     if wants and who:
         shown = await _shown(settings, urls, case_id, who, wants.purpose)

@@ -39,18 +39,17 @@ async def show_case_bundle(request: Request, case_id: CaseId) -> Response:
     viewer = await viewing(request)
     here, case = desk(request), identifier(case_id)
     snapshots = here.engine.execution_options(isolation_level="REPEATABLE READ")
-    try:
-        dossier = await gather(
-            partial(reading, snapshots, viewer), case, viewer, quorum=here.settings.quorum, patience_s=0
-        )
-    except NotYetLogged as found:
-        raise TurnedAway("not_yet_logged") from found
     keys = known_keys(here.settings)
     if keys is None:
         raise NotFound(
             zh="本机没有日志的密钥：请向运行者索取卷宗包",
             en="The log's keys are not on this machine: ask its operator for the bundle",
         )
+    try:
+        snapshot = partial(reading, snapshots, viewer)
+        dossier = await gather(snapshot, case, keys.events, viewer, quorum=here.settings.quorum, patience_s=0)
+    except NotYetLogged as found:
+        raise TurnedAway("not_yet_logged") from found
     data = await asyncio.to_thread(pack, dossier, keys.events)
     said = {"Content-Disposition": f'attachment; filename="{case}.zip"'}
     return Response(data, headers=PRIVATE | said, media_type=_ZIP)

@@ -21,16 +21,17 @@ from mediation.domain.bundling import (
     parse_disclosure,
     proof_path,
 )
-from mediation.domain.checkpoints import Proof
-from mediation.domain.errors import BrokenTrail, Conflict
-from mediation.domain.events import parse
+from mediation.domain.checkpoints import Checkpoint, Proof
+from mediation.domain.errors import BrokenTrail, Conflict, Reason
+from mediation.domain.events import evolve, load, parse
+from mediation.domain.facts import Case
 from mediation.domain.merkle import leaf_hash
 from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey
 from mediation.service.findings import Trust
 from mediation.service.proofreading import verify_bundle
 from mediation.store import dossiers
-from mediation.store.dossiers import AsyncConnection, Placed, Viewer
+from mediation.store.dossiers import AsyncConnection, Placed, Stored, Viewer
 from mediation.store.logbook import Logbook, Published
 
 PATIENCE_S = 5.0
@@ -59,6 +60,23 @@ class Dossier(NamedTuple):
     events: tuple[bytes, ...]
     proofs: tuple[Proof, ...]
     published: Published
+    stored: Stored
+
+    def assert_whole(self) -> None:
+        """Raises BrokenTrail, where the events are not all that the database itself says there were.
+
+        The head says in the log's name that there are no others; whoever cut the tail may have left the case as it was.
+        """
+        case: Case | None = None
+        for data in self.events:
+            case = evolve(case, parse(data))
+        if case != load(self.stored.facts) or self.stored.spans != len(self.events):
+            raise _broken(
+                "log_mismatch",
+                f"案件 {self.case_id} 的{len(self.events)}个事件与其记录不符：请执行 mediation verify",
+                f"The {len(self.events)} events of case {self.case_id} are not what its record says: run "
+                "`mediation verify`",
+            )
 
     def head(self, key: LogKey) -> str:
         """The signed head. Raises BadKeyFile, where this is not the key of the log."""
@@ -72,19 +90,30 @@ class Dossier(NamedTuple):
         return Head(origin, self.case_id, len(self.events), last, self.published.size).signed(key.signer)
 
 
-async def gather(
-    reading: Reading, case_id: str, viewer: Viewer | None = None, *, quorum: int = 0, patience_s: float = PATIENCE_S
+async def gather(  # whose, of what, by which checkpoint
+    reading: Reading,
+    case_id: str,
+    key: LogKey,
+    viewer: Viewer | None = None,
+    *,
+    quorum: int = 0,
+    patience_s: float = PATIENCE_S,
 ) -> Dossier:
     """The history of a case and the proof of every event, all of one snapshot.
 
-    So no other event of the case was in the tree of that checkpoint. `viewer` is who asks, unless it is the operator.
-    Raises NotFound; NotYetLogged, once the last events were waited for in vain; BadProof.
+    So no other event of the case was in the tree of that checkpoint. `viewer` is who asks, unless it is the operator,
+    for whom the whole feed is looked through for places that have lost their event.
+    Raises NotFound; NotYetLogged, once the last events were waited for in vain; BadProof; BrokenTrail, where more was
+    signed on this machine than the database holds.
     """
     deadline = time.monotonic() + patience_s
     while True:
+        known = key.head()  # before the snapshot: what is signed after it is no rollback
         async with reading() as connection:
             placed = await dossiers.history(connection, case_id, viewer)
-            found = await _proved(Logbook(connection, quorum=quorum), case_id, placed)
+            book = Logbook(connection, quorum=quorum)
+            await _assert_grown(connection, book, known, all_places=viewer is None)
+            found = await _proved(book, case_id, placed, await dossiers.stored(connection, case_id))
         if found:
             return found
         if time.monotonic() >= deadline:
@@ -92,7 +121,26 @@ async def gather(
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _proved(book: Logbook, case_id: str, placed: Sequence[Placed]) -> Dossier | None:
+async def _assert_grown(
+    connection: AsyncConnection, book: Logbook, known: Checkpoint | None, *, all_places: bool
+) -> None:
+    epochs = await book.epochs()
+    newest = await book.published(epochs[0].origin, quorum=0) if epochs else None
+    size = newest.size if newest else 0
+    if known and (newest is None or (known.origin == newest.origin and known.size > size)):
+        zh = f"数据库中的日志只有{size}条，而已签过{known.size}条：见 mediation log status"
+        en = f"The log in the database has {size} leaves, but {known.size} were signed: see `mediation log status`"
+        raise _broken("log_rollback", zh, en)
+    if all_places and epochs and (lost := await dossiers.holes(connection, epochs[0].first_position, size)):
+        zh, en = f"日志中{lost}个位置没有事件：请执行 mediation verify", f"{lost} places of the log have no event"
+        raise _broken("log_mismatch", zh, f"{en}: run `mediation verify`")
+
+
+def _broken(code: str, zh: str, en: str) -> BrokenTrail:
+    return BrokenTrail(Reason(code, zh, en))
+
+
+async def _proved(book: Logbook, case_id: str, placed: Sequence[Placed], stored: Stored) -> Dossier | None:
     epochs = await book.epochs()
     published = await book.published(epochs[0].origin) if epochs else None
     positions = [one.position for one in placed if one.position is not None]
@@ -101,7 +149,7 @@ async def _proved(book: Logbook, case_id: str, placed: Sequence[Placed]) -> Doss
     proofs = await book.proofs_of(positions)
     if len(proofs) < len(placed):
         return None
-    return Dossier(case_id, tuple(one.data for one in placed), tuple(proofs[at] for at in positions), published)
+    return Dossier(case_id, tuple(one.data for one in placed), tuple(proofs[at] for at in positions), published, stored)
 
 
 def pack(
@@ -121,6 +169,7 @@ def pack(
         failure = reading.failures[0]
         zh, en = f"第{failure.seq}号事件：{failure.reason.zh}", f"event {failure.seq}: {failure.reason.en}"
         raise BrokenTrail(failure.reason, zh=zh, en=en)
+    dossier.assert_whole()
     return data
 
 

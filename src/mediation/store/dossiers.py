@@ -2,15 +2,26 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Table, cast, or_, select, true
+from sqlalchemy import ColumnElement, Table, cast, func, or_, select, true
 from sqlalchemy import Text as AsText
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mediation.domain.errors import Malformed, NotFound, Reason
 from mediation.store.sight import Viewer, denied, visible
-from mediation.store.tables import CASES, EVENTS, FEED, ORGANISATIONS, PEOPLE
+from mediation.store.tables import CASES, EVENTS, FEED, ORGANISATIONS, PEOPLE, SPANS
 
-__all__ = ["AsyncConnection", "Placed", "Viewer", "case_named", "history", "org_named", "person_named"]
+__all__ = [
+    "AsyncConnection",
+    "Placed",
+    "Stored",
+    "Viewer",
+    "case_named",
+    "history",
+    "holes",
+    "org_named",
+    "person_named",
+    "stored",
+]
 
 
 class Placed(NamedTuple):
@@ -36,6 +47,27 @@ async def history(connection: AsyncConnection, case_id: str, viewer: Viewer | No
     if not found:
         raise await denied(connection) if viewer else NotFound()
     return found
+
+
+class Stored(NamedTuple):
+    """What stands beside the events of a case: the document that they fold to, and how many have their span."""
+
+    facts: str
+    spans: int
+
+
+async def stored(connection: AsyncConnection, case_id: str) -> Stored:
+    """What stands beside the events of a case that was found to be theirs to see."""
+    spans = select(func.count()).select_from(SPANS).where(SPANS.c.case_id == case_id).scalar_subquery()
+    query = select(cast(CASES.c.facts, AsText), spans).where(CASES.c.id == case_id)
+    return Stored(*(await connection.execute(query)).one())
+
+
+async def holes(connection: AsyncConnection, first: int, size: int) -> int:
+    """How many of the `size` places from `first` on have no event, or are not there: for who sees every event."""
+    held = select(func.count()).select_from(FEED).join(EVENTS, EVENTS.c.id == FEED.c.event)
+    found = await connection.scalar(held.where(FEED.c.position >= first, FEED.c.position < first + size))
+    return size - int(found or 0)
 
 
 async def case_named(connection: AsyncConnection, named: str) -> str:
