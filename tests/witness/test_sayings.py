@@ -67,6 +67,9 @@ def test_a_witness_has_a_key_of_its_own_that_only_it_may_read(tmp_path):
     ):
         refused = mediation(*serve, *words, check=False)
         assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+    named = mediation("witness", "new", "法院/1", "-o", tmp_path / "named.key").stdout.strip()
+    assert mediation("witness", "status", "--key", tmp_path / "named.key").stdout.startswith(named)
+    (tmp_path / "named.key.memory").rmdir()
     key.chmod(0o644)
     assert "chmod 600" in mediation(*serve, "--key", key, "--log", LOG, check=False).stderr
     assert not list(tmp_path.glob("*.memory"))

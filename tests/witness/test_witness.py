@@ -8,7 +8,7 @@ import pytest
 
 from mediation.domain.checkpoints import Addition, Checkpoint, open_checkpoint
 from mediation.domain.notes import open_note, parse_verifier_key, sign
-from mediation.gateway.remembrance import BadMemory, Remembrance
+from mediation.gateway.remembrance import BadMemory, Remembrance, origin_hash
 from mediation.http.witness import Witness
 
 
@@ -137,7 +137,37 @@ def test_a_memory_of_another_s_making_is_refused_not_forgotten(tmp_path, book, c
     mine = Witness(cosigner, {book.signer.name: [book.signer.verifier]}, Remembrance(folder))
     assert mine.answer(book.addition(0, 5))[0].status == 200
     stranger = type(book)(key="another")
-    for spoilt in (stranger.note(3), "", "x"):
+    other = Witness(type(cosigner)("witness.example/w2", cosigner.kind, b"o" * 32), mine.logs, Remembrance(folder))
+    kept = next(folder.glob("*.checkpoint")).read_text()
+    assert mine.remembered(origin_hash(book.signer.name)) == kept
+    with pytest.raises(BadMemory):  # two keys over one folder
+        other.answer(book.addition(5, 9))
+    another_log = type(book)("other.example/log")
+    beside = Witness(
+        cosigner, {another_log.signer.name: [another_log.signer.verifier]}, Remembrance(tmp_path / "beside")
+    )
+    assert beside.answer(another_log.addition(0, 5))[0].status == 200
+    of_another_log = next((tmp_path / "beside").glob("*.checkpoint")).read_text()
+    for spoilt in (book.note(3), of_another_log, stranger.note(3), "", "x"):
         next(folder.glob("*.checkpoint")).write_text(spoilt)
         with pytest.raises(BadMemory):
             mine.answer(book.addition(5, 9))
+        with pytest.raises(BadMemory):
+            mine.remembered(origin_hash(book.signer.name))
+
+
+def test_only_two_signed_roots_of_one_size_contradict(tmp_path, book, cosigner, caplog: pytest.LogCaptureFixture):
+    """Whoever has no key can send what is public with a proof that is none: that frames nobody."""
+    mine = Witness(cosigner, {book.signer.name: [book.signer.verifier]}, Remembrance(tmp_path / "memory"))
+    mine.answer(book.addition(0, 9))
+    for garbage in (Addition(9, (b"x" * 32,), book.note(9)), Addition(9, (b"x" * 32,), book.note(12))):
+        assert mine.answer(garbage.text.encode())[0].status == 422
+    fork = type(book)(twist="!")
+    assert mine.answer(fork.addition(9, 12))[0].status == 422
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+    for old, status in ((9, 422), (3, 409)):  # what it says of its own size matters nothing
+        caplog.clear()
+        assert mine.answer(fork.addition(old, 9))[0].status == status
+        (said,) = caplog.records
+        assert (said.levelname, repr(fork.note(9)) in said.message) == ("WARNING", True)
+        assert repr(mine.remembered(origin_hash(book.signer.name))) in said.message

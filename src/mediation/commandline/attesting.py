@@ -90,8 +90,8 @@ def serve(
     from mediation.http.witness import witness_app
 
     made = _witness(key, log, memory)
-    for note in made.memory.notes():
-        made.recalled(note)
+    for hashed, note in made.memory.notes():
+        made.recalled(hashed, note)
     asyncio.run(port_free(host, port))
     logging.config.dictConfig(log_config("info"))
     say(
@@ -125,8 +125,8 @@ def status(*, key: KeyFile, log: Logs = None, memory: Memory = None, as_json: As
 
     made = _witness(key, log or [], memory, needs_log=False)
     seen = []
-    for note in made.memory.notes():
-        made.recalled(note)
+    for hashed, note in made.memory.notes():
+        made.recalled(hashed, note)
         mine = open_note(note, [made.signer.verifier])
         checkpoint = parse_checkpoint(mine.text)
         at = datetime.fromtimestamp(int.from_bytes(mine.signatures[0].signature[:8]), UTC)
@@ -163,7 +163,7 @@ def _witness(key: Path, logs: list[str] | None, memory: Path | None, *, needs_lo
             en=f"There is no key file {key}: `mediation witness new` makes one.",
         )
     try:
-        signer = parse_signer_key(secret_from(key, bytes).decode("ascii", "replace").strip())
+        signer = parse_signer_key(secret_from(key, bytes).decode("utf-8", "replace").strip())
         if signer.kind is not SignatureKind.COSIGNATURE:
             raise BadKeyFile(
                 zh=f"{key} 是日志的密钥，不是见证方的。", en=f"{key} is the key of a log, not a witness's."

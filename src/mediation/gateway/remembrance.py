@@ -80,10 +80,10 @@ class Remembrance:
             raise _unusable(place, ValueError())
         return found
 
-    def notes(self) -> Iterator[str]:
-        """The newest note of every log."""
+    def notes(self) -> Iterator[tuple[str, str]]:
+        """The origin hash and the newest note of every log."""
         for place in sorted(self.folder.glob(f"*{_CHECKPOINT}")):
-            yield self.newest(place.stem)
+            yield place.stem, self.newest(place.stem)
 
     def _place(self, origin: str) -> Path:
         return self.folder / f"{origin_hash(origin)}{_CHECKPOINT}"
