@@ -73,3 +73,17 @@ def test_its_help_teaches_in_both_languages_whom_to_give_what(run):
     said = " ".join(run("keys", "new", "--help").stdout.split())
     assert "auditors and witnesses" in said
     assert "审计机关" in said
+
+
+@pytest.mark.parametrize("name", ["", "日志/2026", "log.example/epoch-7", "a" * 201, "a+b"])
+def test_a_name_that_no_log_can_have_makes_no_key_and_the_next_command_works(run, fresh, name):
+    done = run("keys", "new", "--name", name)
+    assert (done.returncode, "cannot be the name of a log" in done.stderr) == (1, True)
+    assert run("keys", "new", "--name", "log.example/2026").returncode == 0
+
+
+def test_the_two_logs_never_have_one_name(run, fresh):
+    assert run("keys", "new", "--name", "log.example/2026").returncode == 0
+    done = run("keys", "new", "--access", "--name", "log.example/2026")
+    assert (done.returncode, "the other's" in done.stderr) == (2, True)
+    assert run("keys", "new", "--access", "--name", "log.example/2026/access").returncode == 0

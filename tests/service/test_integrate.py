@@ -1,10 +1,11 @@
 """Every committed event gets one position, none is skipped, and a case's events keep their order."""
 
 import asyncio
+import json
 
 import psycopg
 import pytest
-from tests.service.town import NOTE, Town, opened, populate
+from tests.service.town import NOTE, Town, asked_by, opened, populate
 from tests.whole import integrated, keys_of, whole
 
 from mediation.gateway.keys import BadKeyFile
@@ -13,6 +14,7 @@ from mediation.service.integrate import LogHalted, Sequencer, integrate_forever
 from mediation.service.recovery import standings
 from mediation.settings import Urls
 from mediation.store import queries, spans
+from mediation.store.logbook import Logbook
 
 
 async def test_writers_and_integrators_at_once_skip_nothing_and_keep_every_order(town: Town):
@@ -186,3 +188,40 @@ async def test_where_nothing_is_signed_for_a_minute_the_log_says_so(database_url
     events, access = await standings(database_urls.log, keys, Cosigners(database_urls.log, keys, ()))
     assert (events.waiting, events.wrong and events.wrong.code) == (1, "log_stalled")
     assert access.wrong is None
+
+
+async def test_who_is_shown_very_much_is_entered_in_entries_that_fit_into_the_log(database_urls: Urls):
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        case_id = (await town.file()).case
+        who = asked_by("wang").context
+        fields = [f"parties.{number}.id_number" for number in range(1, 2002)]
+        await town.house.memory.disclose(who, (await town.seen("wang")).actor, "disclosure", case_id, "visit", fields)
+        await integrated(database_urls)
+        async with await psycopg.AsyncConnection.connect(database_urls.reader) as reader:
+            book = Logbook(reader, "access")
+            (epoch,) = await book.epochs()
+            entries = [json.loads(entry) for entry in await book.entries(epoch, 0, 5)]
+    assert [field for entry in entries for field in entry["fields"]] == fields
+    assert max(map(len, (json.dumps(entry) for entry in entries))) < 2**15
+
+
+async def test_what_was_read_has_its_place_while_very_much_is_written(
+    database_urls: Urls, monkeypatch: pytest.MonkeyPatch
+):
+    await populate(database_urls)
+    monkeypatch.setattr("mediation.service.integrate.BATCH", 2)
+    async with opened(database_urls) as town:
+        case_id = (await town.file()).case
+        who = asked_by("wang").context
+        await town.house.memory.disclose(who, (await town.seen("wang")).actor, "disclosure", case_id, "visit", ["x"])
+        signed: list[str] = []
+        async with await psycopg.AsyncConnection.connect(database_urls.log, autocommit=True) as connection:
+
+            def reached(point: str) -> None:
+                if point == "committed":
+                    heads = [key.head() for key in keys_of(database_urls)]
+                    signed.append("-".join(str(head.size if head else 0) for head in heads))
+
+            await Sequencer(keys_of(database_urls), reached).drain(connection)
+    assert signed[:3] == ["0-0", "2-0", "2-1"]

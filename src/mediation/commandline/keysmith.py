@@ -48,7 +48,7 @@ def new(
     """
     from secrets import token_hex
 
-    from mediation.gateway.logkeys import log_key
+    from mediation.gateway.logkeys import assert_name, log_key
     from mediation.gateway.logkeys import retire as replaced
 
     settings = read_settings(database="demo" if demo else None)
@@ -61,7 +61,9 @@ def new(
             to_stderr=True,
         )
         raise typer.Exit(1)
-    if retire and (name or not there):
+    if name is not None:
+        assert_name(name)
+    if retire and (name is not None or not there):
         say(
             "--retire 更换现有的密钥，日志名称不变；没有密钥时无可更换，也不能另取名称。",
             "--retire replaces a key that is there, under the same name: it needs one, and takes no --name.",

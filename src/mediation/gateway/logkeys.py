@@ -5,6 +5,7 @@ They are files outside the database, so that whoever has the database cannot sig
 
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ from mediation.domain.notes import (
 )
 from mediation.gateway.keys import KEY_BYTES, BadKeyFile, secret_from
 from mediation.settings import Settings
+
+_NAME = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,200}")
+_EPOCH = re.compile(r"/epoch-\d+\Z")
 
 
 class LogKey(NamedTuple):
@@ -102,6 +106,19 @@ def log_keys(settings: Settings) -> LogKeys:
             f"{settings.access_log_key} need a name each",
         )
     return keys
+
+
+def assert_name(name: str) -> None:
+    """Refuse a name that no log can have: a recovery has to name it in codes, and `/epoch-` is its own to use.
+
+    Raises BadKeyFile.
+    """
+    if not _NAME.fullmatch(name) or _EPOCH.search(name):
+        raise BadKeyFile(
+            zh=f"日志名称 {name!r} 不可用：1 至 200 个可见 ASCII 字符，不含空格和加号，不以 /epoch-数字 结尾",
+            en=f"{name!r} cannot be the name of a log: 1 to 200 visible ASCII characters, no space or plus sign, and "
+            "not ending in /epoch-<number>",
+        )
 
 
 def known_keys(settings: Settings) -> LogKeys | None:

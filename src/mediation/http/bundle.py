@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from mediation.domain.errors import NotFound
-from mediation.gateway.logkeys import known_keys
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, refusals
 from mediation.http.dependencies import PRIVATE, CaseId, desk, identifier, no_query, viewing
 from mediation.http.problems import TurnedAway
@@ -17,6 +16,7 @@ from mediation.store.sight import reading
 routes = APIRouter(tags=["history"])
 
 _ZIP = "application/zip"
+_PACKING = asyncio.Semaphore(2)  # a long case takes seconds: other work waits for the same threads
 
 
 @routes.get(
@@ -39,7 +39,7 @@ async def show_case_bundle(request: Request, case_id: CaseId) -> Response:
     viewer = await viewing(request)
     here, case = desk(request), identifier(case_id)
     snapshots = here.engine.execution_options(isolation_level="REPEATABLE READ")
-    keys = known_keys(here.settings)
+    keys = here.keys
     if keys is None:
         raise NotFound(
             zh="本机没有日志的密钥：请向运行者索取卷宗包",
@@ -47,9 +47,10 @@ async def show_case_bundle(request: Request, case_id: CaseId) -> Response:
         )
     try:
         snapshot = partial(reading, snapshots, viewer)
-        dossier = await gather(snapshot, case, keys.events, viewer, quorum=here.settings.quorum, patience_s=0)
+        dossier = await gather(snapshot, case, keys.events, viewer, quorum=here.settings.published_by, patience_s=0)
     except NotYetLogged as found:
         raise TurnedAway("not_yet_logged") from found
-    data = await asyncio.to_thread(pack, dossier, keys.events)
+    async with _PACKING:
+        data = await asyncio.to_thread(pack, dossier, keys.events)
     said = {"Content-Disposition": f'attachment; filename="{case}.zip"'}
     return Response(data, headers=PRIVATE | said, media_type=_ZIP)

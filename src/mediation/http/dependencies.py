@@ -31,7 +31,7 @@ from mediation.gateway.identity import (
     ResourceServer,
     narrowed,
 )
-from mediation.gateway.logkeys import log_keys
+from mediation.gateway.logkeys import known_keys, log_keys
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.blotter import Blotter
 from mediation.http.gate import INSUFFICIENT, Visit
@@ -144,10 +144,10 @@ class Desk:
         refusals = Refusals(self.engine)
         stack.push_async_callback(refusals.close, asyncio.create_task(refusals.write_forever()))
         self._blotter = Blotter(self.house.vault.request_secret, refusals)
-        if urls.log:
-            keys = log_keys(settings)
-            cosigners = cosigners_of(settings, urls.log, keys)
-            integrating = asyncio.create_task(integrate_forever(urls.log, keys, cosigners))
+        self.keys = log_keys(settings) if urls.log else known_keys(settings)
+        if urls.log and self.keys:
+            cosigners = cosigners_of(settings, urls.log, self.keys)
+            integrating = asyncio.create_task(integrate_forever(urls.log, self.keys, cosigners))
             stack.push_async_callback(_end, integrating)
         following = asyncio.create_task(self.lawbook.follow(self._adopt))
         stack.push_async_callback(_end, following)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from mediation.domain.errors import NotFound
 from mediation.domain.tiles import entry_bundle, parse_path
-from mediation.gateway.logkeys import known_keys
+from mediation.domain.witnessing import NEWEST
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, IF_NONE_MATCH, LANGUAGE, refusals
 from mediation.http.dependencies import PRIVATE, EventId, desk, identifier, no_query, unchanged, viewing, visit
 from mediation.http.problems import VARY, TurnedAway
@@ -141,7 +141,7 @@ async def _checkpoint(request: Request, first: int | None) -> Response:
     no_query(request)
     async with _logbook(request, _log(request)) as book:
         epoch, ended = await _epoch(book, first)
-        published = await book.published(epoch.origin, quorum=0 if ended else None)
+        published = await book.published(epoch.origin, quorum=NEWEST if ended else None)
     if published is None:
         raise _nothing_yet()
     tag = f'"{hashlib.sha256(published.note.encode()).hexdigest()[:32]}"'
@@ -181,7 +181,7 @@ async def _entries(request: Request, place: str, first: int | None) -> Response:
 
 def _vkeys(request: Request) -> Response:
     no_query(request)
-    keys = known_keys(desk(request).settings)
+    keys = desk(request).keys
     if keys is None:
         raise NotFound(
             zh="本机没有日志的密钥：请向运行者索取验证公钥",
@@ -200,7 +200,7 @@ def _log(request: Request) -> Log:
 async def _logbook(request: Request, log: Log) -> AsyncIterator[Logbook]:
     """The log as anybody may read it."""
     async with desk(request).engine.connect() as connection:
-        yield Logbook(connection, log, quorum=desk(request).settings.quorum)
+        yield Logbook(connection, log, quorum=desk(request).settings.published_by)
 
 
 async def _epoch(book: Logbook, first: int | None) -> tuple[Epoch, bool]:

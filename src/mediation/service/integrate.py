@@ -116,21 +116,25 @@ class Sequencer:
 
     async def drain(self, connection: Connection) -> int:
         """Integrate all there is, a batch after the other: how much. Raises LogHalted."""
-        total = 0
-        books: tuple[tuple[Log, LogKey], ...] = (("events", self._keys.events), ("access", self._keys.access))
-        for log, key in books:
-            moved = BATCH
-            while moved == BATCH:  # fewer were all that there were
-                try:
-                    moved = await self._batch(connection, log, key)
-                except (BadNote, BadProof, LookupError) as found:
-                    raise _mismatch(f"{key.origin}: {found}") from found
-                except leaves.Contradiction as found:
-                    raise _mismatch(f"{key.origin}: {leaves.contradicted(found)}") from found
-                total += moved
+        total, left = 0, True
+        while left:  # a batch of each in turn, that neither waits for a long run of the other
+            moved = [
+                await self._batch(connection, "events", self._keys.events),
+                await self._batch(connection, "access", self._keys.access),
+            ]
+            total += sum(moved)
+            left = BATCH in moved  # fewer were all that there were
         return total
 
     async def _batch(self, connection: Connection, log: Log, key: LogKey) -> int:
+        try:
+            return await self._integrated(connection, log, key)
+        except (BadNote, BadProof, LookupError) as found:
+            raise _mismatch(f"{key.origin}: {found}") from found
+        except leaves.Contradiction as found:
+            raise _mismatch(f"{key.origin}: {leaves.contradicted(found)}") from found
+
+    async def _integrated(self, connection: Connection, log: Log, key: LogKey) -> int:
         async with connection.transaction():
             if not await leaves.turn(connection):
                 return 0

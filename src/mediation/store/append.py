@@ -54,6 +54,10 @@ class OrganisationRequired(Malformed):
     en = "You act for several bodies: say which with Acting-For"
 
 
+MOST_FIELDS = 500
+"""Values named in an entry of the access log: a leaf of a log has 65,535 bytes at most (C2SP tlog-tiles)."""
+
+
 class Memory:
     """The hot path's door to the database."""
 
@@ -208,13 +212,16 @@ class Memory:
     ) -> None:
         """Write down who is about to be shown which plain values, and what for. Durable on return.
 
+        Of very many values each entry names so many that it fits into the log.
         `purpose` is a code; what is written by hand may name somebody and comes `sealed`.
         Raises: NotFound, for a case that is not (or no longer) theirs to see.
         """
         shown = context.shown or None
-        said = (*_who(context, actor), shown, kind, case_id, purpose, _array(fields), sealed or None)
         try:
-            await self._call(_DISCLOSE, said)
+            for start in range(0, len(fields) or 1, MOST_FIELDS):
+                named = _array(fields[start : start + MOST_FIELDS])
+                said = (*_who(context, actor), shown, kind, case_id, purpose, named, sealed or None)
+                await self._call(_DISCLOSE, said)
         except InsufficientPrivilege as found:
             raise NotFound from found
 

@@ -48,6 +48,12 @@ MIGRATIONS = Path(__file__).parents[3] / "migrations"
 """Beside `src/`, in a clone and in the image alike, both of which install this project from its folder."""
 
 _OPENING_SECONDS = 10
+_ALIVE: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _LIMITS = " ".join(f"-c {name}={value}" for name, value in APP_LIMITS.items())
 
 
@@ -128,7 +134,7 @@ def parameters(url: str) -> dict[str, str]:
 async def connect(url: str) -> psycopg.AsyncConnection[Any]:
     """One connection in autocommit, for checks. Raises: DatabaseUnreachable."""
     try:
-        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=_OPENING_SECONDS)
+        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=_OPENING_SECONDS, **_ALIVE)
     except psycopg.ProgrammingError as error:
         raise _no_address() from error
     except psycopg.OperationalError as error:

@@ -88,7 +88,7 @@ class Span(msgspec.Struct, frozen=True):
 async def turn(connection: Connection) -> bool:
     """Whether it is ours to integrate until this transaction ends: nobody else does, and the server is no standby."""
     row = await (await connection.execute(_TURN)).fetchone()
-    return row is not None and row == (False, True)
+    return row is not None and row[:2] == (False, True)
 
 
 async def epoch(connection: Connection, log: Log) -> Epoch | None:
@@ -188,7 +188,10 @@ def instant(at: datetime) -> Instant:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-_TURN = "SELECT pg_is_in_recovery(), pg_try_advisory_xact_lock(hashtext('mediation.integrate'))"
+_TURN = """
+SELECT pg_is_in_recovery(), pg_try_advisory_xact_lock(hashtext('mediation.integrate')),
+       set_config('statement_timeout', '30s', true)
+"""
 _EPOCH = "SELECT origin, first_position FROM log_epochs WHERE log = %s ORDER BY first_position DESC LIMIT 1"
 _BEGIN = "INSERT INTO log_epochs (origin, log, first_position) VALUES (%s, %s, %s)"
 _NEXT: Mapping[Log, str] = {
