@@ -141,6 +141,7 @@ TAMPERED: dict[str, tuple[list[str], str, int]] = {
         "leaf_differs",
         1,
     ),
+    "an event is gone": (["DELETE FROM events WHERE case_id = %(case)s AND seq = 2"], "feed_empty", 2),
     "an event loses its place": (["DELETE FROM feed WHERE position = 7"], "feed_lost", 3),
     "an event has its place twice": (
         ["INSERT INTO outbox (event) SELECT event FROM feed WHERE position = 6"],

@@ -43,6 +43,9 @@ def verify(
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="A checkpoint you have from elsewhere. 你另存的检查点"),
     ] = None,
+    hashes_only: Annotated[
+        bool, typer.Option("--hashes-only", help="Of a log exported without entries. 只校验哈希分块")
+    ] = False,
     demo: Demo = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,6 +60,9 @@ def verify(
     if bundle and tiles:
         say("--bundle 与 --tiles 只能选一个。", "Give --bundle or --tiles, not both.", to_stderr=True)
         raise typer.Exit(2)
+    if hashes_only and not tiles:
+        say("--hashes-only 只与 --tiles 同用。", "--hashes-only goes with --tiles.", to_stderr=True)
+        raise typer.Exit(2)
     settings = read_settings(database="demo" if demo else None)
     asked = _Asked(
         tuple(_keys(key or ())),
@@ -64,7 +70,7 @@ def verify(
         tuple(_text(file) for file in checkpoint or ()),
     )
     if bundle or tiles:
-        _offline(settings, asked, bundle, tiles, as_json=as_json)
+        _offline(settings, asked, bundle, tiles, hashes_only=hashes_only, as_json=as_json)
     _database(settings, asked, as_json=as_json)
 
 
@@ -109,7 +115,15 @@ def _database(settings: "Settings", asked: _Asked, *, as_json: bool) -> None:
     raise typer.Exit(0 if report.sound else 1)
 
 
-def _offline(settings: "Settings", asked: _Asked, bundle: Path | None, tiles: Path | None, *, as_json: bool) -> None:
+def _offline(
+    settings: "Settings",
+    asked: _Asked,
+    bundle: Path | None,
+    tiles: Path | None,
+    *,
+    hashes_only: bool,
+    as_json: bool,
+) -> None:
     from mediation.domain.bundling import VKEYS
     from mediation.service.findings import Trust
     from mediation.service.following import verify_tiles
@@ -119,7 +133,11 @@ def _offline(settings: "Settings", asked: _Asked, bundle: Path | None, tiles: Pa
     keys, source = _keys_offline(settings, asked, inside)
     trust = Trust((*keys, *asked.witnesses), asked.notes)
     with _bar("校验", "verifying") as done:
-        reading = verify_bundle(bundle, trust, done) if bundle else verify_tiles(_given(tiles), trust, done)
+        reading = (
+            verify_bundle(bundle, trust, done)
+            if bundle
+            else verify_tiles(_given(tiles), trust, done, hashes_only=hashes_only)
+        )
     _tell(reading, as_json=as_json, keys=trust.verifiers, keys_from=source)
     if not as_json:
         _tell_offline(reading, own=source == _INSIDE, whole=bool(bundle))
@@ -186,7 +204,8 @@ def _tell(report: "Report | Reading", *, as_json: bool, keys: "Sequence[Verifier
         answer({**shown, "keys": [one.text for one in keys], "keys_from": keys_from})
         return
     for failure in report.failures:
-        typer.echo(f"✗ {_place(failure)}: {pick(failure.reason.zh, failure.reason.en)}")
+        place = _place(failure)
+        typer.echo(f"✗ {place}{': ' if place else ''}{pick(failure.reason.zh, failure.reason.en)}")
 
 
 def _place(failure: "Failure") -> str:
@@ -194,7 +213,8 @@ def _place(failure: "Failure") -> str:
     at, seq = failure.position, failure.seq
     parts = [failure.number or failure.case_id]
     if seq or failure.event_id:
-        parts.append(pick(f"第{seq}号事件 {failure.event_id}", f"event {seq} {failure.event_id}").strip())
+        number = pick(f"第{seq}号事件", f"event {seq}") if seq else pick("事件", "event")
+        parts.append(f"{number} {failure.event_id}".strip())
     elif failure.access:
         parts.append(pick(f"访问日志第{failure.access}条", f"entry {failure.access} of the access log"))
     elif failure.case_id:
@@ -273,11 +293,18 @@ def _warn_keyless(settings: "Settings") -> None:
 
 def _keys(given: Sequence[str]) -> "Iterator[Verifier]":
     """Each a vkey, or a file with one a line."""
+    from mediation.domain.errors import BadNote
     from mediation.domain.notes import parse_verifier_key
 
     for one in given:
         lines = _text(Path(one)).split() if Path(one).is_file() else [one]
-        yield from (parse_verifier_key(line) for line in lines)
+        for line in lines:
+            try:
+                yield parse_verifier_key(line)
+            except BadNote as bad:
+                shown = line if line == one else f"{one}: {line}"
+                zh, en = f"{shown}：{bad.zh}，也不是文件", f"{shown}: {bad.en}, nor a file of keys"
+                raise BadNote(*bad.reasons, zh=zh, en=en) from bad
 
 
 def _text(file: Path) -> str:

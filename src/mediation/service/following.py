@@ -32,18 +32,21 @@ _MOST_BUNDLE_BYTES = WIDTH * (2 + MOST_ENTRY_BYTES)
 _ACCESS = b'{"access":'
 
 
-def verify_tiles(folder: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> Reading:
+def verify_tiles(
+    folder: Path, trust: Trust, progress: Callable[[int, int], None] | None = None, *, hashes_only: bool = False
+) -> Reading:
     """Verify a log as it was exported: every tile, every entry, the checkpoint, and each case's chain.
 
-    Events are not folded. `progress` is told leaves done and leaves in all. Where there are no entries, the tiles alone
-    are verified. Raises BadNote, when a checkpoint in `trust` is not signed by a log it believes; OSError.
+    Events are not folded. `progress` is told leaves done and leaves in all. With `hashes_only` the tiles alone are
+    verified; without it a log that has no entries fails: whoever took them away would have turned off what reads them.
+    Raises BadNote, when a checkpoint in `trust` is not signed by a log it believes; OSError.
     """
     tally = Tally()
     opened = open_published(_read(folder / CHECKPOINT, MOST_BYTES) or b"", trust, tally)
     if opened is None:
         return Reading("", 0, 0, 0, 0, (), (), tally.count, tuple(tally.named))
     checkpoint, witnesses, kept = opened
-    following = _Following(folder, checkpoint, kept, tally)
+    following = _Following(folder, checkpoint, kept, tally, told=not hashes_only)
     following.run(progress)
     following.stray()
     return Reading(
@@ -98,7 +101,9 @@ class Chains:
 
 
 class _Following:
-    def __init__(self, folder: Path, checkpoint: Checkpoint, kept: Sequence[Checkpoint], tally: Tally) -> None:
+    def __init__(
+        self, folder: Path, checkpoint: Checkpoint, kept: Sequence[Checkpoint], tally: Tally, *, told: bool
+    ) -> None:
         self.entries = 0
         self.chains = Chains()
         self._folder, self._checkpoint, self._tally = folder, checkpoint, tally
@@ -106,7 +111,7 @@ class _Following:
         for one in kept:
             self._roots.setdefault(one.size, set()).add(one.root)
         self._growth = Growth()
-        self._told = (folder / "tile" / "entries").is_dir()
+        self._told = told
         self._accesses: bool | None = None
         self._wrong_tile = False
         self._once: set[Amiss] = set()

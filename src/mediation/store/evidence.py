@@ -110,7 +110,7 @@ class Evidence:
         """What stands at a place."""
         if log == "events":
             rows = await self._all(_EVENT_AT, (position,))
-            return Named(*rows[0]) if rows else Named()
+            return Named(rows[0][0] or "", rows[0][1], rows[0][2] or 0, rows[0][3]) if rows else Named()
         rows = await self._all(_ACCESS_AT, (position,))
         return Named(case_id=rows[0][1], access=rows[0][0]) if rows else Named()
 
@@ -167,8 +167,12 @@ _STRANGERS = """
 SELECT origin FROM (SELECT origin FROM log_tiles UNION SELECT origin FROM log_checkpoints) o
 WHERE NOT EXISTS (SELECT FROM log_epochs e WHERE e.origin = o.origin) ORDER BY origin"""
 _EVENT_AT = """
-SELECT coalesce(e.case_id::text, ''), coalesce(c.number, ''), coalesce(e.seq, 0), f.event::text
-FROM feed f LEFT JOIN events e ON e.id = f.event LEFT JOIN cases c ON c.id = e.case_id WHERE f.position = %s"""
+SELECT coalesce(e.case_id, s.case_id)::text, coalesce(c.number, ''), coalesce(e.seq, s.seq), f.event::text
+FROM feed f
+LEFT JOIN events e ON e.id = f.event
+LEFT JOIN spans s ON s.position = f.position  -- of an event that is gone its span still tells
+LEFT JOIN cases c ON c.id = coalesce(e.case_id, s.case_id)
+WHERE f.position = %s"""
 _ACCESS_AT = """
 SELECT f.disclosure, coalesce(d.case_id::text, '')
 FROM access_feed f LEFT JOIN disclosures d ON d.id = f.disclosure WHERE f.position = %s"""
