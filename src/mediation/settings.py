@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediation.domain.errors import BadNote, MediationError, Reason
 from mediation.domain.notes import SignatureKind, parse_verifier_key
+from mediation.domain.witnessing import Quorum
 
 PREFIX = "MEDIATION_"
 
@@ -250,6 +251,11 @@ class Settings(BaseSettings):
     @classmethod
     def _whole(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @property
+    def published_by(self) -> Quorum:
+        """Which witnesses count, and how many of them a checkpoint needs."""
+        return Quorum(self.quorum, tuple(parse_verifier_key(vkey).name for vkey, _ in self.witnesses))
 
     @property
     def embedded(self) -> bool:

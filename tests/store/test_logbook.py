@@ -18,6 +18,7 @@ from mediation.domain.errors import BadProof, NotFound
 from mediation.domain.merkle import leaf_hash, verify_consistency
 from mediation.domain.notes import Signer, new_signer, sign
 from mediation.domain.tiles import edge, extend
+from mediation.domain.witnessing import Quorum
 from mediation.gateway.embedded import Server
 from mediation.settings import Urls
 from mediation.store import leaves
@@ -145,19 +146,21 @@ async def test_a_tile_is_there_if_it_is_full_or_a_checkpoint_needed_it(book: Log
     assert await book.tile(OLD.name, level, index, width) == b"".join(expected)
 
 
-async def test_a_checkpoint_is_published_once_it_has_its_quorum_with_every_cosignature(great: Urls):
+async def test_a_checkpoint_is_published_once_it_has_its_quorum_of_the_named_witnesses_with_every_cosignature(
+    great: Urls,
+):
     async with await connect(great.log) as connection, connection.transaction(force_rollback=True):
-        for size, name in ((65_800, "b"), (65_800, "a"), (70_000, "b"), (300, "a"), (300, "b")):
+        for size, name in ((65_800, "b"), (65_800, "a"), (70_000, "b"), (70_000, "ours"), (300, "a"), (300, "b")):
             said = (OLD.name, size, name, f"— {name} {size}\n")
             await connection.execute(
                 "INSERT INTO log_cosignatures (origin, size, name, line) VALUES (%s, %s, %s, %s)", said
             )
         sizes = []
-        for quorum in range(4):
-            published = await Logbook(connection, quorum=quorum).published(OLD.name)
+        for count in range(4):
+            published = await Logbook(connection, quorum=Quorum(count, ("a", "b"))).published(OLD.name)
             sizes.append(published and published.size)
         assert sizes == [70_000, 70_000, 65_800, None]
-        book = Logbook(connection, quorum=2)
+        book = Logbook(connection, quorum=Quorum(2, ("a", "b")))
         published = await book.published(OLD.name, at_least=65_800)
         assert published is not None
         signed = sign(Checkpoint(OLD.name, 65_800, published.root).text, OLD)

@@ -14,6 +14,7 @@ from tlog_scales import signing, tlog
 
 from mediation.domain.checkpoints import Addition, Checkpoint, open_checkpoint
 from mediation.domain.notes import SignatureKind, new_signer, parse_verifier_key, sign
+from mediation.domain.witnessing import Quorum
 from mediation.gateway.remembrance import Remembrance
 from mediation.gateway.witnesses import Bench, WitnessAway, witnesses
 from mediation.http.witness import Witness
@@ -49,7 +50,8 @@ async def cosigned(town, them, quorum=0):
         await made.close()
 
 
-async def published(town, quorum):
+async def published(town, two, count):
+    quorum = Quorum(count, tuple(parse_verifier_key(one.vkey).name for one in two))
     async with await connect(town.urls.log) as connection:
         return await Logbook(connection, quorum=quorum).published(keys_of(town.urls).events.origin)
 
@@ -62,7 +64,7 @@ async def test_every_witness_cosigns_what_was_signed_and_anybody_can_check_it(to
             await town.step("wang", case.case, NOTE, version=1)
             assert await integrate() >= 2
             await cosigners.collected()
-        shown = await published(town, 2)
+        shown = await published(town, two, 2)
         checkpoint, note = open_checkpoint(shown.note, verifiers, shown.origin)
         assert (checkpoint.size, len(note.signatures)) == (shown.size, 3)
         assert await cosigners.known(shown.origin) == [checkpoint, checkpoint]
@@ -74,7 +76,7 @@ async def test_the_checkpoint_that_is_published_is_the_last_with_its_quorum(town
         await town.file()
         await integrate()
         await cosigners.collected()
-        before = await published(town, 2)
+        before = await published(town, two, 2)
         second.kill()
         await town.file()
         # Nothing waits for a witness that is down once the sequencer knows that nothing was taken back.
@@ -83,14 +85,14 @@ async def test_the_checkpoint_that_is_published_is_the_last_with_its_quorum(town
             sequencer._assured |= {keys_of(town.urls).events.origin, keys_of(town.urls).access.origin}
             assert await sequencer.drain(connection) == 1
         for _ in range(500):
-            if (await published(town, 1)).size > before.size:
+            if (await published(town, two, 1)).size > before.size:
                 break
             await asyncio.sleep(0.01)
-        assert (await published(town, 1)).size == before.size + 1
-        assert await published(town, 2) == before
+        assert (await published(town, two, 1)).size == before.size + 1
+        assert await published(town, two, 2) == before
         second.start()
         await cosigners.collected()
-        assert (await published(town, 2)).size == before.size + 1
+        assert (await published(town, two, 2)).size == before.size + 1
 
 
 async def test_while_fewer_witnesses_than_the_quorum_answer_a_sequencer_that_begins_signs_nothing(town, two):

@@ -57,6 +57,9 @@ def bundle(
     if file.exists() and not force:
         say(f"{file} 已存在；要替换请加 --force。", f"{file} is there; --force replaces it.", to_stderr=True)
         raise typer.Exit(1)
+    if not file.parent.is_dir():  # told before the access log is
+        say(f"没有目录 {file.parent}。", f"There is no folder {file.parent}.", to_stderr=True)
+        raise typer.Exit(1)
     from mediation.commandline.readiness import something_there
     from mediation.gateway.embedded import database_ready
     from mediation.gateway.keys import BadKeyFile
@@ -86,14 +89,22 @@ def log_(
     folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Its folder, of this log alone. 目录")],
     *,
     access: Annotated[bool, typer.Option("--access", help="The log of who was shown what. 访问日志")] = False,
+    epoch: Annotated[
+        int | None,
+        typer.Option(metavar="POSITION", help="An earlier one, by its first position. 恢复之前的日志（首叶位置）"),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Read every file there again. 重新核对已有文件")] = False,
     demo: Demo = False,
 ) -> None:
     """Write the whole signed log as files, so that any monitor can follow it. 导出整个签名日志
 
     The tree of C2SP tlog-tiles with every entry (codes and digests), at its published checkpoint. Stopped at any
-    instant it goes on when it is called again; later it adds what is new. `mediation verify --tiles DIR` verifies it.
+    instant it goes on when it is called again; later it adds what is new, and with --check it replaces what was spoilt.
+    After `mediation log recover` a new log goes into a folder of its own; --epoch 1 still exports the first one.
+    `mediation verify --tiles DIR` verifies it.
 
     按 C2SP tlog-tiles 的目录结构写出全部分块与条目（仅代码和摘要）。中断后再次执行即可继续，以后再执行则只补新增；
+    --check 重新核对并替换损坏的文件；日志恢复后，新日志另用一个目录，--epoch 1 仍可导出最初的日志；
     用 mediation verify --tiles DIR 校验。
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -118,7 +129,9 @@ def log_(
                     "access" if access else "events",
                     folder,
                     verifiers,
-                    quorum=settings.quorum,
+                    quorum=settings.published_by,
+                    epoch=epoch,
+                    check=check,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
             )
@@ -169,7 +182,7 @@ async def _bundle(
         async with reading() as connection:
             case_id = await dossiers.case_named(connection, case)
             who = wants and await _who(connection, wants)
-        dossier = await gather(reading, case_id, key, quorum=settings.quorum)
+        dossier = await gather(reading, case_id, key, quorum=settings.published_by)
     shown: Sequence[str] = ()
     if wants and who:
         shown = await _shown(settings, urls, case_id, who, wants.purpose)

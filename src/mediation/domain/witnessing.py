@@ -9,6 +9,17 @@ from mediation.domain.merkle import EMPTY, verify_consistency
 from mediation.domain.notes import Note, Verifier, open_note, split_note
 
 
+class Quorum(NamedTuple):
+    """How many of these witnesses, by name, must have cosigned a checkpoint before it is published."""
+
+    needed: int = 0
+    witnesses: tuple[str, ...] = ()
+
+
+NEWEST = Quorum()
+"""Nobody's cosignature is waited for."""
+
+
 class Verdict(NamedTuple):
     """The status to answer with; what was asked, once it is signed by its log; the size cosigned so far, for 409."""
 

@@ -34,7 +34,7 @@ async def evidence(
     if not moments:
         return {}
     async with reading(desk(request).engine, viewer) as connection:
-        book = Logbook(connection, quorum=desk(request).settings.quorum)
+        book = Logbook(connection, quorum=desk(request).settings.published_by)
         logged = await book.logged(moments.values())
         proofs = await book.proofs_of(found.position for found in logged.values())
     made: dict[Numbered, dict[str, Any]] = {}

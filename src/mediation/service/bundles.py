@@ -26,6 +26,7 @@ from mediation.domain.errors import BrokenTrail, Conflict, Reason
 from mediation.domain.events import evolve, load, parse
 from mediation.domain.facts import Case
 from mediation.domain.merkle import leaf_hash
+from mediation.domain.witnessing import NEWEST, Quorum
 from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey
 from mediation.service.findings import Trust
@@ -96,7 +97,7 @@ async def gather(  # whose, of what, by which checkpoint
     key: LogKey,
     viewer: Viewer | None = None,
     *,
-    quorum: int = 0,
+    quorum: Quorum = NEWEST,
     patience_s: float = PATIENCE_S,
 ) -> Dossier:
     """The history of a case and the proof of every event, all of one snapshot.
@@ -125,7 +126,7 @@ async def _assert_grown(
     connection: AsyncConnection, book: Logbook, known: Checkpoint | None, *, all_places: bool
 ) -> None:
     epochs = await book.epochs()
-    newest = await book.published(epochs[0].origin, quorum=0) if epochs else None
+    newest = await book.published(epochs[0].origin, quorum=NEWEST) if epochs else None
     size = newest.size if newest else 0
     if known and (newest is None or (known.origin == newest.origin and known.size > size)):
         zh = f"数据库中的日志只有{size}条，而已签过{known.size}条：见 mediation log status"

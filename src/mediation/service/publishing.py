@@ -12,6 +12,7 @@ from mediation.domain.errors import BadNote, BadProof, BrokenTrail, MediationErr
 from mediation.domain.merkle import HASH_BYTES, fold, leaf_hash, root_nodes, verify_consistency
 from mediation.domain.notes import Verifier, split_note
 from mediation.domain.tiles import WIDTH, all_tiles, bundle_path, entry_bundle, node_in, tile_of, tile_path
+from mediation.domain.witnessing import NEWEST, Quorum
 from mediation.store.evidence import Evidence, Log, Tree
 from mediation.store.logbook import Epoch, Logbook, Published
 from mediation.store.trails import snapshot
@@ -50,7 +51,7 @@ async def publish_log(
     folder: Path,
     verifiers: tuple[Verifier, ...],
     *,
-    quorum: int = 0,
+    quorum: Quorum = NEWEST,
     progress: Callable[[int, int], None] | None = None,
 ) -> Export:
     """Write the log that grows now, at its published checkpoint, into a folder of its own.

@@ -16,6 +16,7 @@ from mediation.domain.errors import NotFound
 from mediation.domain.facts import Instant
 from mediation.domain.merkle import HASH_BYTES, MOST_LEAVES, Node, consistency_nodes, fold, inclusion_nodes
 from mediation.domain.tiles import HEIGHT, WIDTH, node_in, tile_of
+from mediation.domain.witnessing import NEWEST, Quorum
 from mediation.store.leaves import Epoch, Log, instant
 
 __all__ = ["Connection", "Epoch", "Log", "Logbook", "Logged", "Published"]
@@ -44,11 +45,11 @@ class Logged(NamedTuple):
 class Logbook:
     """One log, read through one connection.
 
-    `quorum`: cosignatures that make a checkpoint published. Of an epoch that has ended its last checkpoint is, whatever
-    it has: no more cosignatures come.
+    `quorum`: whose cosignatures make a checkpoint published. Of an epoch that has ended its last checkpoint is,
+    whatever it has: no more cosignatures come.
     """
 
-    def __init__(self, connection: Connection, log: Log = "events", *, quorum: int = 0) -> None:
+    def __init__(self, connection: Connection, log: Log = "events", *, quorum: Quorum = NEWEST) -> None:
         self._connection = connection
         self._log = log
         self._quorum = quorum
@@ -57,14 +58,14 @@ class Logbook:
         """The trees of this log, the newest first; none before anything was signed."""
         return [Epoch(*row) for row in await self._rows(_EPOCHS, {"log": self._log})]
 
-    async def published(self, origin: str, at_least: int = 0, *, quorum: int | None = None) -> Published | None:
+    async def published(self, origin: str, at_least: int = 0, *, quorum: Quorum | None = None) -> Published | None:
         """The newest checkpoint of a tree that has its quorum, if it has `at_least` so many leaves; else None.
 
-        `quorum`: another one than the log's; 0 is the newest checkpoint signed.
+        `quorum`: another one than the log's; `NEWEST` is the newest checkpoint signed.
         """
         wanted = self._quorum if quorum is None else quorum
-        said = {"origin": origin, "at_least": at_least, "quorum": wanted}
-        rows = await self._rows(_COSIGNED if wanted else _NEWEST, said)
+        said = {"origin": origin, "at_least": at_least, "quorum": wanted.needed, "names": list(wanted.witnesses)}
+        rows = await self._rows(_COSIGNED if wanted.needed else _NEWEST, said)
         return next((_published(origin, *row) for row in rows), None)
 
     async def tile(self, origin: str, level: int, index: int, width: int = WIDTH) -> bytes:
@@ -133,7 +134,7 @@ class Logbook:
         for epoch in await self.epochs():
             here = [at for at in wanted if at >= epoch.first_position and (following is None or at < following)]
             ended, following = following is not None, epoch.first_position
-            published = await self.published(epoch.origin, quorum=0 if ended else None) if here else None
+            published = await self.published(epoch.origin, quorum=NEWEST if ended else None) if here else None
             if published is None:
                 continue
             leaves = {at: at - epoch.first_position for at in here if at - epoch.first_position < published.size}
@@ -182,7 +183,8 @@ WHERE c.origin = %(origin)s AND c.size >= %(at_least)s ORDER BY c.size DESC LIMI
 _COSIGNED = f"""
 SELECT c.size, c.root, c.note, {_LINES} FROM log_checkpoints c
 WHERE c.origin = %(origin)s AND c.size = (
-    SELECT w.size FROM log_cosignatures w WHERE w.origin = %(origin)s AND w.size >= %(at_least)s
+    SELECT w.size FROM log_cosignatures w
+    WHERE w.origin = %(origin)s AND w.size >= %(at_least)s AND w.name = ANY (%(names)s::text[])
     GROUP BY w.size HAVING count(*) >= %(quorum)s ORDER BY w.size DESC LIMIT 1)"""  # noqa: S608  # our own words
 _TILE = """
 SELECT substr(t.hashes, 1, %(bytes)s::int) FROM log_tiles t
