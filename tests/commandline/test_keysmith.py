@@ -57,7 +57,7 @@ def test_only_a_key_that_is_there_is_replaced_and_never_its_name(run, fresh, wor
 
 def test_a_name_with_a_space_makes_no_key(run, fresh):
     done = run("keys", "new", "--name", "a log")
-    assert (done.returncode, "without spaces or plus" in done.stderr) == (1, True)
+    assert (done.returncode, "cannot be the name of a log" in done.stderr) == (1, True)
     assert list(fresh.iterdir()) == []
 
 

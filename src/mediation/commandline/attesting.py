@@ -121,7 +121,7 @@ def status(*, key: KeyFile, log: Logs = None, memory: Memory = None, as_json: As
     from datetime import UTC, datetime
 
     from mediation.domain.checkpoints import parse_checkpoint
-    from mediation.domain.notes import open_note
+    from mediation.domain.notes import encode64, open_note
 
     made = _witness(key, log or [], memory, needs_log=False)
     seen = []
@@ -134,7 +134,7 @@ def status(*, key: KeyFile, log: Logs = None, memory: Memory = None, as_json: As
             {
                 "origin": checkpoint.origin,
                 "size": checkpoint.size,
-                "root": checkpoint.root.hex(),
+                "root": encode64(checkpoint.root),
                 "at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
         )

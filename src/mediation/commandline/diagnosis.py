@@ -18,7 +18,7 @@ from mediation.gateway.vault import BadKeyFile, key_from
 from mediation.service.cosigning import cosigners_of
 from mediation.service.erasing import compare
 from mediation.service.lawbook import BadLaws, Lawbook
-from mediation.service.recovery import standings
+from mediation.service.recovery import Standing, standings
 from mediation.settings import Settings, Urls, key_file_mode, unknown_variables
 from mediation.store.database import (
     Condition,
@@ -194,19 +194,30 @@ async def _logs(settings: Settings, urls: Urls) -> list[Check]:
         stood = await standings(urls.log, keys, cosigners)
     finally:
         await cosigners.close()
-    return [
-        Check(
-            f"log_{one.log}",
-            ok=one.wrong is None,
-            zh=f"日志 {one.own.origin}：已签{one.own.size}，待入{one.waiting}，副署{len(one.cosigners)}"
-            + (f"；{one.wrong.zh}" if one.wrong else ""),
-            en=f"log {one.own.origin}: {one.own.size} signed, {one.waiting} waiting, {len(one.cosigners)} cosignatures"
-            + (f"; {one.wrong.en}" if one.wrong else ""),
-            remedy_zh="详见 mediation log status。" if one.wrong else "",
-            remedy_en="`mediation log status` says more." if one.wrong else "",
-        )
-        for one in stood
-    ]
+    return [_log(settings, one) for one in stood]
+
+
+def _log(settings: Settings, one: Standing) -> Check:
+    """How a signed log stands, and whether enough witnesses answer for its checkpoints to be published."""
+    silent = "、".join(one.silent)
+    away = len(settings.witnesses) - len(one.silent) < settings.quorum
+    zh = (one.wrong.zh if one.wrong else "") or (f"见证方没有应答：{silent}" if silent else "")
+    en = (one.wrong.en if one.wrong else "") or (f"no answer from {silent}" if silent else "")
+    signed, count = one.own.size, len(one.cosigners)
+    remedy_zh, remedy_en = "详见 mediation log status。", "`mediation log status` says more."
+    if away:
+        remedy_zh = "应答的见证方不足 MEDIATION_QUORUM，新的检查点不会公布：请联系见证方。"
+        remedy_en = "fewer witnesses answer than MEDIATION_QUORUM, so no new checkpoint is published: ask them."
+    bad = one.wrong is not None or away
+    return Check(
+        f"log_{one.log}",
+        ok=not bad,
+        zh=f"日志 {one.own.origin}：已签{signed}，待入{one.waiting}，副署{count}" + (f"；{zh}" if zh else ""),
+        en=f"log {one.own.origin}: {signed} signed, {one.waiting} waiting, {count} cosignatures"
+        + (f"; {en}" if en else ""),
+        remedy_zh=remedy_zh if bad else "",
+        remedy_en=remedy_en if bad else "",
+    )
 
 
 def _durability(seen: Condition) -> Check:

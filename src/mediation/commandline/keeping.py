@@ -117,11 +117,15 @@ def backup(
     say(
         f"已备份到 {file}（{size / 1024:,.0f} KB）。密钥文件 {settings.key_file} 不在其中，"
         "请另处保存：没有它，备份中的个人信息无法读取。"
-        f"删除台账 {settings.erasures} 也不在其中，请另存副本，恢复时据此再次删除；切勿用旧台账覆盖较新的。",
+        f"删除台账 {settings.erasures} 也不在其中，请另存副本，恢复时据此再次删除；切勿用旧台账覆盖较新的。"
+        f"日志密钥 {settings.log_key}、{settings.access_log_key} 及其 .retired 同样另存：没有它们，恢复后不能续签；"
+        "旁边的 .head 切勿换成旧的。",
         f"Written to {file} ({size / 1024:,.0f} KB). The key file {settings.key_file} is not in it: "
         "keep it elsewhere, without it nothing personal in the backup can be read. "
         f"Nor is the ledger of erasures {settings.erasures}, by which a restore erases again: copy it elsewhere too, "
-        "and never put an old one over a newer.",
+        "and never put an old one over a newer. "
+        f"Nor are the keys of the logs, {settings.log_key} and {settings.access_log_key}, and their .retired: without "
+        "them what is restored signs nothing more. Never put an older .head in place of theirs.",
     )
 
 

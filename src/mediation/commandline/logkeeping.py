@@ -116,11 +116,13 @@ def _with_keys(settings: "Settings", act: "Callable[[Urls, LogKeys, Cosigners], 
 
 
 def _told(one: "Standing", settings: "Settings") -> dict[str, Any]:
+    from mediation.domain.notes import encode64
+
     wrong = one.wrong
     return {
         "origin": one.own.origin,
         "size": one.own.size,
-        "root": one.own.root.hex(),
+        "root": encode64(one.own.root),
         "signed_at": one.signed_at or None,
         "waiting": one.waiting,
         "cosigned_by": one.cosigners,
@@ -136,18 +138,20 @@ def _told(one: "Standing", settings: "Settings") -> dict[str, Any]:
 
 
 def _show(one: "Standing", settings: "Settings") -> None:
+    from mediation.domain.notes import encode64
+
     wrong = one.wrong
     mark = typer.style("✗", fg="red") if wrong else typer.style("✓", fg="green")
     typer.echo(f"{mark} {pick(*_TITLES[one.log])}  {one.own.origin}")
     rows = [
-        (("已签", "signed"), f"{one.own.size}  {one.own.root.hex()}  {one.signed_at or '–'}"),
+        (("已签", "signed"), f"{one.own.size}  {encode64(one.own.root)}  {one.signed_at or '–'}"),
         (("待入日志", "waiting"), str(one.waiting)),
         (("副署", "cosigned by"), f"{', '.join(one.cosigners) or '–'}  ({len(one.cosigners)}/{settings.quorum})"),
     ]
     for head in one.heads:
         known, lost = head.checkpoint, pick("  （已丢失）", "  (lost)") if head in one.lost else ""
         who = head.who or pick("本机", "this machine")
-        rows.append((("见过", "seen by"), f"{who}: {known.origin}  {known.size}  {known.root.hex()}{lost}"))
+        rows.append((("见过", "seen by"), f"{who}: {known.origin}  {known.size}  {encode64(known.root)}{lost}"))
     rows += [(("没有应答", "no answer"), name) for name in one.silent]
     for label, value in rows:
         typer.echo(f"    {pick(*label)}: {value}")
