@@ -9,13 +9,14 @@ from tests.service.test_treeproof import told as told  # noqa: PLC0414  # a fixt
 from tests.service.town import NOTE, Town, opened, populate
 from tests.whole import integrated, keys_of
 
-from mediation.domain.errors import BrokenTrail
+from mediation.domain.errors import BrokenTrail, NotFound
 from mediation.gateway.embedded import Server
 from mediation.gateway.logkeys import LogKey
 from mediation.service.findings import Trust
 from mediation.service.following import verify_tiles
 from mediation.service.publishing import Export, NothingSigned, NotItsFolder, publish_log
 from mediation.settings import Urls
+from mediation.store.logbook import Log
 
 MANY = 300
 
@@ -32,10 +33,19 @@ async def many(database_urls: Urls) -> AsyncIterator[Town]:
         yield town
 
 
-async def exported(urls: Urls, folder: Path, *, access: bool = False, key: LogKey | None = None) -> Export:
+async def exported(
+    urls: Urls,
+    folder: Path,
+    *,
+    access: bool = False,
+    key: LogKey | None = None,
+    check: bool = False,
+    epoch: int | None = None,
+) -> Export:
     keys = keys_of(urls)
     key = key or (keys.access if access else keys.events)
-    return await publish_log(urls.reader, "access" if access else "events", folder, key.verifiers)
+    log: Log = "access" if access else "events"
+    return await publish_log(urls.reader, log, folder, key.verifiers, check=check, epoch=epoch)
 
 
 def files(folder: Path) -> set[str]:
@@ -104,12 +114,51 @@ async def test_an_export_killed_at_any_file_goes_on(many: Town, tmp_path: Path, 
         assert read(many.urls, folder).sound
 
 
+SPOILT = [
+    ("tile/0/000", bytes(8192)),
+    ("tile/0/001.p/48", b""),
+    ("tile/entries/000", b"\0\1x"),
+    ("tile/entries/001.p/48", b""),
+]
+
+
+@pytest.mark.parametrize(("path", "data"), SPOILT, ids=[path for path, _ in SPOILT])
+async def test_what_a_loss_of_power_spoilt_is_written_again(many: Town, tmp_path: Path, path: str, data: bytes):
+    await exported(many.urls, tmp_path)
+    (tmp_path / path).write_bytes(data)
+    if data:
+        await exported(many.urls, tmp_path)
+        assert not read(many.urls, tmp_path).sound  # an export that had come to its end is not read again unasked
+        await exported(many.urls, tmp_path, check=True)
+        assert read(many.urls, tmp_path).sound
+    (tmp_path / path).write_bytes(data)
+    (tmp_path / "checkpoint").unlink()  # as of an export that was stopped
+    await exported(many.urls, tmp_path)
+    assert read(many.urls, tmp_path).sound
+
+
+async def test_a_log_of_before_a_recovery_is_named_by_its_first_position(told: Told, tmp_path: Path):
+    assert (await exported(told.urls, tmp_path, epoch=1)).size == 8
+    with pytest.raises(NotFound):
+        await exported(told.urls, tmp_path, epoch=2)
+
+
 async def test_a_folder_of_something_else_is_left_alone(told: Told, tmp_path: Path):
     (tmp_path / "letter.txt").write_text("keep me")
     with pytest.raises(NotItsFolder):
         await exported(told.urls, tmp_path)
     assert files(tmp_path) == {"letter.txt"}
     await exported(told.urls, tmp_path / "log")
+    for name in (
+        "checkpoint",
+        "log.vkey",
+        "head",
+    ):  # as of an unpacked bundle: the same key, and a checkpoint of the log
+        (tmp_path / "case").mkdir(exist_ok=True)
+        (tmp_path / "case" / name).write_bytes((tmp_path / "log" / "checkpoint").read_bytes())
+    (tmp_path / "case" / "log.vkey").write_bytes((tmp_path / "log" / "log.vkey").read_bytes())
+    with pytest.raises(NotItsFolder, match="head"):
+        await exported(told.urls, tmp_path / "case")
     with pytest.raises(NotItsFolder, match="access"):
         await exported(told.urls, tmp_path / "log", access=True)
 
