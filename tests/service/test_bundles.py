@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from tests.service.parcels import disclosed, dossier_of, found
 from tests.service.town import NOTE, opened, populate
-from tests.unpacked import SHELLS, unpack
+from tests.unpacked import SHELLS, pack_again, unpack
 from tests.whole import integrated, keys_of, whole
 from tlog_scales import tlog
 from tlog_scales.signing import Vkey
@@ -24,7 +24,10 @@ from mediation.domain.errors import BrokenTrail, NotFound, NotPermitted
 from mediation.domain.notes import SignatureKind, new_signer, sign
 from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey
+from mediation.service import bundles
 from mediation.service.bundles import NotYetLogged, pack
+from mediation.service.findings import Reading, Trust
+from mediation.service.proofreading import verify_bundle
 from mediation.settings import Urls
 from mediation.store.logbook import Published
 
@@ -173,9 +176,9 @@ def test_a_retired_key_stays_in_the_bundle_and_its_checkpoint_counts(made, tmp_p
     assert found(folder, key.signer.verifier.text)[0] == 1
 
 
-def test_events_of_an_earlier_epoch_are_under_its_own_checkpoint(made, tmp_path):
+def begun_anew(made, before, after):
+    """The case in two trees, the log's key being now that of the second."""
     dossier = made["dossier"]
-    before, after = new_signer("log.example/1", b"1" * 32), new_signer("log.example/2", b"2" * 32)
     leaves = [merkle.leaf_hash(data) for data in dossier.events]
     proofs, notes = [], []
     for signer, part in ((before, leaves[:3]), (after, leaves[3:])):
@@ -184,10 +187,30 @@ def test_events_of_an_earlier_epoch_are_under_its_own_checkpoint(made, tmp_path)
         notes.append((note, merkle.root(part)))
     published = Published(after.name, len(leaves) - 3, notes[1][1], notes[1][0])
     key = LogKey(after, (before.verifier,), Path("log.key"))
-    data = pack(dossier._replace(proofs=tuple(proofs), published=published), key)
-    folder = unpack(data, tmp_path / "case")
+    return dossier._replace(proofs=tuple(proofs), published=published), key
+
+
+@pytest.mark.parametrize("earlier", ["log.example", "log.example/epoch-2"])
+def test_events_of_an_earlier_epoch_are_under_its_own_checkpoint(made, tmp_path, earlier):
+    before, after = new_signer(earlier, b"1" * 32), new_signer("log.example/epoch-4", b"2" * 32)
+    folder = unpack(pack(*begun_anew(made, before, after)), tmp_path / "case")
     assert found(folder)[0] == 0
-    assert found(folder, after.verifier.text)[1].count("event 1: the checkpoint of its proof") == 1
+    said = found(folder, after.verifier.text)[1]
+    assert f"event 1: the key of {earlier}, the log before it began anew, is needed too" in said
+    (failure,) = verify_bundle(pack_again(folder), Trust((after.verifier,))).failures
+    assert failure.reason.code == "key_wanted"
+
+
+@pytest.mark.parametrize("other", ["log.example/access", "other.example", "log.example/epoch-4", "log.example/epoch-9"])
+def test_a_log_whose_key_is_known_too_is_no_earlier_epoch_of_this_one(made, tmp_path, monkeypatch, other):
+    before, after = new_signer(other, b"1" * 32), new_signer("log.example/epoch-4", b"2" * 32)
+    with pytest.raises(BrokenTrail):
+        pack(*begun_anew(made, before, after))
+    monkeypatch.setattr(
+        bundles, "verify_bundle", lambda *_: Reading("", 0, 0, 0, 0, (), (), 0, ())
+    )  # as a forger would
+    folder = unpack(pack(*begun_anew(made, before, after)), tmp_path / "case")
+    assert found(folder)[0] == 1
 
 
 # ── what is not to be had ──

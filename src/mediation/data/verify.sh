@@ -188,12 +188,33 @@ open_proof() { # $n's tlog-proof → $index, $path (hashes in hex, one behind th
   path=$(for one in $lines; do printf %s "$one" | base64 -d; done | to_hex)
 }
 
+earlier() { # whether $origin is what $log was called before it began anew: its name, at first without /epoch-N
+  epochs=${log%/epoch-*} since=${log##*/epoch-}
+  { [ "$epochs" != "$log" ] && is_number "$since"; } || return 1
+  [ "$origin" = "$epochs" ] && return
+  begun=${origin#"$epochs/epoch-"}
+  [ "$begun" != "$origin" ] && is_number "$begun" && [ "$begun" -lt "$since" ]
+}
+
+key_of() { # origin: whether one of the $keys is a key of this log
+  for vkey in $keys; do
+    open_key "$vkey"
+    [ "$kind $key_name" = "01 $1" ] && return
+  done
+  return 1
+}
+
 under_checkpoint() { # $note: the published one, or one of an earlier epoch of the log, under another name
   [ "$note" = "$opened" ] && return
   opened=$note
   if [ "$note" = "$published" ]; then
     origin=$log size=$tree root=$top
   else
+    first_line "$note"
+    origin=$line
+    [ "$origin" = "$log" ] || earlier || event_fails '日志证明属于另一日志' 'its proof is of another log'
+    key_of "$origin" || event_fails "还需要恢复之前的日志 $origin 的公钥：请一并给出" \
+      "the key of $origin, the log before it began anew, is needed too: give every key published"
     open_checkpoint "$note" "第${n}号事件所依的检查点" "event $n: the checkpoint of its proof"
     [ "$origin" != "$log" ] || [ "$size $root" = "$tree $top" ] ||
       event_fails '日志证明所依的不是本包的检查点' 'its proof is not under the checkpoint of this bundle'

@@ -13,9 +13,16 @@ MOST_HASHES = 63
 
 _PROOF = "c2sp.org/tlog-proof@v1"
 _EXTRA = "extra "
+_EPOCH = re.compile(r"/epoch-([1-9][0-9]{0,17})\Z")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _LEAST_LINES = 3
+
+
+def epoch_of(origin: str) -> tuple[str, int]:
+    """The name that all epochs of a log have, and the position of this one's first leaf; 1 of the first."""
+    found = _EPOCH.search(origin)
+    return (origin[: found.start()], int(found[1])) if found else (origin, 1)
 
 
 class Checkpoint(NamedTuple):

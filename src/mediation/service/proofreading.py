@@ -25,12 +25,12 @@ from mediation.domain.bundling import (
     parse_path,
     proof_path,
 )
-from mediation.domain.checkpoints import Checkpoint, parse_proof
+from mediation.domain.checkpoints import Checkpoint, Proof, epoch_of, parse_checkpoint, parse_proof
 from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.events import LIMIT_BYTES, Event, evolve, parse
 from mediation.domain.facts import Case
 from mediation.domain.merkle import leaf_hash
-from mediation.domain.notes import MOST_BYTES
+from mediation.domain.notes import MOST_BYTES, split_note
 from mediation.service.findings import Failure, Reading, Tally, Trust, broken, found, open_published
 
 MOST_FILES = 100_000
@@ -182,6 +182,8 @@ class _Reader:
             if proof.extra:  # a tlog-proof may have it, but nothing signs it
                 zh, en = "日志证明附有未经签名的内容", "Its proof brings data that nothing signs"
                 return self._fail("not_in_log", zh, en, seq, event_id)
+            if reason := self._of_this_log(proof):
+                return self._fail(reason.code, reason.zh, reason.en, seq, event_id)
             under = proof.verify(leaf, self._trust.verifiers)
         except BrokenTrail as bad:
             zh, en = "与日志不符：内容被改动，或证明不是它的", "It is not in the log as it stands here"
@@ -199,6 +201,20 @@ class _Reader:
             return self._fail("wrong_order", zh, en, seq, event_id)
         self._place = under.origin, proof.index
         return True
+
+    def _of_this_log(self, proof: Proof) -> Reason | None:
+        """Why a proof cannot be of this log, or be verified: it is under neither its tree nor an earlier one of it."""
+        origin, own = parse_checkpoint(split_note(proof.note)[0]).origin, self._checkpoint.origin
+        if origin == own:
+            return None
+        (name, first), (named, last) = epoch_of(origin), epoch_of(own)
+        if name != named or first >= last:
+            return Reason("foreign_log", f"证明属于另一日志 {origin}", f"Its proof is of another log, {origin}")
+        if not self._trust.of(origin):
+            zh = f"还需要恢复之前的日志 {origin} 的公钥：请一并给出"
+            en = f"The key of {origin}, the log before it began anew, is needed too: give every key published"
+            return Reason("key_wanted", zh, en)
+        return None
 
     def _folds(self, seq: int, event: Event) -> bool:
         if event.seq != seq:
