@@ -141,12 +141,13 @@ def _show(one: "Standing", settings: "Settings") -> None:
     from mediation.domain.notes import encode64
 
     wrong = one.wrong
+    counted = len({*one.cosigners} & {*settings.published_by.witnesses})
     mark = typer.style("✗", fg="red") if wrong else typer.style("✓", fg="green")
     typer.echo(f"{mark} {pick(*_TITLES[one.log])}  {one.own.origin}")
     rows = [
         (("已签", "signed"), f"{one.own.size}  {encode64(one.own.root)}  {one.signed_at or '–'}"),
         (("待入日志", "waiting"), str(one.waiting)),
-        (("副署", "cosigned by"), f"{', '.join(one.cosigners) or '–'}  ({len(one.cosigners)}/{settings.quorum})"),
+        (("副署", "cosigned by"), f"{', '.join(one.cosigners) or '–'}  ({counted}/{settings.quorum})"),
     ]
     for head in one.heads:
         known, lost = head.checkpoint, pick("  （已丢失）", "  (lost)") if head in one.lost else ""
