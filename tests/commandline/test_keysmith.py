@@ -1,6 +1,8 @@
 """The keys of the logs are made once, replaced only when told to, and their public halves shown."""
 
 import json
+from hashlib import sha256
+from importlib.resources import files
 
 import pytest
 
@@ -87,3 +89,10 @@ def test_the_two_logs_never_have_one_name(run, fresh):
     done = run("keys", "new", "--access", "--name", "log.example/2026")
     assert (done.returncode, "the other's" in done.stderr) == (2, True)
     assert run("keys", "new", "--access", "--name", "log.example/2026/access").returncode == 0
+
+
+def test_the_keys_are_listed_for_a_witness_and_with_them_the_hash_of_the_script(run, fresh):
+    vkeys = [run("keys", "new", *words).stdout for words in ((), ("--retire",), ("--access",))]
+    assert run("keys", "list", "--plain").stdout == vkeys[1] + vkeys[0] + vkeys[2]
+    script = (files("mediation") / "data" / "verify.sh").read_bytes()
+    assert f"{sha256(script).hexdigest()}  verify.sh" in run("keys", "list").stdout

@@ -63,7 +63,8 @@ def test_a_witness_has_a_key_of_its_own_that_only_it_may_read(tmp_path):
         (("--key", tmp_path / "none", "--log", LOG), "There is no key file"),
         (("--key", key), "--log gives the vkey"),
         (("--key", key, "--log", COURT), "not the vkey of a log"),
-        (("--key", key, "--log", f"{LOG}x"), "A key cannot be used"),
+        (("--key", key, "--log", f"{LOG}x"), f"A key cannot be used: {LOG}x: "),
+        (("--key", key, "--log", "county.vkeys"), "county.vkeys is no vkey, nor a file of them"),
     ):
         refused = mediation(*serve, *words, check=False)
         assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr

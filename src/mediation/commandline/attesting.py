@@ -168,22 +168,31 @@ def _witness(key: Path, logs: list[str] | None, memory: Path | None, *, needs_lo
             raise BadKeyFile(
                 zh=f"{key} 是日志的密钥，不是见证方的。", en=f"{key} is the key of a log, not a witness's."
             )
+        at = str(key)
         known: dict[str, list[Verifier]] = {}
         for text in (line for said in logs or () for line in _lines(said)):
+            at = text
             verifier = parse_verifier_key(text)
             if verifier.kind is not SignatureKind.ED25519:
                 raise BadSetting(zh=f"{text} 不是日志的公钥。", en=f"{text} is not the vkey of a log.")
             known.setdefault(verifier.name, []).append(verifier)
     except BadNote as found:
-        raise BadSetting(zh=f"密钥不可用：{found.zh}", en=f"A key cannot be used: {found.en}") from found
+        raise BadSetting(zh=f"密钥不可用（{at}）：{found.zh}", en=f"A key cannot be used: {at}: {found.en}") from found
     if needs_log and not known:
         raise BadSetting(zh="须以 --log 给出所见证日志的公钥。", en="--log gives the vkey of a log to vouch for.")
     return Witness(signer, known, Remembrance(memory or key.with_name(f"{key.name}.memory")))
 
 
 def _lines(said: str) -> list[str]:
-    """The vkeys of an option: one, or those of a file, a line each."""
+    """The vkeys of an option: one, or those of a file, a line each. Raises BadSetting."""
+    from mediation.settings import BadSetting
+
     if said.count("+") > 1:  # name, id and key are joined by them
         return [said]
-    lines = map(str.strip, Path(said).read_text("utf-8").splitlines())
+    try:
+        lines = list(map(str.strip, Path(said).read_text("utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError) as found:
+        raise BadSetting(
+            zh=f"{said} 不是公钥，也不是公钥文件。", en=f"{said} is no vkey, nor a file of them."
+        ) from found
     return [line for line in lines if line and not line.startswith("#")]

@@ -93,13 +93,28 @@ def new(
 
 
 @keys.command(name="list")
-def show(*, demo: Demo = False, as_json: AsJson = False) -> None:
-    """Show the public halves of the keys on this machine, and of those they replaced. 列出日志公钥"""
+def show(
+    *,
+    plain: Annotated[bool, typer.Option("--plain", help="The vkeys alone, a line each. 只列公钥，每行一个")] = False,
+    demo: Demo = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the public halves of the keys on this machine, and of those they replaced. 列出日志公钥
+
+    Beside them the SHA-256 of verify.sh, which whoever checks a bundle should not take from the bundle.
+    """
+    from hashlib import sha256
+    from importlib.resources import files
+
+    from mediation.domain.bundling import SCRIPT
     from mediation.gateway.logkeys import log_key
 
     settings = read_settings(database="demo" if demo else None)
     logs = {"events": _path(settings, access=False), "access": _path(settings, access=True)}
     held = {log: log_key(path, "") if path.exists() else None for log, path in logs.items()}
+    if plain:
+        typer.echo("".join(key.vkeys for key in held.values() if key), nl=False)
+        return
     if as_json:
         answer(
             {
@@ -122,6 +137,9 @@ def show(*, demo: Demo = False, as_json: AsJson = False) -> None:
         typer.echo(f"  {key.signer.verifier.text}")
         for verifier in key.retired:
             typer.echo(f"  {verifier.text}  " + pick("（已停用）", "(retired)"))
+    script = sha256((files("mediation") / "data" / SCRIPT).read_bytes()).hexdigest()
+    typer.echo(pick("卷宗包校验程序的 SHA-256", "SHA-256 of the script that checks bundles"))
+    typer.echo(f"  {script}  {SCRIPT}")
 
 
 def _path(settings: "Settings", *, access: bool) -> Path:
