@@ -270,15 +270,16 @@ def _count(trail: Trail, given: dict[tuple[str, int], int]) -> None:
         given[code, int(year)] = max(given.get((code, int(year)), 0), int(serial))
 
 
-def _miscounted(given: Mapping[tuple[str, int], int], last: Mapping[tuple[str, int], int]) -> list[Failure]:
+def _miscounted(given: Mapping[tuple[str, int], int], last: Mapping[str, Mapping[int, int]]) -> list[Failure]:
+    """Bodies that would give a number again. A code that no body has begins no number any more."""
     return [
         found(
             "wrong_number",
-            f"单位 {code} {year}年的案号已给到{most}，而计数为{last.get((code, year), 0)}：号码会重复",
-            f"{code} gave the number {most} in {year}, and counts {last.get((code, year), 0)}: it would be given twice",
+            f"单位 {code} {year}年的案号已给到{most}，而计数为{counted}：号码会重复",
+            f"{code} gave the number {most} in {year}, and counts {counted}: it would be given twice",
         )
         for (code, year), most in sorted(given.items())
-        if last.get((code, year), 0) < most
+        if (counted := last.get(code, {year: most}).get(year, 0)) < most
     ]
 
 

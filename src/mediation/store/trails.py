@@ -48,7 +48,7 @@ _IDENTITIES = """
 SELECT person::text, array_agg(encode(sha256(convert_to(issuer || chr(10) || subject, 'UTF8')), 'hex'))
 FROM identities GROUP BY person"""
 _LAW_SETS = "SELECT digest, files FROM law_sets"
-_NUMBERS = "SELECT o.code, n.year, n.last FROM case_numbers n JOIN organisations o ON o.id = n.org"
+_NUMBERS = "SELECT o.code, coalesce(n.year, 0), n.last FROM organisations o LEFT JOIN case_numbers n ON n.org = o.id"
 
 
 class StoredSpan(NamedTuple):
@@ -175,9 +175,12 @@ class Trails:
             {person: frozenset(digests) for person, digests in identities},
         )
 
-    async def numbers(self) -> dict[tuple[str, int], int]:
-        """The last number that each body has given, by its code and the year."""
-        return {(code, year): last for code, year, last in await self._all(_NUMBERS)}
+    async def numbers(self) -> dict[str, dict[int, int]]:
+        """The last number that each body has given in a year, by its code; of every body, if it has given none."""
+        found: dict[str, dict[int, int]] = {}
+        for code, year, last in await self._all(_NUMBERS):
+            found.setdefault(code, {})[year] = last or 0
+        return found
 
     async def law_sets(self) -> AsyncIterator[tuple[str, Any]]:
         """Every set of laws by its digest: the texts of its files by name, or whatever is there instead."""
