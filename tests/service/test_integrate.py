@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import psycopg
 import pytest
 from tests.service.town import NOTE, Town, asked_by, opened, populate
 from tests.whole import integrated, keys_of, whole
 
+from mediation.domain.checkpoints import open_checkpoint
 from mediation.gateway.keys import BadKeyFile
+from mediation.gateway.logkeys import retire
 from mediation.service.cosigning import Cosigners
-from mediation.service.integrate import LogHalted, Sequencer, integrate_forever
+from mediation.service.findings import Trust
+from mediation.service.integrate import LogHalted, Sequencer, integrate_forever, integrate_once, keys_for
 from mediation.service.recovery import standings
-from mediation.settings import Urls
+from mediation.service.verification import verify_database
+from mediation.settings import Settings, Urls
 from mediation.store import queries, spans
 from mediation.store.logbook import Logbook
 
@@ -225,3 +230,33 @@ async def test_what_was_read_has_its_place_while_very_much_is_written(
 
             await Sequencer(keys_of(database_urls), reached).drain(connection)
     assert signed[:3] == ["0-0", "2-0", "2-1"]
+
+
+async def test_no_key_is_made_in_place_of_one_that_is_gone(database_urls: Urls, tmp_path: Path):
+    settings = Settings(log_key=tmp_path / "log.key", access_log_key=tmp_path / "access.key", data_dir=tmp_path)
+    await populate(database_urls)
+    keys = await keys_for(settings, database_urls.log)
+    await integrate_once(database_urls.log, keys)
+    (tmp_path / "log.key").rename(tmp_path / "kept")
+    with pytest.raises(BadKeyFile, match=keys.events.origin):
+        await keys_for(settings, database_urls.log)
+    assert not (tmp_path / "log.key").exists()
+    (tmp_path / "kept").rename(tmp_path / "log.key")
+    assert await keys_for(settings, database_urls.log) == keys
+
+
+async def test_a_key_that_replaced_another_vouches_for_the_checkpoint_that_stands(database_urls: Urls):
+    """Whoever is given the new key alone can verify what was signed last, before anything new is."""
+    await populate(database_urls)
+    await integrated(database_urls)
+    old = keys_of(database_urls)
+    new = retire(old.events)
+    assert await integrated(database_urls) == 0
+    async with await psycopg.AsyncConnection.connect(database_urls.reader) as reader:
+        published = await Logbook(reader).published(new.origin)
+    for verifier in (old.events.signer.verifier, new.signer.verifier):
+        checkpoint, _ = open_checkpoint(published.note, [verifier], new.origin)
+        assert checkpoint.size == published.size
+    trust = Trust((new.signer.verifier, *new.retired, old.access.signer.verifier))
+    report = await verify_database(database_urls.reader, trust=trust)
+    assert report.sound, report.failures

@@ -86,7 +86,7 @@ def demo(*, disputes: Disputes = None) -> None:
 def _seed(settings: "Settings", urls: "Urls", screen: "Console", disputes: int | None, *, force: bool) -> "Seeded":
     from mediation.commandline.readiness import vault_of
     from mediation.commandline.timeline import progress
-    from mediation.gateway.logkeys import log_keys
+    from mediation.service.integrate import keys_for
     from mediation.service.seed import seed as fill
 
     vault = vault_of(settings, urls.app)
@@ -95,7 +95,7 @@ def _seed(settings: "Settings", urls: "Urls", screen: "Console", disputes: int |
         filling = fill(
             urls,
             vault,
-            keys=log_keys(settings),
+            keys=asyncio.run(keys_for(settings, urls.log)) if urls.log else None,
             disputes=disputes,
             force=force,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

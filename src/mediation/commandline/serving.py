@@ -50,6 +50,7 @@ def serve(
     from mediation.gateway.embedded import database_ready
     from mediation.http.app import check
     from mediation.http.dependencies import issuer
+    from mediation.service.integrate import keys_for
     from mediation.service.lawbook import Lawbook
 
     county = {"database": "demo", "sandbox_clock": True} if demo else {}
@@ -62,6 +63,8 @@ def serve(
         asyncio.run(_safe(urls))
         vault_of(settings, urls.app)
         erased_again(settings, urls)
+        if urls.log:
+            asyncio.run(keys_for(settings, urls.log))
         if settings.issuer is None:
             issuer(settings)
         asyncio.run(port_free(settings.host, settings.port))

@@ -31,13 +31,13 @@ from mediation.gateway.identity import (
     ResourceServer,
     narrowed,
 )
-from mediation.gateway.logkeys import known_keys, log_keys
+from mediation.gateway.logkeys import known_keys
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.blotter import Blotter
 from mediation.http.gate import INSUFFICIENT, Visit
 from mediation.http.problems import VARY, TurnedAway, faults
 from mediation.service.cosigning import cosigners_of
-from mediation.service.integrate import integrate_forever
+from mediation.service.integrate import integrate_forever, keys_for
 from mediation.service.lawbook import Lawbook, LawSet
 from mediation.service.perform import House
 from mediation.service.perform import Request as Asked
@@ -144,7 +144,7 @@ class Desk:
         refusals = Refusals(self.engine)
         stack.push_async_callback(refusals.close, asyncio.create_task(refusals.write_forever()))
         self._blotter = Blotter(self.house.vault.request_secret, refusals)
-        self.keys = log_keys(settings) if urls.log else known_keys(settings)
+        self.keys = await keys_for(settings, urls.log) if urls.log else known_keys(settings)
         if urls.log and self.keys:
             cosigners = cosigners_of(settings, urls.log, self.keys)
             integrating = asyncio.create_task(integrate_forever(urls.log, self.keys, cosigners))

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from prometheus_client import Gauge
@@ -27,13 +28,14 @@ from mediation.domain.merkle import (
     root_nodes,
     verify_consistency,
 )
-from mediation.domain.notes import sign
+from mediation.domain.notes import sign, split_note
 from mediation.domain.registering import LOG_ID
 from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, node_in, tile_of
 from mediation.gateway.keys import BadKeyFile
-from mediation.gateway.logkeys import LogKey, LogKeys
+from mediation.gateway.logkeys import LogKey, LogKeys, log_keys
 from mediation.service.cosigning import Cosigners
-from mediation.store import leaves
+from mediation.settings import Settings
+from mediation.store import cosignatures, leaves
 from mediation.store.database import AWAY, FAULTS, connect
 from mediation.store.leaves import Connection, Epoch, Log, Signed, Span, Waiting
 
@@ -56,6 +58,20 @@ class LogHalted(BrokenTrail):
     """What is stored is not what was signed, or cannot be signed: nothing is, until somebody has looked into it."""
 
     code = "log_halted"
+
+
+async def keys_for(settings: Settings, log_url: str) -> LogKeys:
+    """The keys of both logs, made where there are none and nothing was ever signed. Raises BadKeyFile."""
+    books: tuple[tuple[Log, Path], ...] = (("events", settings.log_key), ("access", settings.access_log_key))
+    async with await connect(log_url) as connection:
+        for log, path in books:
+            found = None if path.exists() else await leaves.epoch_if_any(connection, log)
+            if found:
+                raise BadKeyFile(
+                    zh=f"日志 {found.origin} 的密钥不在 {path}：请放回密钥文件；不会另造密钥代替它",
+                    en=f"The key of the log {found.origin} is not in {path}: put it back, no other is made in its place",
+                )
+    return log_keys(settings)
 
 
 async def integrate_once(log_url: str, keys: LogKeys, reached: Callable[[str], None] = lambda _: None) -> int:
@@ -112,6 +128,7 @@ class Sequencer:
         self._reached = reached
         self._cosigners = cosigners
         self._assured: set[str] = set()
+        self._vouched: set[str] = set()
         self._signed: dict[str, Checkpoint] = {}
 
     async def drain(self, connection: Connection) -> int:
@@ -142,6 +159,9 @@ class Sequencer:
             found = await self._epoch(connection, log, key)
             old, edges = await standing(connection, key, key.origin)
             await self._assure(connection, key, old)
+            if old.size and key.origin not in self._vouched:
+                await _vouch(connection, key, old)
+                self._vouched.add(key.origin)
             position = found.first_position + old.size
             if old.size and position != await leaves.next_position(connection, log):
                 raise _mismatch(f"{key.origin}: feed, position {position}")
@@ -194,6 +214,14 @@ class Sequencer:
                 await assure(connection, old, known)
             await self._cosigners.offer(key.origin)
         self._assured.add(key.origin)
+
+
+async def _vouch(connection: Connection, key: LogKey, old: Checkpoint) -> None:
+    """Sign the checkpoint that stands with the key in use, too, where that is another: it replaced the one that did."""
+    last = await leaves.last_signed(connection, key.origin)
+    own = key.signer.verifier
+    if last and not any(one.key_id == own.key_id for one in split_note(last.note)[1]):
+        await cosignatures.add(connection, key.origin, old.size, own.name, [key.signer.line(old.text)])
 
 
 def remembered(key: LogKey) -> list[Checkpoint]:

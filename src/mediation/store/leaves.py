@@ -97,6 +97,14 @@ async def epoch(connection: Connection, log: Log) -> Epoch | None:
     return Epoch(*row) if row else None
 
 
+async def epoch_if_any(connection: Connection, log: Log) -> Epoch | None:
+    """As `epoch`; None also in a database that was not migrated yet."""
+    try:
+        return await epoch(connection, log)
+    except psycopg.errors.UndefinedTable:
+        return None
+
+
 async def begin_epoch(connection: Connection, log: Log, begun: Epoch) -> None:
     """Begin a tree."""
     await connection.execute(_BEGIN, (begun.origin, log, begun.first_position))
