@@ -69,7 +69,7 @@ async def keys_for(settings: Settings, log_url: str) -> LogKeys:
             if found:
                 raise BadKeyFile(
                     zh=f"日志 {found.origin} 的密钥不在 {path}：请放回密钥文件；不会另造密钥代替它",
-                    en=f"The key of the log {found.origin} is not in {path}: put it back, no other is made in its place",
+                    en=f"The key of the log {found.origin} is not in {path}: put it back, no other takes its place",
                 )
     return log_keys(settings)
 
