@@ -242,6 +242,8 @@ def test_a_bundle_is_compressed_for_whoever_takes_it_so(auditor):
 def test_who_was_shown_what_is_an_entry_of_a_log_of_its_own(anybody, auditor, county):
     size = size_of(anybody, "/v1/access-log")
     bundle = auditor.get(f"/v1/access-log/tile/entries/000.p/{size}")
+    assert auditor.get(f"/v1/access-log/entries/000.p/{size}").content == bundle.content
+    assert anybody.get(f"/v1/access-log/entries/000.p/{size}").status_code == 401
     assert bundle.status_code == 200, bundle.text
     entries = entries_of(bundle.content)
     assert len(entries) == size

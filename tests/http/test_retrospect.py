@@ -145,6 +145,7 @@ def test_what_is_no_instant_is_refused_and_an_example_given(story: Story, wrong:
         assert answer.status_code == 422, (suffix, name, wrong)
         (reason,) = answer.json()["reasons"]
         assert name in reason["zh"]
+        assert "such as" not in reason["zh"]
         assert "RFC 3339" in reason["zh"]
         assert "RFC 3339" in reason["en"]
 

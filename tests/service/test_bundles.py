@@ -173,6 +173,9 @@ def test_a_retired_key_stays_in_the_bundle_and_its_checkpoint_counts(made, tmp_p
     ]
     assert found(folder)[0] == 0
     assert found(folder, key.signer.verifier.text)[0] == 1
+    (failure,) = verify_bundle(pack_again(folder), Trust((key.signer.verifier,))).failures
+    lacking = f"{old.origin}+{old.signer.verifier.key_id.hex()}; give every key published"
+    assert (failure.reason.code, lacking in failure.reason.en) == ("bad_checkpoint", True), failure
 
 
 def begun_anew(made, before, after):

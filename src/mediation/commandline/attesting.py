@@ -162,13 +162,13 @@ def _witness(key: Path, logs: list[str] | None, memory: Path | None, *, needs_lo
             zh=f"没有密钥文件 {key}：先执行 mediation witness new。",
             en=f"There is no key file {key}: `mediation witness new` makes one.",
         )
+    at = str(key)
     try:
         signer = parse_signer_key(secret_from(key, bytes).decode("utf-8", "replace").strip())
         if signer.kind is not SignatureKind.COSIGNATURE:
             raise BadKeyFile(
                 zh=f"{key} 是日志的密钥，不是见证方的。", en=f"{key} is the key of a log, not a witness's."
             )
-        at = str(key)
         known: dict[str, list[Verifier]] = {}
         for text in (line for said in logs or () for line in _lines(said)):
             at = text

@@ -217,7 +217,7 @@ def _place(failure: "Failure") -> str:
         parts.append(f"{number} {failure.event_id}".strip())
     elif failure.access:
         parts.append(pick(f"访问日志第{failure.access}条", f"entry {failure.access} of the access log"))
-    elif failure.case_id:
+    elif failure.case_id and not failure.origin:
         parts.append(pick("案件记录", "the stored case"))
     elif failure.origin:
         parts.append(pick(f"日志 {failure.origin}", f"the log {failure.origin}"))

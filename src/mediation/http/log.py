@@ -90,7 +90,8 @@ async def show_vkey(request: Request) -> Response:
     return _vkeys(request)
 
 
-@routes.get("/v1/access-log/tile/entries/{index:path}", operation_id="show_access_log_entries", **_ENTRIES)
+@routes.get("/v1/access-log/entries/{index:path}", operation_id="show_access_log_entries", **_ENTRIES)
+@routes.get("/v1/access-log/tile/entries/{index:path}", operation_id="show_access_log_bundle", **_ENTRIES)
 @routes.get("/v1/log/tile/entries/{index:path}", operation_id="show_log_bundle", **_ENTRIES)
 @routes.get("/v1/log/entries/{index:path}", operation_id="show_log_entries", **_ENTRIES)
 async def show_entries(request: Request, index: _Index) -> Response:

@@ -11,7 +11,7 @@ from mediation.domain.facts import Instant
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _WANTED = (
     "须为带时区的时刻（RFC 3339，如 2026-11-22T08:00:00+08:00；地址中 + 写作 %2B） "
-    "a moment with its offset is wanted: RFC 3339, such as 2026-11-22T00:00:00Z; in an address + is %2B"
+    "a moment with its offset is wanted (RFC 3339, such as 2026-11-22T00:00:00Z; in an address + is %2B)"
 )
 
 

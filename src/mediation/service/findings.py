@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mediation.domain.checkpoints import Checkpoint, open_checkpoint
 from mediation.domain.errors import BadNote, MediationError, Reason
-from mediation.domain.notes import SignatureKind, Verifier
+from mediation.domain.notes import SignatureKind, Verifier, split_note
 
 MOST_FAILURES = 100
 """Failures named in a report; more are only counted."""
@@ -96,6 +96,11 @@ class Reading(NamedTuple):
         return not self.failed
 
 
+def _signers(note: bytes) -> list[str]:
+    """Who says to have signed a note, by name and key id."""
+    return [f"{one.name}+{one.key_id.hex()}" for one in split_note(note)[1]]
+
+
 def open_published(
     note: bytes, trust: Trust, tally: Tally
 ) -> tuple[Checkpoint, tuple[str, ...], list[Checkpoint]] | None:
@@ -106,7 +111,13 @@ def open_published(
     try:
         checkpoint, opened = open_checkpoint(note, trust.verifiers)
     except BadNote as bad:
-        tally.add(broken("bad_checkpoint", "检查点", "The checkpoint", bad))
+        failure = broken("bad_checkpoint", "检查点", "The checkpoint", bad)
+        if bad.reasons[0].code == "unsigned":  # it may be that a key is lacking: whose signatures there are
+            names = ", ".join(_signers(note))
+            zh = f"{failure.reason.zh}：有签名的是 {names}，请给出该日志公布的全部公钥（包括停用的）"
+            en = f"{failure.reason.en}: those on it are of {names}; give every key published, retired ones too"
+            failure = failure._replace(reason=failure.reason._replace(zh=zh, en=en))
+        tally.add(failure)
         return None
     origin = checkpoint.origin
     signers = {(one.name, one.key_id) for one in opened.signatures}

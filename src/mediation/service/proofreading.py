@@ -242,7 +242,10 @@ class _Reader:
         try:
             head = open_head(data, self._trust.verifiers, self._checkpoint.origin)
         except BrokenTrail as bad:
-            self._tally.add(self._where(broken("bad_head", "卷末凭证", "The head", bad), 0))
+            zh, en = "卷末凭证", "The head"
+            if bad.reasons[0].code == "unsigned":
+                zh, en = f"{zh}（请给出公布的全部公钥）", f"{en} (give every key published)"
+            self._tally.add(self._where(broken("bad_head", zh, en, bad), 0))
             return
         if head.size != self._checkpoint.size:
             zh, en = "卷末凭证与检查点不是同一时点", "The head is not of the same moment as the checkpoint"
