@@ -154,7 +154,7 @@ async def bundling(job: Job, gauge: Gauge) -> None:
     async with _snapshots(job.urls.reader) as reading:
         for number, case_id in enumerate(random.Random(5).sample(ids, min(BUNDLES, len(ids))), 1):
             began = time.perf_counter()
-            dossier = await gather(reading, case_id)
+            dossier = await gather(reading, case_id, job.keys.events)
             data = pack(dossier, job.keys.events)
             took.append(time.perf_counter() - began)
             events, size = events + len(dossier.events), size + len(data)
