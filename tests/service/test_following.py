@@ -227,6 +227,16 @@ def test_the_log_of_a_later_epoch_goes_on_in_the_middle_of_cases(exported: Expor
     assert {code for code, _ in codes(first.read())} == {"does_not_follow"}
 
 
+def test_a_leaf_of_a_later_epoch_is_named_by_its_place_in_the_feed(exported: Exported, tmp_path: Path):
+    signer = new_signer(f"{LOG.name}/epoch-301", b"l" * 32)
+    later = Exported(tmp_path / "later", exported.data[300:])
+    later.write(edited(exported, 310)[300:])
+    later.write(later.data, tiles=False)
+    tree = later.checkpoint(300, later.data)._replace(origin=signer.name)
+    later.put("checkpoint", sign(tree.text, signer).encode())
+    assert codes(later.read(signer=signer))[0] == ("leaf_differs", 311)
+
+
 def test_an_empty_log_is_whole(tmp_path: Path):
     empty = Exported(tmp_path, [])
     empty.put("checkpoint", sign(Checkpoint(LOG.name, 0, root([])).text, LOG).encode())

@@ -334,7 +334,9 @@ else
   keys=$content
 fi
 for vkey in $keys; do
-  open_key "$vkey" || fail '密钥不可用：应为 名称+标识+base64' 'a key cannot be used: it is name+id+base64'
+  open_key "$vkey" && continue
+  shown=$(printf %s "$vkey" | tr -d '\001-\037\177')
+  fail "密钥不可用：$shown，应为 名称+标识+base64" "a key cannot be used: $shown; it is name+id+base64"
 done
 
 take checkpoint || fail '缺少 checkpoint：请在解开的文件夹中执行' 'checkpoint is missing: run this in the unpacked folder'

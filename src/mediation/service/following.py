@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from mediation.domain.bundling import CHECKPOINT
-from mediation.domain.checkpoints import Checkpoint
+from mediation.domain.checkpoints import Checkpoint, epoch_of
 from mediation.domain.errors import BadProof, BrokenTrail, NotFound, Reason
 from mediation.domain.events import NO_HASH, Event, parse
 from mediation.domain.merkle import HASH_BYTES, leaf_hash
@@ -112,6 +112,7 @@ class _Following:
             self._roots.setdefault(one.size, set()).add(one.root)
         self._growth = Growth()
         self._told = told
+        self._first = epoch_of(checkpoint.origin)[1]  # the position of leaf 0
         self._accesses: bool | None = None
         self._wrong_tile = False
         self._once: set[Amiss] = set()
@@ -177,15 +178,16 @@ class _Following:
                         "not_canonical", "访问日志的条目不规范", "An entry of the access log is not canonical", index
                     )
                 continue
+            place = self._first + index
             try:
                 event = parse(one)
             except BrokenTrail as bad:
                 if index not in amiss:
-                    self._tally.add(broken("not_an_event", f"第{index}叶", f"Leaf {index}", bad, position=index + 1))
+                    self._tally.add(broken("not_an_event", f"第{index}叶", f"Leaf {index}", bad, position=place))
                 continue
             reason = self.chains.take(event, leaf, index)
             if reason and index not in amiss:
-                said = found(reason.code, reason.zh, reason.en, origin=self._checkpoint.origin, position=index + 1)
+                said = found(reason.code, reason.zh, reason.en, origin=self._checkpoint.origin, position=place)
                 self._tally.add(said._replace(case_id=event.case, seq=event.seq, event_id=event.event))
 
     def _tell(self, index: int, kind: Amiss, data: bytes | None) -> None:
@@ -200,7 +202,7 @@ class _Following:
             Amiss.DIFFERS: ("leaf_differs", f"第{index}叶的内容与分块不符", f"Leaf {index} is not what its tile says"),
             Amiss.UNTILED: ("no_tile", f"第{index}叶没有分块", f"Leaf {index} has no tile"),
         }[kind]
-        said = found(code, zh, en, position=index + 1, origin=self._checkpoint.origin)
+        said = found(code, zh, en, position=self._first + index, origin=self._checkpoint.origin)
         try:
             event = parse(data) if data else None
         except BrokenTrail:
@@ -232,7 +234,7 @@ class _Following:
                 bundle = entries_of((_read(whole, _MOST_BUNDLE_BYTES) if read is None else read) or b"")[:width]
             except BadProof as bad:
                 path_said = bundle_path(index, width)
-                self._tally.add(broken("bad_bundle", path_said, path_said, bad, position=index * WIDTH + 1))
+                self._tally.add(broken("bad_bundle", path_said, path_said, bad, position=self._first + index * WIDTH))
                 bundle = []
             data += [*bundle, *[None] * (width - len(bundle))]
         return data
@@ -248,8 +250,9 @@ class _Following:
         """How wide a tile is in this tree; 0 where there is none."""
         return max(0, min(WIDTH, (self._checkpoint.size >> HEIGHT * level) - index * WIDTH))
 
-    def _fail(self, code: str, zh: str, en: str, index: int = -1) -> None:
-        self._tally.add(found(code, zh, en, origin=self._checkpoint.origin, position=index + 1))
+    def _fail(self, code: str, zh: str, en: str, index: int | None = None) -> None:
+        position = 0 if index is None else self._first + index
+        self._tally.add(found(code, zh, en, origin=self._checkpoint.origin, position=position))
 
 
 def _leaves(stored: dict[tuple[int, int], bytes], start: int, count: int) -> Iterator[bytes | None]:
