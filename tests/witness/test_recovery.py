@@ -229,6 +229,16 @@ async def test_where_nothing_was_lost_nothing_begins_anew(town):
         await began_anew(town.urls)
 
 
+async def test_another_key_than_the_log_s_is_no_sign_that_it_was_set_back(town):
+    await town.file()
+    await integrate(town.urls)
+    succeed(keys_of(town.urls).events, "test.example/another")
+    [events, _] = await stood(town.urls)
+    assert events.trouble.code == "log_key_unknown"
+    with pytest.raises(NothingLost):
+        await began_anew(town.urls)
+
+
 async def test_what_was_administered_while_nothing_was_signed_stands_behind_the_entry_that_tells_of_it(town, tmp_path):
     """The newest entry is the first leaf; those that waited come after it, and then the chain goes on from it."""
     urls = town.urls

@@ -202,7 +202,8 @@ async def _compared(
 ) -> tuple[tuple[Head, ...], Reason | None]:
     """Those heads that the stored tree did not grow out of, and what is wrong with it."""
     trouble: Reason | None = None
-    if own.origin not in _names(key):
+    begun = _EPOCH.search(key.origin) and _EPOCH.sub("", key.origin) == _EPOCH.sub("", own.origin)
+    if own.origin not in _names(key) or (own.origin != key.origin and not begun):
         zh = f"日志 {own.origin} 的密钥不在 {key.path}：请放回密钥文件"
         return (), Reason("log_key_unknown", zh, f"The key of the log {own.origin} is not in {key.path}: put it back")
     try:
