@@ -120,8 +120,11 @@ COUNTER: dict[str, Kind] = {
     ),
     "not_yet_logged": Kind(
         409, "尚未写入签名日志", "Not in the signed log yet",
-        "该事件稍后即写入签名日志并随检查点公布：请过一会儿重试。",
-        "In a moment the event is in the signed log and under a published checkpoint: ask again then.",
+        "该事件几秒内写入签名日志并随检查点公布：请稍后重试；若一直如此，是见证方未应答或日志停止了签名，请联系运行者。",
+        (
+            "In a few seconds the event is in the signed log and under a published checkpoint: ask again then. If it "
+            "is not, witnesses do not answer or nothing is signed: tell the operator."
+        ),
     ),
     "unavailable": Kind(
         503, "服务暂不可用", "Temporarily unavailable",
