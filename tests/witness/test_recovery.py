@@ -12,9 +12,10 @@ from tests.witness.bystanders import standing
 from mediation.domain.checkpoints import open_checkpoint
 from mediation.domain.events import parse
 from mediation.domain.merkle import leaf_hash
+from mediation.domain.notes import new_signer
 from mediation.domain.registering import LOG_ID, Recover, said
 from mediation.gateway.backup import read_backup, write_backup
-from mediation.gateway.logkeys import succeed
+from mediation.gateway.logkeys import log_key, succeed
 from mediation.gateway.witnesses import witnesses
 from mediation.service.cosigning import Cosigners
 from mediation.service.findings import Trust
@@ -227,6 +228,29 @@ async def test_where_nothing_was_lost_nothing_begins_anew(town):
     await integrate(town.urls)
     with pytest.raises(NothingLost):
         await began_anew(town.urls)
+
+
+async def test_a_log_whose_key_is_gone_for_good_begins_anew_by_the_public_half_of_it(town):
+    await town.file()
+    await integrate(town.urls)
+    old = keys_of(town.urls).events
+    old.path.unlink()
+    old.path.with_name(f"{old.path.name}.head").unlink()
+    log_key(old.path, "test.example/after-the-loss")
+    forged = new_signer(old.origin, bytes(32)).verifier
+    async with cosigners_for(town.urls) as cosigners:
+        for no_help in ((), (forged,), (keys_of(town.urls).access.signer.verifier,)):
+            with pytest.raises(NothingLost):
+                await recover(town.urls, keys_of(town.urls), cosigners, no_help)
+        [entry] = await recover(town.urls, keys_of(town.urls), cosigners, [old.signer.verifier])
+    assert (entry.origin, entry.lost_size) == (entry.lost_origin, entry.size)
+    assert entry.new_origin == f"{old.origin}/epoch-{entry.size + 1}"
+    await town.file()
+    await integrate(town.urls)
+    held = keys_of(town.urls)
+    trust = Trust((*held.events.verifiers, *held.access.verifiers))
+    report = await verify_database(town.urls.reader, trust=trust)
+    assert report.sound, report.failures
 
 
 async def test_another_key_than_the_log_s_is_no_sign_that_it_was_set_back(town):

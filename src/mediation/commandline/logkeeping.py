@@ -48,7 +48,13 @@ def status(*, demo: Demo = False, as_json: AsJson = False) -> None:
 
 @log.command()
 def recover(
-    *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask. 不再询问")] = False, demo: Demo = False
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. 不再询问")] = False,
+    lost_key: Annotated[
+        list[str] | None,
+        typer.Option("--lost-key", metavar="VKEY", help="Public half of a key that is gone for good. 已丢失密钥的公钥"),
+    ] = None,
+    demo: Demo = False,
 ) -> None:
     """Let a log that was set back begin anew, under another name. 日志重启（恢复旧备份之后）
 
@@ -56,27 +62,33 @@ def recover(
     nobody can say it never was. The log then begins anew with a new key, at places beyond all that were ever given, and
     its first entry says what was lost. Whoever verifies sees it for ever.
 
+    Also for a key that is gone for good: make another (`mediation keys new`) and give the public half of the lost one,
+    as it was published, by --lost-key. Nothing is lost then, but the log goes on under another name all the same.
+
     Before: stop the service, look for a newer backup, and keep what witnesses and auditors hold of the lost log. After:
     start the service, and give every witness and auditor the new public half, which `mediation keys list` shows.
 
     恢复旧备份后，已签名而丢失的部分无法找回，服务不再签名。本命令以新的名称和密钥重新开始，位置不重复使用，首条记录写明
-    丢失了什么，并永久可见。执行前请先停止服务、寻找更新的备份；执行后启动服务，并把新公钥交给见证方和审计机关。
+    丢失了什么，并永久可见。密钥永久丢失时也用它：先 keys new，再以 --lost-key 给出已公布的旧公钥。
+    执行前请先停止服务、寻找更新的备份；执行后启动服务，并把新公钥交给见证方和审计机关。
     """
+    from mediation.domain.notes import parse_verifier_key
     from mediation.service.recovery import recover as begin_anew
     from mediation.service.recovery import standings
 
     settings = read_settings(database="demo" if demo else None)
+    gone = [parse_verifier_key(text) for text in lost_key or ()]
 
     async def run(urls: "Urls", keys: "LogKeys", cosigners: "Cosigners") -> list[str]:
         found = await standings(urls.log, keys, cosigners)
-        wrong = [one for one in found if one.recoverable]
+        wrong = [one for one in found if one.recoverable or (gone and one.trouble)]
         for one in wrong:
             _show(one, settings)
         if wrong and not yes:
             typer.confirm(
                 pick("丢失的部分无法找回。重新开始？", "What is lost cannot be had again. Begin anew?"), abort=True
             )
-        begun = await begin_anew(urls, keys, cosigners)
+        begun = await begin_anew(urls, keys, cosigners, gone)
         return [f"{entry.log}: {entry.new_origin}" for entry in begun]
 
     for line in _with_keys(settings, run, "app", "log"):

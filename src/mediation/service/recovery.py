@@ -15,7 +15,7 @@ from mediation.domain.checkpoints import Checkpoint
 from mediation.domain.errors import Reason, Refused
 from mediation.domain.events import parse
 from mediation.domain.merkle import EMPTY, leaf_hash
-from mediation.domain.notes import sign
+from mediation.domain.notes import Verifier, sign
 from mediation.domain.registering import LOG_ID, OPERATOR, Hand, Recover, said
 from mediation.domain.tiles import extend
 from mediation.gateway.logkeys import LogKey, LogKeys, succeed
@@ -35,7 +35,7 @@ MACHINE = ""
 
 _EPOCH = re.compile(r"/epoch-(\d+)\Z")
 _STALLED_S = 60
-_LOST = frozenset({"log_rollback", "log_fork"})
+_LOST = frozenset({"log_rollback", "log_fork", "log_key_lost"})
 
 
 class NothingLost(Refused):
@@ -127,16 +127,32 @@ async def standings(log_url: str, keys: LogKeys, cosigners: Cosigners) -> list[S
         ]
 
 
-async def recover(urls: Urls, keys: LogKeys, cosigners: Cosigners) -> list[Recover]:
+async def recover(urls: Urls, keys: LogKeys, cosigners: Cosigners, lost_keys: Sequence[Verifier] = ()) -> list[Recover]:
     """Let each log that was set back begin anew: what was entered of each in the log of administration.
 
     The entry of the log of events is its new tree's first leaf. If it is broken off, the next call goes on from there.
+    `lost_keys`: public halves of keys that are gone for good; a log that one of them signed begins anew, whole.
     Raises NothingLost: nothing is wrong, or beginning anew does not mend it, or a witness does not say what is lost.
     """
-    found = await standings(urls.log, keys, cosigners)
+    found = [await _without(urls.log, one, lost_keys) for one in await standings(urls.log, keys, cosigners)]
     if refused := list(_refusals(found)):
         raise NothingLost(*refused)
     return [await _begin_anew(urls, one) for one in found if one.trouble]
+
+
+async def _without(log_url: str, one: Standing, lost_keys: Sequence[Verifier]) -> Standing:
+    """A log whose key is gone for good, as one to begin anew; it must be whole, and signed by the key that is named."""
+    named = tuple(key for key in lost_keys if key.name == one.own.origin)
+    if not named or one.trouble is None or one.trouble.code != "log_key_unknown":
+        return one
+    key = one.key._replace(retired=(*one.key.retired, *named))
+    try:
+        async with await connect(log_url) as connection:
+            await standing(connection, key, one.own.origin)
+    except LogHalted as found:
+        return one._replace(trouble=found.reasons[0])
+    gone = Reason("log_key_lost", f"日志 {one.own.origin} 的密钥已丢失", f"The key of the log {one.own.origin} is lost")
+    return one._replace(key=key, lost=(Head(MACHINE, one.own),), trouble=gone)
 
 
 def _refusals(found: Sequence[Standing]) -> Iterator[Reason]:
