@@ -44,7 +44,7 @@ async def test_whatever_the_point_at_which_the_sequencer_is_killed_the_log_is_wh
     async with opened(urls) as town:
         cases = {(await town.file()).case: 1 for _ in range(3)}
         signed: dict[int, bytes] = {}
-        for _ in range(times(10, quick=2)):
+        for _ in range(times(10, quick=1)):
             stop = asyncio.Event()
             telling = asyncio.create_task(_told(town, cases, stop))
             await _killed(urls, point)

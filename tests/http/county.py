@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from tests.whole import keys_of
 
 from mediation.http.app import create_app
 from mediation.http.dependencies import issuer
@@ -104,7 +105,9 @@ class County:
 
 
 def settings_for(urls: Urls, folder: Path, **changes: object) -> Settings:
+    keys = keys_of(urls)  # of this database, whichever folder the rest lies in
     return Settings(
+        log_key=keys.events.path, access_log_key=keys.access.path,
         database_url=urls.app, owner_url=urls.owner, reader_url=urls.reader, log_url=urls.log,
         data_dir=folder, key_file=folder / "vault.key", pool_size=4,
         **({"rate_per_minute": 0, "failed_logins_per_minute": 0} | changes),

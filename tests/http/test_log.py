@@ -286,7 +286,7 @@ def test_before_it_is_published_an_event_has_no_proof_yet_and_that_is_said(count
         event = file_one(wang).json()["event"]
         answer = wang.get(f"/v1/events/{event}/proof")
         assert (answer.status_code, answer.json()["code"]) == (409, "not_yet_logged")
-        assert "In a moment" in answer.json()["detail"]
+        assert "In a few seconds" in answer.json()["detail"]
         sequencer.rollback()
         assert logged(wang, event).status_code == 200
 

@@ -1,6 +1,7 @@
 """The service behind PgBouncer in transaction mode: whose turn it is on a session changes, and nothing goes with it."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from tests.store import pooler
 from mediation.commandline import timekeeping
 from mediation.gateway.embedded import Server
 from mediation.settings import APP_LIMITS, Settings, Urls
-from mediation.store import database
+from mediation.store import database, leaves
 from mediation.store.append import Memory
 
 CALLERS = 8
@@ -105,6 +106,11 @@ async def test_callers_of_different_bodies_at_once_see_each_their_own_cases_and_
     await _no_row_without_a_context(behind)
 
 
+async def _waiting(urls: Urls) -> int:
+    async with await psycopg.AsyncConnection.connect(urls.log) as connection:
+        return await leaves.count_waiting(connection, "events")
+
+
 def test_the_service_answers_behind_the_pooler_as_it_does_before_the_database(
     server: Server, database_urls: Urls, tmp_path: Path
 ):
@@ -131,6 +137,8 @@ def test_the_service_answers_behind_the_pooler_as_it_does_before_the_database(
                 return place
 
             places = list(callers.map(lived, ("wang", "zhao", "li", "judge") * 2))
+            while asyncio.run(_waiting(database_urls)):  # their places in the log are part of the answers
+                time.sleep(0.05)
             asked = [
                 (person, path)
                 for person in people

@@ -17,7 +17,7 @@ from tests.witness.bystanders import free_port, standing
 
 from mediation.domain.checkpoints import open_checkpoint, parse_proof
 from mediation.domain.merkle import leaf_hash
-from mediation.domain.notes import parse_verifier_key
+from mediation.domain.notes import encode64, parse_verifier_key
 from mediation.gateway.embedded import Server
 
 PATIENCE_S = 60
@@ -137,7 +137,7 @@ def test_an_operator_who_restores_an_older_backup_cannot_hide_it_and_can_go_on(h
         begun = house.run("log", "recover", "--yes").stdout
         origin = f"county.example/events/epoch-{lost.size + 1}"
         assert f"events: {origin}" in begun
-        assert lost.root.hex() in begun
+        assert encode64(lost.root) in begun
 
         new = house.run("keys", "list").stdout.split()
         fresh = next(vkey for vkey in new if vkey.startswith(f"{origin}+"))

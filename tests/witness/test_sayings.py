@@ -3,7 +3,7 @@
 import pytest
 from tests.witness.bystanders import mediation
 
-from mediation.domain.notes import SignatureKind, new_signer
+from mediation.domain.notes import SignatureKind, encode64, new_signer
 from mediation.settings import BadSetting, Settings
 
 LOG = new_signer("log.example/events", b"l" * 32).verifier.text
@@ -79,4 +79,4 @@ def test_a_witness_has_a_key_of_its_own_that_only_it_may_read(tmp_path):
 def test_status_says_what_was_cosigned(witness, book):
     assert witness.add(book.addition(0, 7))[0] == 200
     said = mediation("witness", "status", "--key", witness.key).stdout
-    assert f"{book.signer.name}  7  {book.checkpoint(7).root.hex()}" in said
+    assert f"{book.signer.name}  7  {encode64(book.checkpoint(7).root)}" in said

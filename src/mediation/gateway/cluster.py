@@ -37,7 +37,7 @@ class Cluster:
         # Shown in the title of every process of this server: so its orphans are known from anybody else's.
         self.name = "mediation-" + hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
         self._secrets = self.data.with_suffix(".secrets")
-        if not self.root.exists():
+        with suppress(FileExistsError):  # also made by another command at this very moment
             self.root.mkdir(parents=True)
             self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self._secrets.mkdir(mode=0o700, exist_ok=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid_utils import uuid7
 
 from mediation.domain.checkpoints import Checkpoint
-from mediation.domain.errors import Reason, Refused
+from mediation.domain.errors import MediationError, Reason
 from mediation.domain.events import parse
 from mediation.domain.merkle import EMPTY, leaf_hash
 from mediation.domain.notes import Verifier, sign
@@ -38,7 +38,7 @@ _STALLED_S = 60
 _LOST = frozenset({"log_rollback", "log_fork", "log_key_lost"})
 
 
-class NothingLost(Refused):
+class NothingLost(MediationError):
     """No log was set back, or what is wrong with one is not mended by beginning anew."""
 
     code = "nothing_lost"
