@@ -10,7 +10,7 @@ import pytest
 from tests.http.county import County, file_one
 
 CASES = 5000 if os.environ.get("MEDIATION_BATTERY") else 500
-EXAMPLES = 150 if os.environ.get("MEDIATION_BATTERY") else 10
+EXAMPLES = 150 if os.environ.get("MEDIATION_BATTERY") else 4
 CONFIG = """
 # What a schema cannot say (that a claim names a party that is there, that a version is still the newest) is refused.
 [[operations]]
