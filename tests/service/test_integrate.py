@@ -260,3 +260,17 @@ async def test_a_key_that_replaced_another_vouches_for_the_checkpoint_that_stand
     trust = Trust((new.signer.verifier, *new.retired, old.access.signer.verifier))
     report = await verify_database(database_urls.reader, trust=trust)
     assert report.sound, report.failures
+
+
+async def test_an_access_that_holds_more_than_codes_stops_the_log_too(database_urls: Urls):
+    await populate(database_urls)
+    await integrated(database_urls)
+    words = """
+WITH d AS (
+    INSERT INTO disclosures (person, org, request, kind, purpose, fields)
+    VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'disclosure', '用途', '{}') RETURNING id
+) INSERT INTO access_outbox (disclosure) SELECT id FROM d"""
+    await _behind_the_triggers(database_urls, words)
+    with pytest.raises(LogHalted) as found:
+        await integrated(database_urls)
+    assert found.value.reasons[0].code == "log_mismatch"

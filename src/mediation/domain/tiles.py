@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mediation.domain.errors import BadProof, NotFound, Reason
-from mediation.domain.merkle import HASH_BYTES, Node, root
+from mediation.domain.merkle import HASH_BYTES, Node, fold, root, root_nodes
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
@@ -55,6 +55,14 @@ def node_in(tile: bytes, node: Node) -> bytes:
     if len(tile) % HASH_BYTES or not (start + count) * HASH_BYTES <= len(tile) <= _TILE_BYTES:
         raise BadProof(Reason("short_tile", "分块不完整", "The tile does not hold what it should"))
     return root(_hashes(tile[start * HASH_BYTES : (start + count) * HASH_BYTES]))
+
+
+def root_of(tiles: Mapping[tuple[int, int], bytes], size: int) -> bytes:
+    """The root of a tree of `size` leaves, made of those that hold its right edge, whole or not.
+
+    Raises LookupError, where one is missing; BadProof, where one does not reach so far.
+    """
+    return fold([node_in(tiles[tile_of(node)], node) for node in root_nodes(size)])
 
 
 def entry_bundle(entries: Iterable[bytes]) -> bytes:

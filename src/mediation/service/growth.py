@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
-from mediation.domain.merkle import HASH_BYTES, fold, root_nodes
-from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, node_in, tile_of
+from mediation.domain.merkle import HASH_BYTES
+from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, root_of
 
 Tiles = Mapping[tuple[int, int], bytes]
 
@@ -74,7 +74,7 @@ class Growth:
         """Take these leaf hashes in: the root at each size of `stops`, and the tiles that are new or wider."""
         grown = extend(self.size, self._edge, hashes)
         tiles = {**self._edge, **grown}
-        roots = {at: fold([node_in(tiles[tile_of(node)], node) for node in root_nodes(at)]) for at in stops}
+        roots = {at: root_of(tiles, at) for at in stops}
         self.size += len(hashes)
         self._edge = {place: tiles[place] for place in edge(self.size)}
         return roots, grown

@@ -25,12 +25,11 @@ from mediation.domain.merkle import (
     fold,
     leaf_hash,
     root,
-    root_nodes,
     verify_consistency,
 )
 from mediation.domain.notes import sign, split_note
 from mediation.domain.registering import LOG_ID
-from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, node_in, tile_of
+from mediation.domain.tiles import HEIGHT, WIDTH, edge, extend, node_in, root_of, tile_of
 from mediation.gateway.keys import BadKeyFile
 from mediation.gateway.logkeys import LogKey, LogKeys, log_keys
 from mediation.service.cosigning import Cosigners
@@ -128,7 +127,6 @@ class Sequencer:
         self._reached = reached
         self._cosigners = cosigners
         self._assured: set[str] = set()
-        self._vouched: set[str] = set()
         self._signed: dict[str, Checkpoint] = {}
 
     async def drain(self, connection: Connection) -> int:
@@ -146,7 +144,9 @@ class Sequencer:
     async def _batch(self, connection: Connection, log: Log, key: LogKey) -> int:
         try:
             return await self._integrated(connection, log, key)
-        except (BadNote, BadProof, LookupError) as found:
+        except LogHalted:
+            raise
+        except (BrokenTrail, LookupError) as found:
             raise _mismatch(f"{key.origin}: {found}") from found
         except leaves.Contradiction as found:
             raise _mismatch(f"{key.origin}: {leaves.contradicted(found)}") from found
@@ -159,9 +159,6 @@ class Sequencer:
             found = await self._epoch(connection, log, key)
             old, edges = await standing(connection, key, key.origin)
             await self._assure(connection, key, old)
-            if old.size and key.origin not in self._vouched:
-                await _vouch(connection, key, old)
-                self._vouched.add(key.origin)
             position = found.first_position + old.size
             if old.size and position != await leaves.next_position(connection, log):
                 raise _mismatch(f"{key.origin}: feed, position {position}")
@@ -209,10 +206,13 @@ class Sequencer:
         for known in (*remembered(key), *([signed] if signed else [])):
             if known != old:
                 await assure(connection, old, known)
-        if self._cosigners and key.origin not in self._assured:
+        if key.origin in self._assured:
+            return
+        if self._cosigners:
             for known in await self._cosigners.known(key.origin):
                 await assure(connection, old, known)
             await self._cosigners.offer(key.origin)
+        await _vouch(connection, key, old)
         self._assured.add(key.origin)
 
 
@@ -238,7 +238,7 @@ async def standing(connection: Connection, key: LogKey, origin: str) -> tuple[Ch
     edges = await leaves.tiles(connection, origin, edge(last.size))
     try:
         signed, _ = open_checkpoint(last.note, key.verifiers, origin)
-        stands = (signed.size, signed.root) == (last.size, last.root) and last.root == _root(edges, last.size)
+        stands = (signed.size, signed.root) == (last.size, last.root) and last.root == root_of(edges, last.size)
         stands = stands and all(len(edges[at]) == _width(last.size, *at) for at in edge(last.size))
     except (BadNote, BadProof, LookupError) as found:
         raise _mismatch(f"checkpoint {last.size}") from found
@@ -354,14 +354,10 @@ async def _reads(connection: Connection, position: int) -> list[bytes]:
 
 def _consistent(old: Checkpoint, added: int, tiles: Tiles) -> Checkpoint:
     """The checkpoint after so many more leaves, shown to grow out of the old one by the verifier's own code."""
-    new = Checkpoint(old.origin, old.size + added, _root(tiles, old.size + added))
+    new = Checkpoint(old.origin, old.size + added, root_of(tiles, old.size + added))
     proof = _hashes(tiles, consistency_nodes(old.size, new.size))
     verify_consistency(old.size, new.size, proof, old.root, new.root)
     return new
-
-
-def _root(tiles: Tiles, size: int) -> bytes:
-    return fold([node_in(tiles[tile_of(node)], node) for node in root_nodes(size)])
 
 
 def _hashes(tiles: Tiles, wanted: Sequence[Sequence[Node]]) -> list[bytes]:
