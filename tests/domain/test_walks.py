@@ -24,9 +24,9 @@ from mediation.domain.lapsing import lapses
 from mediation.domain.offering import offers
 
 
-def tell(walk: Walk) -> list[str]:
-    """Tell a story from beginning to end: where it came out other than the table says."""
-    desk = Desk(cast.ORGANISATIONS)
+def tell(walk: Walk, desk: Desk | None = None) -> list[str]:
+    """Tell a story from beginning to end (at this desk): where it came out other than the table says."""
+    desk = desk or Desk(cast.ORGANISATIONS)
     scene = Scene(cast.ident, desk.cases)
     found: list[str] = []
     for step in walk.steps:

@@ -302,6 +302,20 @@ class Category(Word):
 
 
 @unique
+class Tallied(Word):
+    """What statistics count, besides how legs ended (docs/statistics.md)."""
+
+    CASES = "cases", "新发纠纷", "disputes opened, each once"
+    RECEIVED = "received", "收案", "legs opened at a body"
+    ACCEPTED = "accepted", "受理", "legs accepted"
+    AGREED = "agreed", "达成协议", "legs that came to an agreement"
+    FAILED = "failed", "调解不成", "mediations that failed"
+    FELL_THROUGH = "fell_through", "协议落空", "agreements that fell through before the leg ended"
+    SETTLED = "settled", "协议结案", "legs ended with an agreement that stood"
+    LATE = "late", "超期结案", "legs ended after a period of theirs had run out"
+
+
+@unique
 class Channel(Word):
     """The way a dispute came in."""
 
