@@ -37,7 +37,7 @@ def counted(desk: Desk, name: str) -> Counter[tuple[str, int, str, str]]:
     found: Counter[tuple[str, int, str, str]] = Counter()
     for before, after, _ in folded(desk, name):
         for tally in tallies(before, after):
-            found[tally[:4]] += tally.count
+            found[tally[:4]] += tally.more
     return +found
 
 

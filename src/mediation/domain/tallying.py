@@ -18,7 +18,7 @@ _NONE = Leg(0)
 
 
 class Tally(NamedTuple):
-    """So many more (or, `count` being -1, fewer) of `what` at a body in a year of Asia/Shanghai, in a category.
+    """So many more (or, `more` being -1, fewer) of `what` at a body in a year of Asia/Shanghai, in a category.
 
     `what` is a word of `Tallied`, or `ended_` and an outcome. `days`: the calendar days from the leg's opening, where
     they are counted; else -1.
@@ -29,7 +29,7 @@ class Tally(NamedTuple):
     category: str
     what: str
     days: int = -1
-    count: int = 1
+    more: int = 1
 
 
 def tallies(before: Case | None, after: Case) -> tuple[Tally, ...]:
@@ -97,19 +97,19 @@ def _moved(before: Case, category: Category) -> Iterator[Tally]:
             yield from _came_in(leg, category, 1)
 
 
-def _came(case: Case, category: Category, count: int) -> Tally:
+def _came(case: Case, category: Category, more: int) -> Tally:
     first = case.legs[0]
-    return _on(first, first.filed_on, category, Tallied.CASES, count)
+    return _on(first, first.filed_on, category, Tallied.CASES, more)
 
 
-def _came_in(leg: Leg, category: Category, count: int) -> Iterator[Tally]:
-    yield _on(leg, leg.filed_on, category, Tallied.RECEIVED, count)
+def _came_in(leg: Leg, category: Category, more: int) -> Iterator[Tally]:
+    yield _on(leg, leg.filed_on, category, Tallied.RECEIVED, more)
     if leg.accepted_on:
-        yield _on(leg, leg.accepted_on, category, Tallied.ACCEPTED, count)
+        yield _on(leg, leg.accepted_on, category, Tallied.ACCEPTED, more)
 
 
-def _on(leg: Leg, day: Day, category: Category, what: Tallied, count: int = 1) -> Tally:
-    return Tally(leg.org, int(day[:4]), category.value, what.value, count=count)
+def _on(leg: Leg, day: Day, category: Category, what: Tallied, more: int = 1) -> Tally:
+    return Tally(leg.org, int(day[:4]), category.value, what.value, more=more)
 
 
 def _ran_out(case: Case, clock: Clock, leg: int, at: str) -> bool:
