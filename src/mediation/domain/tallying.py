@@ -20,8 +20,8 @@ _NONE = Leg(0)
 class Tally(NamedTuple):
     """So many more (or, `more` being -1, fewer) of `what` at a body in a year of Asia/Shanghai, in a category.
 
-    `what` is a word of `Tallied`, or `ended_` and an outcome. `days`: the calendar days from the leg's opening, where
-    they are counted; else -1.
+    `what` is a word of `Tallied`, or `ended_` and an outcome; what is open is of no year, 0. `days`: the calendar days
+    from the leg's opening to its end, for `ended` and `settled`; else -1.
     """
 
     org: str
@@ -35,8 +35,8 @@ class Tally(NamedTuple):
 def tallies(before: Case | None, after: Case) -> tuple[Tally, ...]:
     """What the step from `before` (None: it opened the case) to `after` adds to the counts; pure, most often nothing.
 
-    Summed over a history it is what docs/statistics.md says. What is merged away is taken out of what had come in, and
-    a corrected category moves what had come in; what became of it stays where it was counted.
+    Summed over a history it is what docs/statistics.md says. A leg merged away is taken out of what had come in, and a
+    corrected category moves what had come in and is open; whatever became of a leg stays where it was counted.
     """
     if before is not None and before.legs is after.legs and before.category is after.category:
         return ()
@@ -47,54 +47,69 @@ def _tallies(before: Case | None, after: Case) -> Iterator[Tally]:
     category = after.category
     if before is None:
         yield _came(after, category, 1)
-    elif after.merged_into and not before.merged_into:
-        yield _came(after, before.category, -1)
-    if before and before.category is not category:
+    elif before.category is not category:
         yield from _moved(before, category)
+    if before and after.merged_into and not before.merged_into:
+        yield _came(after, category, -1)
     known = len(before.legs) if before else 0
     for number, leg in enumerate(after.legs):
         earlier = before.legs[number] if before and number < known else _NONE
-        if earlier is leg:
-            continue
-        if number >= known:
-            yield _on(leg, leg.filed_on, category, Tallied.RECEIVED)
-        if leg.accepted_on and not earlier.accepted_on:
-            yield _on(leg, leg.accepted_on, category, Tallied.ACCEPTED)
-        if earlier.state is not leg.state:
-            yield from _turned(before, earlier, leg, after)
+        if earlier is not leg:
+            yield from _of_leg(before, earlier, leg, after)
 
 
-def _turned(before: Case | None, earlier: Leg, leg: Leg, after: Case) -> Iterator[Tally]:
-    """What it says that a leg left its state."""
-    day, category = day_of(after.at), after.category
+def _of_leg(before: Case | None, earlier: Leg, leg: Leg, after: Case) -> Iterator[Tally]:
+    category = after.category
+    if earlier is _NONE:
+        yield _on(leg, leg.filed_on, category, Tallied.RECEIVED)
+        yield _open(leg, category, 1)
+    if leg.accepted_on and not earlier.accepted_on:
+        yield _on(leg, leg.accepted_on, category, Tallied.ACCEPTED)
+    if earlier.state is leg.state:
+        return
+    day = day_of(after.at)
+    here = Tally(leg.org, day.year, category.value, "")
+    if leg.state is LegState.ENDED:
+        yield _open(leg, category, -1)
+        late = before is not None and any(_ran_out(before, clock, leg.id, after.at) for clock in before.clocks)
+        yield from _ended(here, earlier, leg, day, late=late)
+    elif turned := _turned(earlier.state, leg.state):
+        yield here._replace(what=turned.value)
+
+
+def _turned(earlier: LegState, state: LegState) -> Tallied | None:
+    """What it says that a leg went from one state to another and goes on."""
+    if state is LegState.SETTLED:
+        return Tallied.AGREED
+    if state in _HOME:
+        return Tallied.FAILED if earlier in _MEDIATED else Tallied.FELL_THROUGH if earlier is LegState.SETTLED else None
+    return None
+
+
+def _ended(here: Tally, earlier: Leg, leg: Leg, day: date, *, late: bool) -> Iterator[Tally]:
+    yield here._replace(what=f"{ENDED}{leg.outcome}")
+    if leg.outcome == Outcome.MERGED:
+        yield from _came_in(leg, Category(here.category), -1)
+        return
     days = (day - date.fromisoformat(leg.filed_on)).days
-    if leg.state is LegState.SETTLED:
-        yield Tally(leg.org, day.year, category.value, Tallied.AGREED.value, days)
-    elif leg.state in _HOME and earlier.state in _MEDIATED:
-        yield Tally(leg.org, day.year, category.value, Tallied.FAILED.value)
-    elif leg.state in _HOME and earlier.state is LegState.SETTLED:
-        yield Tally(leg.org, day.year, category.value, Tallied.FELL_THROUGH.value)
-    elif leg.state is LegState.ENDED:
-        yield Tally(leg.org, day.year, category.value, f"{ENDED}{leg.outcome}", days)
-        if leg.outcome == Outcome.MERGED:
-            yield from _came_in(leg, category, -1)
-            return
-        reported = earlier.state is LegState.SETTLED and leg.outcome == Outcome.REPORTED
-        if reported or leg.outcome == Outcome.SETTLED:
-            yield Tally(leg.org, day.year, category.value, Tallied.SETTLED.value, days)
-        if before and any(_ran_out(before, clock, leg.id, after.at) for clock in before.clocks):
-            yield Tally(leg.org, day.year, category.value, Tallied.LATE.value)
+    yield here._replace(what=Tallied.ENDED.value, days=days)
+    reported = earlier.state is LegState.SETTLED and leg.outcome == Outcome.REPORTED
+    if reported or leg.outcome == Outcome.SETTLED:
+        yield here._replace(what=Tallied.SETTLED.value, days=days)
+    if late:
+        yield here._replace(what=Tallied.LATE.value)
 
 
 def _moved(before: Case, category: Category) -> Iterator[Tally]:
-    """The category was corrected: what had come in under the old one came in under the new one."""
+    """The category was corrected: what had come in under the old one and is open came in under the new one."""
     if not before.merged_into:
         yield _came(before, before.category, -1)
         yield _came(before, category, 1)
     for leg in before.legs:
-        if leg.outcome != Outcome.MERGED:
-            yield from _came_in(leg, before.category, -1)
-            yield from _came_in(leg, category, 1)
+        if leg.open:
+            for one, more in ((before.category, -1), (category, 1)):
+                yield from _came_in(leg, one, more)
+                yield _open(leg, one, more)
 
 
 def _came(case: Case, category: Category, more: int) -> Tally:
@@ -106,6 +121,10 @@ def _came_in(leg: Leg, category: Category, more: int) -> Iterator[Tally]:
     yield _on(leg, leg.filed_on, category, Tallied.RECEIVED, more)
     if leg.accepted_on:
         yield _on(leg, leg.accepted_on, category, Tallied.ACCEPTED, more)
+
+
+def _open(leg: Leg, category: Category, more: int) -> Tally:
+    return Tally(leg.org, 0, category.value, Tallied.OPEN.value, more=more)
 
 
 def _on(leg: Leg, day: Day, category: Category, what: Tallied, more: int = 1) -> Tally:

@@ -311,8 +311,10 @@ class Tallied(Word):
     AGREED = "agreed", "达成协议", "legs that came to an agreement"
     FAILED = "failed", "调解不成", "mediations that failed"
     FELL_THROUGH = "fell_through", "协议落空", "agreements that fell through before the leg ended"
+    ENDED = "ended", "结束", "legs ended"
     SETTLED = "settled", "协议结案", "legs ended with an agreement that stood"
-    LATE = "late", "超期结案", "legs ended after a period of theirs had run out"
+    LATE = "late", "超期结束", "legs ended after a period of theirs had run out"
+    OPEN = "open", "未结", "legs that are open now"
 
 
 @unique
