@@ -95,7 +95,7 @@ CREATE TABLE cases (
     recused uuid[] NOT NULL DEFAULT '{}',
     closers uuid[] NOT NULL DEFAULT '{}',
     facts json NOT NULL DEFAULT '{}'
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE cases IS 'facts: the folded history, kept as written; every other column is there to be searched by';
 COMMENT ON COLUMN cases.wake_at IS 'when a clock of the case next wants attention';
 COMMENT ON COLUMN cases.late_at IS 'from when it is overdue, if nothing is done';
@@ -108,38 +108,70 @@ COMMENT ON COLUMN cases.restricted IS 'a minor, medical facts or domestic violen
 COMMENT ON COLUMN cases.assigned IS 'its mediators';
 COMMENT ON COLUMN cases.recused IS 'people who were replaced in it: they are out of it';
 COMMENT ON COLUMN cases.closers IS 'people who closed a leg of it: they do not audit it';
-CREATE INDEX cases_orgs ON cases USING gin (orgs);
-CREATE INDEX cases_refs ON cases USING gin (refs);
-CREATE INDEX cases_division ON cases (division);
+CREATE INDEX cases_refs ON cases USING gin (refs) WITH (fastupdate = off) WHERE refs <> '{}';
+CREATE INDEX cases_inbound ON cases USING gin (inbound) WITH (fastupdate = off) WHERE inbound <> '{}';
+CREATE INDEX cases_outbound ON cases USING gin (outbound) WITH (fastupdate = off) WHERE outbound <> '{}';
+CREATE INDEX cases_number ON cases (number text_pattern_ops);
+CREATE INDEX cases_division ON cases (division, id);
 CREATE INDEX cases_due_on ON cases (due_on, id) WHERE due_on IS NOT NULL;
 CREATE INDEX cases_late_at ON cases (late_at, id) WHERE late_at IS NOT NULL;
 CREATE INDEX cases_wake_at ON cases (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE TABLE worklists (
+    org uuid NOT NULL,
+    case_id uuid NOT NULL,
+    state text NOT NULL,
+    due_on date,
+    PRIMARY KEY (org, case_id)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+COMMENT ON TABLE worklists IS 'where a case is listed: at each body it names and all above them';
+CREATE INDEX worklists_state ON worklists (org, state, case_id);
+CREATE INDEX worklists_due ON worklists (org, due_on, case_id) WHERE due_on IS NOT NULL;
+CREATE INDEX worklists_state_due ON worklists (org, state, due_on, case_id) WHERE due_on IS NOT NULL;
+CREATE TABLE tallies (
+    org uuid NOT NULL,
+    year integer NOT NULL,
+    category text NOT NULL,
+    what text NOT NULL,
+    count bigint NOT NULL,
+    days integer[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (org, year, category, what)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE tallies IS 'what happened at each body in a year: made of the events, and to be made anew from them';
+COMMENT ON COLUMN tallies.days IS 'how many took 0 days, 1 day, 2 days …';
 CREATE TABLE events (
-    id uuid PRIMARY KEY,
+    id uuid NOT NULL,
     case_id uuid NOT NULL,
     seq integer NOT NULL,
     bytes bytea NOT NULL,
-    UNIQUE (case_id, seq)
-);
+    PRIMARY KEY (case_id, seq)
+) PARTITION BY HASH (case_id);
+CREATE INDEX events_id ON events (id);
 ALTER TABLE events ALTER COLUMN bytes SET STORAGE MAIN;
 CREATE TABLE event_keys (
     caller uuid NOT NULL,
     key text NOT NULL,
     fingerprint bytea NOT NULL,
     event uuid NOT NULL,
+    case_id uuid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (caller, key)
-);
+    PRIMARY KEY (caller, key, created_at)
+) PARTITION BY RANGE (created_at);
 COMMENT ON COLUMN event_keys.caller IS 'a person, or the nil UUID for the clock';
+CREATE SEQUENCE outbox_id_seq;
 CREATE TABLE outbox (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint NOT NULL DEFAULT nextval('outbox_id_seq'),
+    at timestamptz NOT NULL DEFAULT now(),
     event uuid NOT NULL,
+    case_id uuid NOT NULL,
     holder uuid,
     open_orgs uuid[],
     category text,
     division text,
-    late_at timestamptz
-);
+    late_at timestamptz,
+    tallies json,
+    PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+ALTER SEQUENCE outbox_id_seq OWNED BY outbox.id;
 COMMENT ON TABLE outbox IS 'events that wait for their place, and how the case of each stood after it';
 CREATE TABLE feed (
     position bigint PRIMARY KEY,
@@ -169,16 +201,16 @@ COMMENT ON COLUMN vault.place IS 'in which order they were sealed';
 COMMENT ON COLUMN vault.blind IS 'keyed hash of name and identity number';
 COMMENT ON COLUMN vault.blind_id IS 'keyed hash of the identity number alone';
 CREATE INDEX vault_blind ON vault (blind) WHERE blind IS NOT NULL;
-CREATE INDEX vault_blind_id ON vault (blind_id) WHERE blind_id IS NOT NULL;
+CREATE INDEX vault_blind_id ON vault (blind_id, case_id, subject) WHERE blind_id IS NOT NULL;
 CREATE TABLE vault_words (
     case_id uuid NOT NULL,
     digest text NOT NULL,
     subject integer NOT NULL,
     grams bigint[] NOT NULL,
     PRIMARY KEY (case_id, digest)
-);
+) PARTITION BY RANGE (case_id);
 COMMENT ON COLUMN vault_words.grams IS 'keyed hashes of the pairs of adjacent characters in the facts';
-CREATE INDEX vault_words_grams ON vault_words USING gin (grams);
+CREATE INDEX vault_words_grams ON vault_words USING gin (grams) WITH (fastupdate = off);
 CREATE TABLE vault_marks (
     mark bytea PRIMARY KEY,
     noted_at timestamptz NOT NULL DEFAULT now()
@@ -197,8 +229,9 @@ CREATE TABLE recounts (
     done_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE recounts IS 'the sets of laws under which every provisional day has been counted anew';
+CREATE SEQUENCE disclosures_id_seq;
 CREATE TABLE disclosures (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint NOT NULL DEFAULT nextval('disclosures_id_seq'),
     at timestamptz NOT NULL DEFAULT now(),
     person uuid NOT NULL,
     org uuid NOT NULL,
@@ -207,8 +240,10 @@ CREATE TABLE disclosures (
     case_id uuid,
     purpose text NOT NULL,
     fields text[] NOT NULL,
-    sealed bytea
-);
+    sealed bytea,
+    PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+ALTER SEQUENCE disclosures_id_seq OWNED BY disclosures.id;
 COMMENT ON TABLE disclosures IS 'the access log: who was shown what is personal, written before it was shown';
 COMMENT ON COLUMN disclosures.purpose IS 'a code; empty where words are sealed';
 COMMENT ON COLUMN disclosures.sealed IS 'the purpose in words, under a key of the log: no erasure of the case takes it';
@@ -221,8 +256,9 @@ CREATE TABLE access_feed (
     position bigint PRIMARY KEY,
     disclosure bigint NOT NULL UNIQUE
 );
+CREATE SEQUENCE attempts_id_seq;
 CREATE TABLE attempts (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint NOT NULL DEFAULT nextval('attempts_id_seq'),
     at timestamptz NOT NULL DEFAULT now(),
     request uuid NOT NULL,
     person uuid,
@@ -234,8 +270,10 @@ CREATE TABLE attempts (
     action text NOT NULL DEFAULT '',
     status integer NOT NULL,
     code text NOT NULL,
-    reasons text[] NOT NULL DEFAULT '{}'
-);
+    reasons text[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+ALTER SEQUENCE attempts_id_seq OWNED BY attempts.id;
 COMMENT ON TABLE attempts IS 'what was refused: to whom, what, and why';
 COMMENT ON COLUMN attempts.client IS 'keyed hash of the address or of an unknown identity';
 CREATE INDEX attempts_at ON attempts (at);
@@ -297,57 +335,28 @@ CREATE TABLE spans (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE spans IS 'how a case stood from one event to the next: made of the events, and to be made anew from them';
 COMMENT ON COLUMN spans.was_late IS 'the case was overdue when this was done';
-CREATE INDEX spans_since ON spans (since);
+CREATE INDEX spans_since ON spans USING brin (since) WITH (pages_per_range = 32, autosummarize = on);
 CREATE INDEX spans_org ON spans (org, since);
 CREATE INDEX spans_action ON spans (action, since);
-"""
-
-GROWS_ONLY = """
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% of % is refused: it only grows', TG_OP, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-END
-$$;
-DO $$
-DECLARE name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY[
-        'events', 'feed', 'disclosures', 'attempts', 'erasures',
-        'law_sets', 'access_feed', 'log_epochs', 'log_checkpoints', 'log_cosignatures'] LOOP
-        EXECUTE format('CREATE TRIGGER only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON %I'
-                       ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
-    END LOOP;
-END
-$$;
-CREATE TRIGGER only_grows BEFORE DELETE OR TRUNCATE ON log_tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE FUNCTION refuse_other_hashes() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF (NEW.origin, NEW.level, NEW.idx) IS DISTINCT FROM (OLD.origin, OLD.level, OLD.idx)
-       OR substr(NEW.hashes, 1, length(OLD.hashes)) IS DISTINCT FROM OLD.hashes THEN
-        RAISE EXCEPTION 'a tile only grows' USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER only_longer BEFORE UPDATE ON log_tiles FOR EACH ROW EXECUTE FUNCTION refuse_other_hashes();
 """
 
 GRANTS = """
 GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
 GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases, recounts TO mediation_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON worklists TO mediation_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON memberships TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON identities, vault, vault_keys, vault_words TO mediation_app;
 GRANT SELECT, INSERT ON vault_marks, erasures, attempts TO mediation_app;
-GRANT SELECT, INSERT, DELETE ON event_keys TO mediation_app;
+GRANT SELECT, INSERT ON event_keys TO mediation_app;
 GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
 GRANT INSERT ON outbox TO mediation_app;
 GRANT INSERT ON access_outbox TO mediation_app;
-GRANT USAGE ON SEQUENCE disclosures_id_seq TO mediation_app;
-GRANT SELECT ON feed, access_feed, spans, log_epochs, log_tiles, log_checkpoints, log_cosignatures TO mediation_app;
+GRANT USAGE ON SEQUENCE outbox_id_seq, disclosures_id_seq, attempts_id_seq TO mediation_app;
+GRANT SELECT ON feed, access_feed, spans, tallies, log_epochs, log_tiles, log_checkpoints, log_cosignatures TO mediation_app;
 GRANT SELECT ON events, disclosures TO mediation_log;
 GRANT SELECT, DELETE ON outbox, access_outbox TO mediation_log;
 GRANT SELECT, INSERT ON feed, access_feed, log_epochs, log_checkpoints, log_cosignatures TO mediation_log;
-GRANT SELECT, INSERT, UPDATE ON log_tiles, spans TO mediation_log;
+GRANT SELECT, INSERT, UPDATE ON log_tiles, spans, tallies TO mediation_log;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO mediation_reader;
 """
 
@@ -376,9 +385,9 @@ class HistoryKept(MediationError):
 
 
 def upgrade() -> None:
-    for statements in (REFERENCE, HISTORY, LOGS, GROWS_ONLY, GRANTS, JOBS):
+    for statements in (REFERENCE, HISTORY, LOGS, GRANTS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
-    for name in ("rls.sql", "hot.sql"):
+    for name in ("grows.sql", "partitions.sql", "rls.sql", "hot.sql"):
         op.get_bind().exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 
@@ -389,8 +398,9 @@ def downgrade() -> None:
     op.execute("""
         DROP SCHEMA jobs CASCADE;
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose, waking_cases,
-            counting_cases, awake_cases, forget_keys;
-        DROP TABLE spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed, access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
+            counting_cases, awake_cases, relist, case_events;
+        DROP FUNCTION make_partitions, forget_keys, furnish_part, uuid_from;
+        DROP TABLE worklists, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed, access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
             event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
         DROP FUNCTION refuse_change, refuse_other_hashes, follows, enter, bodies_below, bodies_audited, sees;
     """)

@@ -180,7 +180,7 @@ async def _forget_daily(memory: Memory, days: int) -> None:
     """Idempotency keys are kept so many days; a day without a database is made up for on the next."""
     while True:
         with suppress(MediationError, *AWAY):
-            await memory.forget_keys(days)
+            await memory.turn_month(days)
         await asyncio.sleep(_DAY_S)
 
 

@@ -107,6 +107,7 @@ async def _step(house: House, request: Request, case_id: str | None, command: Co
             seen.actor,
             event,
             event.canonical,
+            case,
             evolve(case, event),
             sealed=_rows(sealed),
             key=request.key,

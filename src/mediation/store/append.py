@@ -23,7 +23,18 @@ from mediation.domain.errors import (
 from mediation.domain.events import Event, dump, load, parse
 from mediation.domain.facts import Actor, Case, Instant, Organisation
 from mediation.domain.vocabulary import Role
-from mediation.store.calls import CLOCK, CLOCK_CALLER, Context, Filing, Replay, SealedRow, Seen, sealed_json
+from mediation.store.calls import (
+    CLOCK,
+    CLOCK_CALLER,
+    Context,
+    Filing,
+    Placed,
+    Replay,
+    SealedRow,
+    Seen,
+    sealed_json,
+    sealed_rows,
+)
 from mediation.store.tables import columns_of
 
 __all__ = [
@@ -35,6 +46,7 @@ __all__ = [
     "Filing",
     "Memory",
     "OrganisationRequired",
+    "Placed",
     "Pool",
     "Replay",
     "SealedRow",
@@ -70,10 +82,12 @@ class Memory:
         case_id: str | None = None,
         key: str = "",
         named: Sequence[str] = (),
+        *,
+        sealed: bool = False,
     ) -> Seen:
         """What the caller may see of a case, who they are, and what was answered under `key`, in one round trip.
 
-        `named` are further bodies to read.
+        `named` are further bodies to read; `sealed`: also the sealed values of the case.
         Raises: OrganisationRequired; NotPermitted, for who is no member of the body named, or of any.
         """
         row = await self._call(
@@ -88,9 +102,10 @@ class Memory:
                 key or None,
                 _array(named),
                 context.shown or None,
+                sealed,
             ),
         )
-        standing, person, org, roles, facts, orgs, text_key, fingerprint, event = row
+        standing, person, org, roles, facts, orgs, text_key, fingerprint, event, values = row
         if standing != "ok":
             raise _no_standing(standing)
         known = CLOCK if person == CLOCK_CALLER else person
@@ -101,6 +116,7 @@ class Memory:
             {body.id: body for body in _ORGANISATIONS.decode(orgs)} if orgs else {},
             Replay(fingerprint, parse(event)) if event else None,
             text_key or b"",
+            sealed_rows(values) if values else [],
         )
 
     async def case_numbered(self, context: Context, number: str) -> str | None:
@@ -154,13 +170,14 @@ class Memory:
         actor: Actor,
         event: Event,
         canonical: bytes,
+        before: Case | None,
         after: Case,
         *,
         sealed: Sequence[SealedRow] = (),
         key: str = "",
         fingerprint: bytes = b"",
     ) -> None:
-        """Append an event and what it made of the case, all or nothing, durable on return; one round trip.
+        """Append an event and what it made of the case as it was before, all or nothing, durable on return; one round trip.
 
         Raises: StaleVersion, when the case has moved on; KeyInFlight, when the key was used in the meantime; Conflict,
         where the number is another case's.
@@ -180,6 +197,8 @@ class Memory:
             key or None,
             fingerprint or None,
             sealed_json(sealed),
+            None,
+            _listed_anew(before, after),
             dump(after).decode(),
             *(_array(value) if isinstance(value, list) else value for value in columns),
         )
@@ -225,9 +244,18 @@ class Memory:
         except InsufficientPrivilege as found:
             raise NotFound from found
 
-    async def forget_keys(self, days: int) -> None:
-        """Forget the idempotency keys that are older than so many days; the events they led to stay."""
+    async def turn_month(self, days: int) -> None:
+        """Make the parts of the tables for the months to come, and drop the months of idempotency keys over so many days ago.
+
+        The events that the keys led to stay.
+        """
+        await self._call(_COMING, ())
         await self._call(_FORGET, (days,))
+
+    async def events(self, context: Context, actor: Actor, case_id: str, after: int, limit: int) -> list[Placed]:
+        """The events of a case the actor may see after that one, in order; none where they do not see it."""
+        rows = await self._all(_EVENTS, (*_who(context, actor), case_id, after, limit))
+        return [Placed(*row) for row in rows]
 
     # ── what the clock looks up ──
 
@@ -309,6 +337,16 @@ def _who(context: Context, actor: Actor) -> tuple[str, str, str, str]:
     return person, actor.org, _array(actor.roles), context.request
 
 
+def _listed_anew(before: Case | None, after: Case) -> bool:
+    """Whether the case is to be listed elsewhere, or otherwise, than before."""
+    return (
+        before is None
+        or before.state is not after.state
+        or before.due_on != after.due_on
+        or before.named != after.named
+    )
+
+
 def _array(values: Iterable[str]) -> str:
     """A PostgreSQL array as text: psycopg is slower at lists than at strings."""
     quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
@@ -339,8 +377,8 @@ _RECOUNTED = (
     "ON CONFLICT (digest) DO UPDATE SET done_at = excluded.done_at RETURNING digest"
 )
 _READ = (
-    "SELECT standing, actor::text, actor_org::text, actor_roles, facts, orgs, text_key, fingerprint, event "
-    "FROM read_case(%s::uuid, %s, %s, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s)"
+    "SELECT standing, actor::text, actor_org::text, actor_roles, facts, orgs, text_key, fingerprint, event, sealed "
+    "FROM read_case(%s::uuid, %s, %s, %s::uuid, %s::uuid, %s::uuid, %s, %s::uuid[], %s, %s)"
 )
 _WHO = "%s::uuid, %s::uuid, %s::text[], %s::uuid"
 _NUMBERED = "SELECT numbered_case(%s::uuid, %s::uuid, %s)"
@@ -349,8 +387,11 @@ _MEMBERS = "SELECT person::text, array_agg(org::text) FROM memberships WHERE per
 _SEALED = f"SELECT * FROM sealed_rows({_WHO}, %s, %s::uuid)"  # noqa: S608  # our own text
 _DISCLOSE = f"SELECT disclose({_WHO}, %s, %s, %s::uuid, %s, %s::text[], %b::bytea)"
 _FORGET = "SELECT forget_keys(%s)"
+_COMING = "SELECT make_partitions(now(), now() + interval '2 months')"
+_EVENTS = f"SELECT seq, bytes, position FROM case_events({_WHO}, %s::uuid, %s::integer, %s::integer)"  # noqa: S608  # our own text
 _STEP = (
     f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
+    "%s, %s::json, "
     "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, %s::timestamptz, %s::timestamptz, "
     "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s, %s::uuid[], %s::uuid[], %s::uuid[]"
 )

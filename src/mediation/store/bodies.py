@@ -57,18 +57,19 @@ WITH RECURSIVE up AS (
 ), whole AS (
     SELECT id, path FROM up WHERE superior IS NULL
 )
-UPDATE organisations o SET path = whole.path FROM whole WHERE whole.id = o.id AND o.path <> whole.path
+UPDATE organisations o SET path = whole.path FROM whole WHERE whole.id = o.id AND o.path <> whole.path RETURNING o.id
 """)
 _TOO_DEEP = text(
     "SELECT EXISTS (SELECT FROM organisations WHERE superior IS NOT NULL AND cardinality(path) NOT BETWEEN 1 AND 19)"
 )
 _AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
 _AS_NOBODY = text("SELECT enter(NULL, NULL, NULL, NULL, NULL)")
+_RELIST = text("SELECT relist(cast(:moved AS uuid[]))")
 _AS_BODY = text("SELECT enter(NULL, cast(:org AS uuid), NULL, NULL, NULL)")
 _NUMBERED = text("SELECT EXISTS (SELECT FROM case_numbers WHERE org = cast(:org AS uuid))")
 _OPEN = text("""
-SELECT count(*) FROM cases c, (SELECT ARRAY[cast(:org AS uuid)]) AS its (org)
-WHERE c.orgs @> its.org AND (c.open_orgs @> its.org OR c.inbound @> its.org)
+SELECT count(*) FROM worklists w JOIN cases c ON c.id = w.case_id
+WHERE w.org = cast(:org AS uuid) AND (c.open_orgs @> ARRAY[w.org] OR c.inbound @> ARRAY[w.org])
 """)
 
 
@@ -104,7 +105,9 @@ async def note(connection: AsyncConnection, hand: Hand, *said: Attributes) -> Ev
         some = events[start : start + _AT_ONCE]
         rows = [{"id": one.event, "case_id": LOG_ID, "seq": one.seq, "bytes": one.canonical} for one in some]
         await connection.execute(insert(EVENTS).values(rows))
-        await connection.execute(insert(OUTBOX).values([{"event": one.event} for one in some]).inline())
+        await connection.execute(
+            insert(OUTBOX).values([{"event": one.event, "case_id": LOG_ID} for one in some]).inline()
+        )
     await connection.execute(_TAKE, {"case": before or ""})
     return events[-1]
 
@@ -158,7 +161,10 @@ async def put(
     ):
         await _upsert(connection, table, rows)
     if organisations:
-        await connection.execute(_PATHS)
+        moved = list(await connection.scalars(_PATHS))
+        if moved:  # then their cases are listed elsewhere
+            await connection.execute(_RELIST, {"moved": moved})
+            await connection.execute(_AS_NOBODY)
 
 
 async def revoke(connection: AsyncConnection, person: str, org: str) -> None:

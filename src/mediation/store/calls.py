@@ -42,7 +42,8 @@ class Replay(NamedTuple):
 class Seen(NamedTuple):
     """What a reader may know: the case (None when absent or invisible), themselves, the bodies, an earlier answer.
 
-    `text_key` is the wrapped data key of the case's own text, empty where there is none yet.
+    `text_key` is the wrapped data key of the case's own text, empty where there is none yet; `sealed` its sealed values,
+    where they were asked for.
     """
 
     case: Case | None
@@ -50,6 +51,15 @@ class Seen(NamedTuple):
     orgs: dict[str, Organisation]
     replay: Replay | None
     text_key: bytes = b""
+    sealed: "Sequence[SealedRow]" = ()
+
+
+class Placed(NamedTuple):
+    """An event of a case: its canonical bytes, and its position in the feed once it has one."""
+
+    seq: int
+    data: bytes
+    position: int | None
 
 
 class SealedRow(NamedTuple):
@@ -92,3 +102,11 @@ def sealed_json(rows: Sequence[SealedRow]) -> str | None:
         for row in rows
     ]
     return msgspec.json.encode(written).decode()
+
+
+def sealed_rows(said: str) -> list[SealedRow]:
+    """The sealed rows in the answer of `read_case`."""
+    return [
+        SealedRow(subject, digest, name, *(bytes.fromhex(part or "") for part in parts))
+        for subject, digest, name, *parts in msgspec.json.decode(said)
+    ]

@@ -12,7 +12,7 @@ BEGIN
         SELECT oid::regprocedure FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace
           AND proname IN ('read_case', 'write_step', 'open_case', 'prepare_filing', 'numbered_case', 'sealed_rows',
-                          'disclose', 'waking_cases', 'counting_cases', 'awake_cases', 'forget_keys')
+                          'disclose', 'waking_cases', 'counting_cases', 'awake_cases', 'relist', 'case_events')
     LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
@@ -23,19 +23,19 @@ $$;
 -- standing: 'ok', 'none' (no membership), 'foreign' (not a member of the body named), 'several' (say which).
 -- p_person: null, where the token names a p_subject of a p_issuer.
 -- p_shown: the number of the case, where its case code was shown and checked: then it is read though the actor's body is
--- not named by it.
+-- not named by it. p_sealed: also its sealed values, as `sealed_rows` gives them, each an array with bytea in hex.
 CREATE FUNCTION read_case(
     p_person uuid, p_issuer text, p_subject text, p_acting_for uuid, p_request uuid, p_case uuid, p_key text,
-    p_named uuid[], p_shown text,
+    p_named uuid[], p_shown text, p_sealed boolean,
     OUT standing text, OUT actor uuid, OUT actor_org uuid, OUT actor_roles text, OUT facts text, OUT orgs text,
-    OUT text_key bytea, OUT fingerprint bytea, OUT event bytea
+    OUT text_key bytea, OUT fingerprint bytea, OUT event bytea, OUT sealed text
 ) LANGUAGE plpgsql AS $$
 DECLARE
     memberships bigint;
     roles text[];
     audits text;
     wide boolean;
-    answered uuid;
+    answered record;
 BEGIN
     actor := p_person;
     IF p_person = '00000000-0000-0000-0000-000000000000' THEN
@@ -84,26 +84,35 @@ BEGIN
     IF facts IS NOT NULL THEN
         PERFORM set_config('mediation.case', p_case::text, true);
         SELECT v.wrapped INTO text_key FROM vault_keys v WHERE v.case_id = p_case AND v.subject = 0;
+        IF p_sealed THEN
+            SELECT json_agg(json_build_array(r.subject, r.digest, r.name, encode(r.sealed, 'hex'), encode(r.blind, 'hex'),
+                                             encode(r.wrapped, 'hex'), encode(r.blind_id, 'hex')))::text
+            INTO sealed FROM sealed_values(p_case) r;
+        END IF;
     ELSIF p_case IS NOT NULL THEN  -- an invisible row has made its policy ask this already; an absent one takes as long
         PERFORM bodies_below(), bodies_audited();
     END IF;
     -- After the case: whoever sees it moved on by this very key sees the key too, each statement having its own snapshot.
     IF p_key IS NOT NULL THEN
-        SELECT k.fingerprint, k.event INTO fingerprint, answered FROM event_keys k WHERE k.caller = actor AND k.key = p_key;
+        SELECT k.fingerprint, k.event, k.case_id INTO answered
+        FROM event_keys k WHERE k.caller = actor AND k.key = p_key;
         IF FOUND THEN  -- the answer once given to this caller stays theirs, whatever became of the case
-            PERFORM set_config('mediation.event', answered::text, true);
-            SELECT e.bytes INTO event FROM events e WHERE e.id = answered;
+            fingerprint := answered.fingerprint;
+            PERFORM set_config('mediation.event', answered.event::text, true);
+            SELECT e.bytes INTO event FROM events e WHERE e.case_id = answered.case_id AND e.id = answered.event;
         END IF;
     END IF;
 END
 $$;
 
 -- One step: the case moves on where it still stands at p_version; only then do event, key, outbox row and sealed
--- values exist. False: somebody else was first. A second use of a key raises unique_violation.
+-- values exist. False: somebody else was first. A second use of a key raises unique_violation: as the keys lie in parts
+-- by month, no index can say so, and whoever writes one takes its turn.
+-- p_listed: where it is listed has changed (state, due day or bodies).
 -- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped","blind_id","grams"}] with bytea in hex.
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
-    p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
+    p_key text, p_fingerprint bytea, p_sealed jsonb, p_tallies json, p_listed boolean, p_facts json, p_state text, p_tier text, p_track text,
     p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_late_at timestamptz, p_orgs uuid[],
     p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
     p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
@@ -113,6 +122,12 @@ DECLARE
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
     PERFORM set_config('mediation.case', p_case::text, true);
+    IF p_key IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended(p_key, ('x' || right(p_person::text, 8))::bit(32)::bigint));
+        IF EXISTS (SELECT FROM event_keys k WHERE k.caller = p_person AND k.key = p_key) THEN
+            RAISE unique_violation USING TABLE = 'event_keys';
+        END IF;
+    END IF;
     WITH moved AS (
         UPDATE cases SET
             version = p_version + 1, facts = p_facts, state = p_state, tier = p_tier, track = p_track,
@@ -125,11 +140,11 @@ BEGIN
     ), appended AS (
         INSERT INTO events (id, case_id, seq, bytes) SELECT p_event, id, p_version + 1, p_bytes FROM moved
     ), keyed AS (
-        INSERT INTO event_keys (caller, key, fingerprint, event)
-        SELECT p_person, p_key, p_fingerprint, p_event FROM moved WHERE p_key IS NOT NULL
+        INSERT INTO event_keys (caller, key, fingerprint, event, case_id)
+        SELECT p_person, p_key, p_fingerprint, p_event, id FROM moved WHERE p_key IS NOT NULL
     ), queued AS (
-        INSERT INTO outbox (event, holder, open_orgs, category, division, late_at)
-        SELECT p_event, p_holder, p_open_orgs, p_category, p_division, p_late_at FROM moved
+        INSERT INTO outbox (event, case_id, holder, open_orgs, category, division, late_at, tallies)
+        SELECT p_event, id, p_holder, p_open_orgs, p_category, p_division, p_late_at, p_tallies FROM moved
     ), sealed AS (
         INSERT INTO vault (case_id, subject, digest, name, sealed, blind, blind_id)
         SELECT moved.id, s.subject, s.digest, s.name, s.sealed, s.blind, s.blind_id FROM moved, jsonb_to_recordset(p_sealed)
@@ -146,7 +161,50 @@ BEGIN
         WHERE s.wrapped IS NOT NULL
     )
     SELECT count(*) INTO written FROM moved;
+    IF written = 1 AND p_listed THEN
+        IF p_past_orgs <> '{}' THEN
+            DELETE FROM worklists w WHERE w.case_id = p_case AND w.org = ANY (and_above(p_past_orgs))
+                                      AND NOT w.org = ANY (and_above(p_orgs));
+        END IF;
+        INSERT INTO worklists (org, case_id, state, due_on)
+        SELECT unnest(and_above(p_orgs)), p_case, p_state, p_due_on
+        ON CONFLICT (org, case_id) DO UPDATE SET state = excluded.state, due_on = excluded.due_on;
+    END IF;
     RETURN written = 1;
+END
+$$;
+
+-- These bodies and all above them.
+CREATE OR REPLACE FUNCTION and_above(p_orgs uuid[]) RETURNS uuid[] LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(DISTINCT b.id), '{}') FROM organisations o, unnest(o.id || o.path) AS b (id) WHERE o.id = ANY (p_orgs)
+$$;
+
+-- List the cases of these bodies anew, as those above them are no longer who they were. Steps wait until it commits, as
+-- one that read the old tree would list its case there.
+CREATE FUNCTION relist(p_orgs uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
+    LOCK TABLE worklists IN SHARE ROW EXCLUSIVE MODE;
+    INSERT INTO worklists (org, case_id, state, due_on)
+    SELECT unnest(and_above(c.orgs)), c.id, c.state, c.due_on
+    FROM cases c WHERE c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))
+    ON CONFLICT (org, case_id) DO NOTHING;
+    DELETE FROM worklists w USING cases c
+    WHERE c.id = w.case_id AND w.case_id IN (SELECT l.case_id FROM worklists l WHERE l.org = ANY (p_orgs))
+      AND NOT w.org = ANY (and_above(c.orgs));
+END
+$$;
+
+-- The events of a case after one of them, in order, each with its position once it has one.
+CREATE FUNCTION case_events(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_case uuid, p_after integer, p_limit integer)
+RETURNS TABLE (seq integer, bytes bytea, "position" bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM enter(p_person, p_org, p_roles, p_request, NULL);
+    IF sees(p_case) THEN
+        PERFORM set_config('mediation.case', p_case::text, true);
+        RETURN QUERY SELECT e.seq, e.bytes, s.position FROM events e LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq
+                     WHERE e.case_id = p_case AND e.seq > p_after ORDER BY e.seq LIMIT p_limit;
+    END IF;
 END
 $$;
 
@@ -154,7 +212,7 @@ $$;
 CREATE FUNCTION open_case(
     p_number text, p_filed_at timestamptz,
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid,
-    p_bytes bytea, p_key text, p_fingerprint bytea, p_sealed jsonb, p_facts json, p_state text, p_tier text, p_track text,
+    p_bytes bytea, p_key text, p_fingerprint bytea, p_sealed jsonb, p_tallies json, p_listed boolean, p_facts json, p_state text, p_tier text, p_track text,
     p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_late_at timestamptz, p_orgs uuid[],
     p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
     p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
@@ -164,6 +222,7 @@ BEGIN
     INSERT INTO cases (id, number, filed_at, orgs) VALUES (p_case, p_number, p_filed_at, p_orgs);
     RETURN write_step(
         p_person, p_org, p_roles, p_request, p_shown, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed,
+        p_tallies, p_listed,
         p_facts, p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_late_at, p_orgs,
         p_past_orgs, p_open_orgs, p_inbound, p_outbound, p_refs, p_restricted, p_assigned, p_recused, p_closers);
 END
@@ -203,6 +262,17 @@ $$;
 
 -- The sealed values of a case in the order they were sealed, each with its wrapped key, as long as there is one; and a
 -- row named 'erased' for each subject whose key was destroyed.
+CREATE OR REPLACE FUNCTION sealed_values(p_case uuid)
+RETURNS TABLE (subject integer, digest text, name text, sealed bytea, blind bytea, wrapped bytea, blind_id bytea)
+LANGUAGE sql STABLE AS $$
+    SELECT s.subject, s.digest, s.name, s.sealed, s.blind, s.wrapped, s.blind_id
+    FROM (SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id, v.place
+          FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case
+          UNION ALL
+          SELECT DISTINCT e.subject, '', 'erased', ''::bytea, NULL::bytea, ''::bytea, NULL::bytea, 0
+          FROM erasures e WHERE e.case_id = p_case) AS s
+    ORDER BY s.subject, s.place
+$$;
 CREATE FUNCTION sealed_rows(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid)
 RETURNS TABLE (subject integer, digest text, name text, sealed bytea, blind bytea, wrapped bytea, blind_id bytea)
 LANGUAGE plpgsql AS $$
@@ -210,13 +280,7 @@ BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
     IF sees(p_case) THEN
         PERFORM set_config('mediation.case', p_case::text, true);
-        RETURN QUERY SELECT s.subject, s.digest, s.name, s.sealed, s.blind, s.wrapped, s.blind_id
-                     FROM (SELECT v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id, v.place
-                           FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE v.case_id = p_case
-                           UNION ALL
-                           SELECT DISTINCT e.subject, '', 'erased', ''::bytea, NULL::bytea, ''::bytea, NULL::bytea, 0
-                           FROM erasures e WHERE e.case_id = p_case) AS s
-                     ORDER BY s.subject, s.place;
+        RETURN QUERY SELECT * FROM sealed_values(p_case);
     END IF;
 END
 $$;
@@ -228,13 +292,13 @@ CREATE FUNCTION disclose(
     p_fields text[], p_sealed bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    written bigint := nextval(pg_get_serial_sequence('disclosures', 'id'));
+    written bigint := nextval('disclosures_id_seq');
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
     IF p_case IS NOT NULL AND NOT sees(p_case) THEN
         RAISE insufficient_privilege;
     END IF;
-    INSERT INTO disclosures (id, person, org, request, kind, case_id, purpose, fields, sealed) OVERRIDING SYSTEM VALUE
+    INSERT INTO disclosures (id, person, org, request, kind, case_id, purpose, fields, sealed)
     VALUES (written, p_person, p_org, p_request, p_kind, p_case, p_purpose, p_fields, p_sealed);
     INSERT INTO access_outbox (disclosure) VALUES (written);
 END
@@ -263,20 +327,10 @@ BEGIN
                  ORDER BY c.id LIMIT p_limit;
 END
 $$;
-CREATE FUNCTION forget_keys(p_days integer) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    forgotten bigint;
-BEGIN
-    PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
-    DELETE FROM event_keys k WHERE k.created_at < now() - make_interval(days => p_days);
-    GET DIAGNOSTICS forgotten = ROW_COUNT;
-    RETURN forgotten;
-END
-$$;
 
 REVOKE ALL ON FUNCTION enter, bodies_below, bodies_audited, follows, sees, read_case, write_step, open_case, prepare_filing,
     numbered_case, sealed_rows, disclose,
-    waking_cases, awake_cases, counting_cases, forget_keys FROM PUBLIC;
+    waking_cases, awake_cases, counting_cases, relist, case_events, and_above, sealed_values FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION enter, bodies_below, bodies_audited, follows, sees, read_case, write_step, open_case, prepare_filing,
     numbered_case, sealed_rows, disclose,
-    waking_cases, awake_cases, counting_cases, forget_keys TO mediation_app;
+    waking_cases, awake_cases, counting_cases, relist, case_events, and_above, sealed_values TO mediation_app;

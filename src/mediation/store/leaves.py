@@ -227,14 +227,14 @@ SELECT o.id, e.id::text, e.case_id::text, e.seq, e.bytes, encode(sha256('\\x00':
        f.position IS NOT NULL AND (s.seq IS NOT NULL OR e.case_id = %s::uuid), s.late_at, o.holder::text,
        o.open_orgs::text[], o.category, o.division, o.late_at
 FROM (SELECT * FROM outbox ORDER BY id LIMIT %s) o
-LEFT JOIN events e ON e.id = o.event
+LEFT JOIN events e ON e.case_id = o.case_id AND e.id = o.event
 LEFT JOIN events p ON p.case_id = e.case_id AND p.seq = e.seq - 1
 LEFT JOIN feed f ON f.event = p.id
 LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq - 1
 ORDER BY o.id
 """
 _WAITING_OF = """
-SELECT o.id, e.bytes FROM outbox o JOIN events e ON e.id = o.event WHERE e.case_id = %s::uuid ORDER BY o.id
+SELECT o.id, e.bytes FROM outbox o JOIN events e ON e.case_id = o.case_id AND e.id = o.event WHERE e.case_id = %s::uuid ORDER BY o.id
 """
 _WAITING_READS = """
 SELECT o.id, d.id, d.at, d.person::text, d.org::text, d.request::text, d.kind, d.case_id::text, d.purpose, d.fields,

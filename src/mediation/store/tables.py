@@ -44,6 +44,13 @@ def _column(name: str, kind: type[TypeEngine[Any]] | TypeEngine[Any], default: s
     return Column(name, kind, nullable=False, server_default=None if default is None else text(default))
 
 
+def _serial(table: str) -> Column[Any]:
+    """A number from the sequence of a table in parts: below PostgreSQL 17 no identity column may be in one."""
+    return Column(
+        "id", BigInteger, primary_key=True, autoincrement=False, server_default=text(f"nextval('{table}_id_seq')")
+    )
+
+
 DIVISIONS = Table(
     "divisions",
     METADATA,
@@ -125,21 +132,52 @@ CASES = Table(
     _column("recused", _IDS, "'{}'"),
     _column("closers", _IDS, "'{}'"),
     _column("facts", JSON, "'{}'"),
-    Index("cases_orgs", "orgs", postgresql_using="gin"),
-    Index("cases_division", "division"),
+    Index("cases_number", "number", postgresql_ops={"number": "text_pattern_ops"}),
+    Index("cases_division", "division", "id"),
     Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
-    Index("cases_refs", "refs", postgresql_using="gin"),
+    *(
+        Index(
+            f"cases_{name}",
+            name,
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+            postgresql_where=text(f"{name} <> '{{}}'"),
+        )
+        for name in ("refs", "inbound", "outbound")
+    ),
     Index("cases_late_at", "late_at", "id", postgresql_where=text("late_at IS NOT NULL")),
     Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
+)
+WORKLISTS = Table(
+    "worklists",
+    METADATA,
+    Column("org", _ID, primary_key=True),
+    Column("case_id", _ID, primary_key=True),
+    _column("state", Text),
+    Column("due_on", Date),
+    Index("worklists_state", "org", "state", "case_id"),
+    Index("worklists_due", "org", "due_on", "case_id", postgresql_where=text("due_on IS NOT NULL")),
+    Index("worklists_state_due", "org", "state", "due_on", "case_id", postgresql_where=text("due_on IS NOT NULL")),
+)
+TALLIES = Table(
+    "tallies",
+    METADATA,
+    Column("org", _ID, primary_key=True),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("category", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    _column("count", BigInteger),
+    _column("days", ARRAY(Integer), "'{}'"),
 )
 EVENTS = Table(
     "events",
     METADATA,
-    Column("id", _ID, primary_key=True),
-    _column("case_id", _ID),
-    _column("seq", Integer),
+    _column("id", _ID),
+    Column("case_id", _ID, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
     _column("bytes", LargeBinary),
-    UniqueConstraint("case_id", "seq"),
+    Index("events_id", "id"),
+    postgresql_partition_by="HASH (case_id)",
 )
 EVENT_KEYS = Table(
     "event_keys",
@@ -148,18 +186,24 @@ EVENT_KEYS = Table(
     Column("key", Text, primary_key=True),
     _column("fingerprint", LargeBinary),
     _column("event", _ID),
-    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
+    _column("case_id", _ID),
+    Column("created_at", _MOMENT, primary_key=True, server_default=_NOW),
+    postgresql_partition_by="RANGE (created_at)",
 )
 OUTBOX = Table(
     "outbox",
     METADATA,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _serial("outbox"),
+    Column("at", _MOMENT, primary_key=True, server_default=_NOW),
     _column("event", _ID),
+    _column("case_id", _ID),
     Column("holder", _ID),
     Column("open_orgs", _IDS),
     Column("category", Text),
     Column("division", Text),
     Column("late_at", _MOMENT),
+    Column("tallies", JSON),
+    postgresql_partition_by="RANGE (at)",
 )
 FEED = Table(
     "feed",
@@ -180,7 +224,7 @@ VAULT = Table(
     Column("place", BigInteger, Identity(always=True), nullable=False),
     ForeignKeyConstraint(["case_id", "subject"], ["vault_keys.case_id", "vault_keys.subject"], ondelete="CASCADE"),
     Index("vault_blind", "blind", postgresql_where=text("blind IS NOT NULL")),
-    Index("vault_blind_id", "blind_id", postgresql_where=text("blind_id IS NOT NULL")),
+    Index("vault_blind_id", "blind_id", "case_id", "subject", postgresql_where=text("blind_id IS NOT NULL")),
 )
 VAULT_WORDS = Table(
     "vault_words",
@@ -189,7 +233,8 @@ VAULT_WORDS = Table(
     Column("digest", Text, primary_key=True),
     _column("subject", Integer),
     _column("grams", ARRAY(BigInteger)),
-    Index("vault_words_grams", "grams", postgresql_using="gin"),
+    Index("vault_words_grams", "grams", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    postgresql_partition_by="RANGE (case_id)",
 )
 VAULT_MARKS = Table(
     "vault_marks",
@@ -215,8 +260,8 @@ ERASURES = Table(
 DISCLOSURES = Table(
     "disclosures",
     METADATA,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    _serial("disclosures"),
+    Column("at", _MOMENT, primary_key=True, server_default=_NOW),
     _column("person", _ID),
     _column("org", _ID),
     _column("request", _ID),
@@ -226,6 +271,7 @@ DISCLOSURES = Table(
     _column("fields", ARRAY(Text)),
     Column("sealed", LargeBinary),
     Index("disclosures_at", "at"),
+    postgresql_partition_by="RANGE (at)",
 )
 ACCESS_OUTBOX = Table(
     "access_outbox",
@@ -297,15 +343,17 @@ SPANS = Table(
     Column("late_at", _MOMENT),
     _column("was_late", Boolean),
     UniqueConstraint("case_id", "seq"),
-    Index("spans_since", "since"),
+    Index(
+        "spans_since", "since", postgresql_using="brin", postgresql_with={"pages_per_range": 32, "autosummarize": "on"}
+    ),
     Index("spans_org", "org", "since"),
     Index("spans_action", "action", "since"),
 )
 ATTEMPTS = Table(
     "attempts",
     METADATA,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    _serial("attempts"),
+    Column("at", _MOMENT, primary_key=True, server_default=_NOW),
     _column("request", _ID),
     Column("person", _ID),
     Column("org", _ID),
@@ -318,6 +366,7 @@ ATTEMPTS = Table(
     _column("code", Text),
     _column("reasons", ARRAY(Text), "'{}'"),
     Index("attempts_at", "at"),
+    postgresql_partition_by="RANGE (at)",
 )
 LAW_SETS = Table(
     "law_sets",
