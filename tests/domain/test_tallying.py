@@ -1,10 +1,13 @@
 """What the steps of every story add up to is what the cases say in the end: each leg came once, and ended once."""
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.domain.desk import Desk
 from tests.domain.test_merging import APPLICANT, MONEY, RESPONDENT, VILLAGE, absorb, at, file
 from tests.domain.test_walks import tell
@@ -13,7 +16,7 @@ from tests.stories.telling import PROCEDURES, WALKS, Walk
 
 from mediation.domain.events import evolve, parse
 from mediation.domain.facts import Case
-from mediation.domain.tallying import Tally, tallies
+from mediation.domain.tallying import Tally, median, tallies
 
 FELL = {"breach", "void"}
 
@@ -150,3 +153,12 @@ def test_the_year_and_the_days_are_those_of_shanghai():
     desk.take("first", withdrawn, VILLAGE, "2026-12-31T16:00:00.000000Z")
     *_, (before, after, _) = folded(desk, "first")
     assert [tally[1:5] for tally in tallies(before, after)][-1] == (2027, "neighbour", "ended", 305)
+
+
+@given(st.lists(st.lists(st.integers(0, 400), max_size=12), max_size=6))
+def test_the_median_of_summed_days_is_that_of_all_the_days(bodies: list[list[int]]):
+    summed: Counter[int] = Counter()
+    for days in bodies:
+        summed.update(days)
+    every = [day for days in bodies for day in days]
+    assert median(summed) == (statistics.median_low(every) if every else None)

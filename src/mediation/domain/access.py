@@ -134,6 +134,8 @@ PERMITS: tuple[Permit, ...] = (
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, _MEDIATING - {Role.MEDIATOR}, frozenset({S.MEDIATES})),
     Permit(Power.DISCLOSE, Sensitivity.COMPROMISE, frozenset({Role.MEDIATOR}), frozenset({S.HANDLING})),
     Permit(Power.SEARCH, Sensitivity.MASKED, ACTING | ABOVE, frozenset({S.NAMED, S.SUBTREE})),
+    Permit(Power.STATISTICS, Sensitivity.CODES, EVERYBODY, frozenset({S.SUBTREE})),
+    Permit(Power.STATISTICS, Sensitivity.CODES, frozenset({Role.AUDITOR}), frozenset({S.AUDIT})),
     Permit(Power.ERASE, Sensitivity.PLAIN, frozenset({Role.CHAIR, Role.ARCHIVIST}), frozenset({S.KEEPER})),
     # The registry and the logs: three administrators, each with a part that the others do not have.
     Permit(Power.PUT_ORGANISATION, Sensitivity.CODES, frozenset({Role.SYSTEM_ADMIN}), frozenset({S.SUBTREE})),

@@ -7,6 +7,7 @@ change and a number is kept for life; so is the check of the organisation code i
 import re
 import unicodedata
 from datetime import date
+from operator import mul
 
 from mediation.domain.errors import Reason
 from mediation.domain.vocabulary import IdKind
@@ -19,6 +20,7 @@ _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 """Of a credit code (GB 32100-2015): no I, O, S, V or Z."""
 _BODY = re.compile(rf"[{_ALPHABET}]{{2}}[0-9]{{6}}[{_ALPHABET}]{{10}}")
 _CHECKS = "0123456789X"
+_PERSON_WEIGHTS = tuple(pow(2, at, 11) for at in range(17, 0, -1))
 _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 _PLACE = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]")
@@ -93,7 +95,7 @@ def check_resident_id(number: str) -> list[Reason]:
         reasons.append(
             Reason("id_day", "公民身份号码中的出生日期不存在", "The day of birth in the number does not exist")
         )
-    if len(number) == _LENGTH and number[-1] != _check_of_person(number[:-1]):
+    if len(number) == _LENGTH and number[-1] != check_of_person(number[:-1]):
         reasons.append(Reason("id_check", "公民身份号码校验位不符", "The check character of the number does not match"))
     return reasons
 
@@ -172,7 +174,7 @@ def eighteen(number: str) -> str:
     if len(number) != _OLD_LENGTH or not _PERSON.fullmatch(number):
         return number
     longer = f"{number[:6]}19{number[6:]}"
-    return longer + _check_of_person(longer)
+    return longer + check_of_person(longer)
 
 
 def _of_a_permit(number: str) -> list[Reason]:
@@ -182,10 +184,9 @@ def _of_a_permit(number: str) -> list[Reason]:
     return [Reason("id_place", zh, "A residence permit's number starts with 810000, 820000 or 830000")]
 
 
-def _check_of_person(digits: str) -> str:
-    """ISO 7064 MOD 11-2: the sum of characters × 2^position from the right is 1 modulo 11."""
-    total = sum(int(digit) * pow(2, at, 11) for at, digit in enumerate(reversed(digits), 1))
-    return _CHECKS[(1 - total) % 11]
+def check_of_person(digits: str) -> str:
+    """The check character of 17 digits, ISO 7064 MOD 11-2: characters × 2^position from the right make 1 modulo 11."""
+    return _CHECKS[(1 - sum(map(mul, map(int, digits), _PERSON_WEIGHTS))) % 11]
 
 
 def _check_of_body(code: str) -> str:

@@ -1,6 +1,6 @@
 """What a step adds to the statistics of bodies, leg by leg: what came in, what became of it, after how many days."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -138,3 +138,13 @@ def _ran_out(case: Case, clock: Clock, leg: int, at: str) -> bool:
         return False
     over = clock.state is ClockState.RUNNING and is_over(clock, at)
     return over or clock.alarmed or clock.state is ClockState.LAPSED
+
+
+def median(days: Mapping[int, int]) -> int | None:
+    """The median of whole days, given how many took so many days each; the lower of two in the middle, None of none."""
+    half = (sum(days.values()) + 1) // 2
+    for day in sorted(days):
+        half -= days[day]
+        if half <= 0 < days[day]:
+            return day
+    return None

@@ -878,6 +878,7 @@ class Power(Word):
     READ = "read", "查阅案件", "read the case: its state, history, deadlines and parties; find it in lists"
     DISCLOSE = "disclose", "查看明文", "see plain values"
     SEARCH = "search", "按证件号查人", "find the cases of a person by identity number"
+    STATISTICS = "statistics", "查阅统计", "read the statistics of a body and those below it"
     ERASE = "erase", "删除个人信息", "destroy the key of what is personal"
     PUT_ORGANISATION = "put_organisation", "登记单位", "register a body"
     PUT_PERSON = "put_person", "登记人员", "register a person of the staff"
