@@ -109,8 +109,6 @@ COMMENT ON COLUMN cases.assigned IS 'its mediators';
 COMMENT ON COLUMN cases.recused IS 'people who were replaced in it: they are out of it';
 COMMENT ON COLUMN cases.closers IS 'people who closed a leg of it: they do not audit it';
 CREATE INDEX cases_refs ON cases USING gin (refs) WITH (fastupdate = off) WHERE refs <> '{}';
-CREATE INDEX cases_inbound ON cases USING gin (inbound) WITH (fastupdate = off) WHERE inbound <> '{}';
-CREATE INDEX cases_outbound ON cases USING gin (outbound) WITH (fastupdate = off) WHERE outbound <> '{}';
 CREATE INDEX cases_number ON cases (number text_pattern_ops);
 CREATE INDEX cases_division ON cases (division, id);
 CREATE INDEX cases_due_on ON cases (due_on, id) WHERE due_on IS NOT NULL;
@@ -121,12 +119,17 @@ CREATE TABLE worklists (
     case_id uuid NOT NULL,
     state text NOT NULL,
     due_on date,
+    inbound boolean NOT NULL,
+    outbound boolean NOT NULL,
     PRIMARY KEY (org, case_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE worklists IS 'where a case is listed: at each body it names and all above them';
 CREATE INDEX worklists_state ON worklists (org, state, case_id);
 CREATE INDEX worklists_due ON worklists (org, due_on, case_id) WHERE due_on IS NOT NULL;
 CREATE INDEX worklists_state_due ON worklists (org, state, due_on, case_id) WHERE due_on IS NOT NULL;
+COMMENT ON COLUMN worklists.inbound IS 'a live hand-off to this very body; outbound: from it';
+CREATE INDEX worklists_inbound ON worklists (org, case_id) WHERE inbound;
+CREATE INDEX worklists_outbound ON worklists (org, case_id) WHERE outbound;
 CREATE TABLE tallies (
     org uuid NOT NULL,
     year integer NOT NULL,

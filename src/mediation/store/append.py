@@ -22,6 +22,7 @@ from mediation.domain.errors import (
 )
 from mediation.domain.events import Event, dump, load, parse
 from mediation.domain.facts import Actor, Case, Instant, Organisation
+from mediation.domain.tallying import tallies
 from mediation.domain.vocabulary import Role
 from mediation.store.calls import (
     CLOCK,
@@ -197,7 +198,7 @@ class Memory:
             key or None,
             fingerprint or None,
             sealed_json(sealed),
-            None,
+            msgspec.json.encode(counted).decode() if (counted := tallies(before, after)) else None,
             _listed_anew(before, after),
             dump(after).decode(),
             *(_array(value) if isinstance(value, list) else value for value in columns),
@@ -343,6 +344,7 @@ def _listed_anew(before: Case | None, after: Case) -> bool:
         before is None
         or before.state is not after.state
         or before.due_on != after.due_on
+        or before.handoffs != after.handoffs
         or before.named != after.named
     )
 

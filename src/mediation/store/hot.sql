@@ -108,7 +108,7 @@ $$;
 -- One step: the case moves on where it still stands at p_version; only then do event, key, outbox row and sealed
 -- values exist. False: somebody else was first. A second use of a key raises unique_violation: as the keys lie in parts
 -- by month, no index can say so, and whoever writes one takes its turn.
--- p_listed: where it is listed has changed (state, due day or bodies).
+-- p_listed: where or how it is listed has changed (state, due day, bodies, hand-offs).
 -- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped","blind_id","grams"}] with bytea in hex.
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
@@ -166,9 +166,11 @@ BEGIN
             DELETE FROM worklists w WHERE w.case_id = p_case AND w.org = ANY (and_above(p_past_orgs))
                                       AND NOT w.org = ANY (and_above(p_orgs));
         END IF;
-        INSERT INTO worklists (org, case_id, state, due_on)
-        SELECT unnest(and_above(p_orgs)), p_case, p_state, p_due_on
-        ON CONFLICT (org, case_id) DO UPDATE SET state = excluded.state, due_on = excluded.due_on;
+        INSERT INTO worklists (org, case_id, state, due_on, inbound, outbound)
+        SELECT b.org, p_case, p_state, p_due_on, b.org = ANY (p_inbound), b.org = ANY (p_outbound)
+        FROM unnest(and_above(p_orgs)) AS b (org)
+        ON CONFLICT (org, case_id) DO UPDATE
+        SET state = excluded.state, due_on = excluded.due_on, inbound = excluded.inbound, outbound = excluded.outbound;
     END IF;
     RETURN written = 1;
 END
@@ -185,9 +187,9 @@ CREATE FUNCTION relist(p_orgs uuid[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
     LOCK TABLE worklists IN SHARE ROW EXCLUSIVE MODE;
-    INSERT INTO worklists (org, case_id, state, due_on)
-    SELECT unnest(and_above(c.orgs)), c.id, c.state, c.due_on
-    FROM cases c WHERE c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))
+    INSERT INTO worklists (org, case_id, state, due_on, inbound, outbound)
+    SELECT b.org, c.id, c.state, c.due_on, b.org = ANY (c.inbound), b.org = ANY (c.outbound)
+    FROM cases c, unnest(and_above(c.orgs)) AS b (org) WHERE c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))
     ON CONFLICT (org, case_id) DO NOTHING;
     DELETE FROM worklists w USING cases c
     WHERE c.id = w.case_id AND w.case_id IN (SELECT l.case_id FROM worklists l WHERE l.org = ANY (p_orgs))

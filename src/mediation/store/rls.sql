@@ -161,7 +161,7 @@ BEGIN
     EXECUTE format('CREATE POLICY kept ON event_keys FOR INSERT TO mediation_app WITH CHECK (caller = %s)', person);
 
     -- Where a case is listed is an id, a state and a day; whether it is seen is asked of the case itself.
-    EXECUTE format('CREATE POLICY listed ON worklists FOR SELECT TO mediation_app USING (org = %s OR %s OR %s IS NOT NULL)', org, written, clock);
+    EXECUTE format('CREATE POLICY listed ON worklists FOR SELECT TO mediation_app USING (org = %s OR org = ANY (%s::uuid[]) OR %s OR %s IS NOT NULL)', org, below, written, clock);
     EXECUTE format('CREATE POLICY entered ON worklists FOR INSERT TO mediation_app WITH CHECK (%s OR %s IS NOT NULL)', written, clock);
     EXECUTE format('CREATE POLICY moved ON worklists FOR UPDATE TO mediation_app USING (%s) WITH CHECK (%s)', written, written);
     EXECUTE format('CREATE POLICY gone ON worklists FOR DELETE TO mediation_app USING (%s OR %s IS NOT NULL)', written, clock);

@@ -135,15 +135,12 @@ CASES = Table(
     Index("cases_number", "number", postgresql_ops={"number": "text_pattern_ops"}),
     Index("cases_division", "division", "id"),
     Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
-    *(
-        Index(
-            f"cases_{name}",
-            name,
-            postgresql_using="gin",
-            postgresql_with={"fastupdate": "off"},
-            postgresql_where=text(f"{name} <> '{{}}'"),
-        )
-        for name in ("refs", "inbound", "outbound")
+    Index(
+        "cases_refs",
+        "refs",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+        postgresql_where=text("refs <> '{}'"),
     ),
     Index("cases_late_at", "late_at", "id", postgresql_where=text("late_at IS NOT NULL")),
     Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
@@ -155,6 +152,10 @@ WORKLISTS = Table(
     Column("case_id", _ID, primary_key=True),
     _column("state", Text),
     Column("due_on", Date),
+    _column("inbound", Boolean),
+    _column("outbound", Boolean),
+    Index("worklists_inbound", "org", "case_id", postgresql_where=text("inbound")),
+    Index("worklists_outbound", "org", "case_id", postgresql_where=text("outbound")),
     Index("worklists_state", "org", "state", "case_id"),
     Index("worklists_due", "org", "due_on", "case_id", postgresql_where=text("due_on IS NOT NULL")),
     Index("worklists_state_due", "org", "state", "due_on", "case_id", postgresql_where=text("due_on IS NOT NULL")),
