@@ -13,27 +13,20 @@ import hmac
 import json
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from mediation.domain.commands import (
-    Accept,
-    ChangeParties,
-    Command,
-    Convene,
-    File,
-    PartyIn,
-    Prepare,
-    RecordUndisputed,
-    Settle,
-)
+from mediation.domain import commands as c
 from mediation.domain.errors import BrokenTrail, GuardRefused, Reason
 from mediation.domain.facts import Case
 from mediation.domain.numbers import eighteen, evened, tells_apart
+from mediation.domain.plausible import plan_of
 from mediation.gateway.keys import KEY_BYTES, BadKeyFile, key_from
 
 __all__ = [
@@ -49,6 +42,7 @@ __all__ = [
     "Vault",
     "key_from",
     "split_code",
+    "words_of",
 ]
 
 TEXT = 0
@@ -60,10 +54,14 @@ the sake of agreement."""
 ERASED = "erased"
 """The name of the row that stands for a subject whose key was destroyed."""
 
+_SAID_IN = {c.Convene: COMPROMISE, c.RecordUndisputed: UNDISPUTED}
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 _CODE_LENGTH = 8
 _FIELDS = ("name", "id_number", "phone", "address")
+_PAIRS_KNOWN = 1 << 16
+_MARKS = dict.fromkeys(map(ord, " ,.:;!?()'\"-，。：；！？、（）《》“”‘’…—"))
+"""What no spelling makes a letter of."""
 
 
 class Sealed(NamedTuple):
@@ -100,16 +98,22 @@ class SealedStep(NamedTuple):
 
 
 class Vault:
-    """Seals, opens and recognises personal values under the key of one key file."""
+    """Seals, opens and recognises personal values under the key of one key file.
 
-    def __init__(self, key: bytes) -> None:
+    `salts` gives so many random bytes for each disclosure; only what is invented may be salted by chance that comes
+    again.
+    """
+
+    def __init__(self, key: bytes, salts: Callable[[int], bytes] = secrets.token_bytes) -> None:
         if len(key) != KEY_BYTES:
             raise BadKeyFile
+        self._salts = salts
         self._wrapping = AESGCM(_derived(key, b"wrap"))
         self._blinding = _derived(key, b"blind")
         self._coding = _derived(key, b"case-code")
         self._logging = AESGCM(_derived(key, b"access-log"))
         self._pairing = _derived(key, b"pairs")
+        self._hashed_pair = lru_cache(_PAIRS_KNOWN)(self._pair_hash)  # what people write is of few pairs
         self.request_secret = _derived(key, b"request")
         """The key under which requests are hashed, so that a stored hash says nothing of a body."""
         self.mark = _derived(key, b"mark")
@@ -118,7 +122,7 @@ class Vault:
     def seal(
         self,
         case_id: str,
-        command: Command,
+        command: c.Command,
         before: Case | None,
         text_key: bytes = b"",
         passing: Passing | None = None,
@@ -131,8 +135,8 @@ class Vault:
         rows: list[Sealed] = []
         first = len(before.parties) + 1 if before else 1
         for number, party in enumerate(_parties(command), first):
-            rows.append(self._sealed_party(case_id, number, _fields(party), self.blind_of(party)))
-        words = _words(command, before)
+            rows.append(self.seal_party(case_id, number, _fields(party)))
+        words = words_of(command, before)
         if passing:
             rows += self._passed_parties(case_id, passing)
             words.setdefault(WORDS, {}).update(self._passed_words(passing))
@@ -140,10 +144,23 @@ class Vault:
         key, others = text_key, []
         for name, said in words.items():
             if said:
-                row = self._sealed(case_id, TEXT, name, [_disclosure(name, said)], key)
+                row = self.seal_words(case_id, name, said, key)
                 key = key or row.wrapped
-                others.append(row._replace(grams=self._grams_of(said)) if name == WORDS else row)
+                others.append(row)
         return SealedStep(parties, tuple(row.digest for row in others), (*rows, *others))
+
+    def seal_party(self, case_id: str, number: int, party: Mapping[str, Any], blind: bytes = b"") -> Sealed:
+        """Seal who a party is: its kind, name and perhaps number, phone and address; `blind`, where that is known."""
+        row = self._sealed(case_id, number, f"party_{number}", self._party_disclosures(number, party))
+        paper = party.get("id_number") or ""
+        return row._replace(
+            blind=blind or self._blind_of(party["name"], paper), blind_id=self.blind_id(paper) if paper else b""
+        )
+
+    def seal_words(self, case_id: str, name: str, said: Mapping[str, Any], text_key: bytes = b"") -> Sealed:
+        """Seal what was said, under the name of its readers and the case's own key, or a new one, then `wrapped`."""
+        row = self._sealed(case_id, TEXT, name, [self._disclosure(name, said)], text_key)
+        return row._replace(grams=self._grams_of(said)) if name == WORDS else row
 
     def seal_purpose(self, request: str, case_id: str, purpose: str) -> bytes:
         """Seal why somebody asks for plain values, as it may name somebody: for its entry in the access log alone.
@@ -185,7 +202,7 @@ class Vault:
         _opened(row.digest, row.name, disclosures)
         return disclosures
 
-    def blind_of(self, party: PartyIn) -> bytes:
+    def blind_of(self, party: c.PartyIn) -> bytes:
         """The blind index of a party: a keyed hash (16 bytes) of name and identity number in one spelling."""
         return self._blind_of(party.name, party.id_number or "")
 
@@ -205,13 +222,7 @@ class Vault:
         """
         even = _even(text)
         adjacent = {even[at : at + 2] for at in range(len(even) - 1)}
-        pairs = [pair.encode() for pair in adjacent if not pair.isdigit()]
-        return tuple(
-            sorted(
-                int.from_bytes(hashlib.blake2b(pair, digest_size=8, key=self._pairing).digest(), "big", signed=True)
-                for pair in pairs
-            )
-        )
+        return tuple(sorted(self._hashed_pair(pair) for pair in adjacent if not pair.isdigit()))
 
     def case_code(self, case_id: str, number: str) -> str:
         """The code printed on a party's papers: whoever shows it may file a further leg of the case."""
@@ -222,6 +233,10 @@ class Vault:
         """Whether this is the case's code; small letters will do for the eight at its end."""
         tag = code.rpartition("-")[2].upper()
         return hmac.compare_digest(f"{split_code(code)}-{tag}".encode(), self.case_code(case_id, number).encode())
+
+    def _pair_hash(self, pair: str) -> int:
+        told = hashlib.blake2b(pair.encode(), digest_size=8, key=self._pairing).digest()
+        return int.from_bytes(told, "big", signed=True)
 
     def _blind_of(self, name: str, number: str) -> bytes:
         return self._blind("party", name, eighteen(evened(number)))
@@ -245,7 +260,7 @@ class Vault:
         rows = []
         for number, row in passing.parties.items():
             party = self._passed(passing.case_id, row)
-            rows.append(self._sealed_party(case_id, number, party, row.blind if row else b""))
+            rows.append(self.seal_party(case_id, number, party, row.blind if row else b""))
         return rows
 
     def _passed_words(self, passing: Passing) -> dict[str, Any]:
@@ -270,17 +285,20 @@ class Vault:
         texts = [said.get("text", ""), *said.get("claims", {}).values()]
         return tuple(sorted({gram for text in texts for gram in self.grams(text)}))
 
-    def _sealed_party(self, case_id: str, number: int, party: Mapping[str, Any], blind: bytes) -> Sealed:
-        row = self._sealed(case_id, number, f"party_{number}", _party_disclosures(number, party))
-        paper = party.get("id_number")
-        return row._replace(blind=blind, blind_id=self.blind_id(paper) if paper else b"")
-
     def _sealed(self, case_id: str, subject: int, name: str, disclosures: list[str], wrapped: bytes = b"") -> Sealed:
         bound = f"{case_id}|{subject}"
         key = self._decrypted(self._wrapping, wrapped, bound) if wrapped else secrets.token_bytes(KEY_BYTES)
         digest = _digest(disclosures[0])
-        sealed = _encrypted(AESGCM(key), json.dumps(disclosures).encode(), f"{bound}|{digest}")
+        sealed = _encrypted(AESGCM(key), msgspec.json.encode(disclosures), f"{bound}|{digest}")
         return Sealed(subject, digest, name, sealed, b"", b"" if wrapped else _encrypted(self._wrapping, key, bound))
+
+    def _party_disclosures(self, number: int, party: Mapping[str, Any]) -> list[str]:
+        inner = [self._disclosure(field, party[field]) for field in _FIELDS if party.get(field)]
+        value = {"_sd": sorted(_digest(disclosure) for disclosure in inner), "kind": party["kind"]}
+        return [self._disclosure(f"party_{number}", value), *inner]
+
+    def _disclosure(self, name: str, value: object) -> str:
+        return _base64(msgspec.json.encode((_base64(self._salts(_SALT_BYTES)), name, value)))
 
     @staticmethod
     def _decrypted(cipher: AESGCM, data: bytes, bound: str) -> bytes:
@@ -293,37 +311,31 @@ def split_code(code: str) -> str:
     return number if len(tag) == _CODE_LENGTH else ""
 
 
-def _parties(command: Command) -> Sequence[PartyIn]:
-    if isinstance(command, File):
+def _parties(command: c.Command) -> Sequence[c.PartyIn]:
+    if isinstance(command, c.File):
         return command.parties
-    return command.join if isinstance(command, ChangeParties) else ()
+    return command.join if isinstance(command, c.ChangeParties) else ()
 
 
-def _fields(party: PartyIn) -> dict[str, Any]:
+def _fields(party: c.PartyIn) -> dict[str, Any]:
     return {"kind": party.kind.value} | {field: getattr(party, field) for field in _FIELDS}
 
 
-def _party_disclosures(number: int, party: Mapping[str, Any]) -> list[str]:
-    inner = [_disclosure(field, party[field]) for field in _FIELDS if party.get(field)]
-    value = {"_sd": sorted(_digest(disclosure) for disclosure in inner), "kind": party["kind"]}
-    return [_disclosure(f"party_{number}", value), *inner]
-
-
-def _words(command: Command, before: Case | None) -> dict[str, dict[str, Any]]:
+def words_of(command: c.Command, before: Case | None) -> dict[str, dict[str, Any]]:
     """The free text of a command by the name it is sealed under; claims and the like by their number in the case."""
     words: dict[str, Any] = {}
-    claims = command.claim if isinstance(command, File) else []
-    promises = command.obligations if isinstance(command, Settle) else []
+    claims = command.claim if isinstance(command, c.File) else []
+    promises = command.obligations if isinstance(command, c.Settle) else []
     numbered = {
         "claims": _numbered([claim.text for claim in claims], len(before.claims) if before else 0),
         "obligations": _numbered([promise.text for promise in promises], len(before.obligations) if before else 0),
         "documents": _numbered([paper.name for paper in command.documents], len(before.documents) if before else 0),
     }
     words |= {part: texts for part, texts in numbered.items() if texts}
-    plan = command.plan if isinstance(command, Prepare) else command.prepare if isinstance(command, Accept) else None
+    plan = plan_of(command)
     if plan:
         words["plan"] = plan.plan
-    own = COMPROMISE if isinstance(command, Convene) else UNDISPUTED if isinstance(command, RecordUndisputed) else WORDS
+    own = _SAID_IN.get(type(command), WORDS)
     out = {WORDS: words}
     if command.text:
         out.setdefault(own, {})["text"] = command.text
@@ -348,11 +360,6 @@ def _opened(digest: str, name: str, disclosures: Sequence[str]) -> dict[str, Any
     return dict(value)
 
 
-def _disclosure(name: str, value: object) -> str:
-    salt = _base64(secrets.token_bytes(_SALT_BYTES))
-    return _base64(json.dumps([salt, name, value], ensure_ascii=False).encode())
-
-
 def _digest(disclosure: str) -> str:
     return _base64(hashlib.sha256(disclosure.encode("ascii")).digest())
 
@@ -372,7 +379,12 @@ def _unbase64(text: str) -> bytes:
 
 def _even(value: str) -> str:
     """One spelling of a value: full-width forms, case, spaces and punctuation evened out."""
-    return "".join(c for c in unicodedata.normalize("NFKC", value).casefold() if c.isalnum())
+    bare = value.translate(_MARKS)
+    if bare.isalnum() and unicodedata.is_normalized("NFKC", bare):  # and most values are written so
+        folded = bare.casefold()
+        if folded.isalnum():
+            return folded
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", value).casefold()))
 
 
 def _derived(key: bytes, use: bytes) -> bytes:
