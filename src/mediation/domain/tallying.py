@@ -1,6 +1,6 @@
 """What a step adds to the statistics of bodies, leg by leg: what came in, what became of it, after how many days."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -30,6 +30,17 @@ class Tally(NamedTuple):
     what: str
     days: int = -1
     more: int = 1
+
+
+class Summed(NamedTuple):
+    """A row of the table of counts: how many in all, and how many took 0 days, 1 day, 2 days and so on."""
+
+    org: str
+    year: int
+    category: str
+    what: str
+    many: int
+    days: list[int]
 
 
 def tallies(before: Case | None, after: Case) -> tuple[Tally, ...]:
@@ -138,6 +149,30 @@ def _ran_out(case: Case, clock: Clock, leg: int, at: str) -> bool:
         return False
     over = clock.state is ClockState.RUNNING and is_over(clock, at)
     return over or clock.alarmed or clock.state is ClockState.LAPSED
+
+
+class Sums:
+    """Tallies added up by body, year, category and what."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, int, str, str], int] = {}
+        self._days: dict[tuple[str, int, str, str], dict[int, int]] = {}
+
+    def add(self, tallies: Iterable[Tally]) -> None:
+        for tally in tallies:
+            key = tally[:4]
+            self._counts[key] = self._counts.get(key, 0) + tally.more
+            if tally.days >= 0:
+                days = self._days.setdefault(key, {})
+                days[tally.days] = days.get(tally.days, 0) + tally.more
+
+    def rows(self) -> list[Summed]:
+        """Each sum that is not nothing, in the order of body, year, category and what."""
+        return [Summed(*key, many, self._spread(key)) for key, many in sorted(self._counts.items()) if many]
+
+    def _spread(self, key: tuple[str, int, str, str]) -> list[int]:
+        days = self._days.get(key)
+        return [days.get(day, 0) for day in range(max(days) + 1)] if days else []
 
 
 def median(days: Mapping[int, int]) -> int | None:

@@ -292,6 +292,7 @@ async def _events(connection: Connection, position: int) -> list[bytes]:
             spans[at] = msgspec.structs.replace(spans[at], until=event.at)
         last[one.case_id] = number, one
     await leaves.place(connection, spans)
+    await leaves.count(connection, waiting)
     return [one.data for one in waiting]
 
 

@@ -8,8 +8,10 @@ import msgspec
 import psycopg
 
 from mediation.domain.accesses import AccessRow
+from mediation.domain.errors import BrokenTrail, Reason
 from mediation.domain.facts import Instant
 from mediation.domain.registering import LOG_ID
+from mediation.domain.tallying import Sums, Tally
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Log: TypeAlias = Literal["events", "access"]
@@ -35,7 +37,8 @@ class Signed(NamedTuple):
 class Waiting(NamedTuple):
     """An event in the outbox: as its row has it, the hash of the one before it, and how the case stood after it.
 
-    `id` is None where the event is not there; `prev` where there is none before; `placed`: it has its place.
+    `id` is None where the event is not there; `prev` where there is none before; `placed`: it has its place. `tallies`:
+    what it adds to the counts of bodies, JSON of them, or None.
     """
 
     outbox: int
@@ -51,6 +54,7 @@ class Waiting(NamedTuple):
     category: str | None
     division: str | None
     late_at: datetime | None
+    tallies: str | None
 
 
 class Read(NamedTuple):
@@ -158,6 +162,23 @@ async def place(connection: Connection, spans: Sequence[Span]) -> None:
     await connection.execute(_PLACE, (msgspec.json.encode(spans).decode(),))
 
 
+async def count(connection: Connection, placed: Iterable[Waiting]) -> None:
+    """Add what these add to the counts of bodies; in the transaction that places them, so each once.
+
+    Raises BrokenTrail, where that is no list of tallies.
+    """
+    sums = Sums()
+    for one in placed:
+        if one.tallies is not None:
+            try:
+                sums.add(_TALLIES.decode(one.tallies))
+            except msgspec.MsgspecError as found:
+                zh, en = f"统计增量 {one.outbox} 无法读取", f"The tallies of outbox {one.outbox} cannot be read"
+                raise BrokenTrail(Reason("wrong_tallies", zh, en)) from found
+    if rows := sums.rows():
+        await connection.execute(_COUNT_IN, (msgspec.json.encode(rows).decode(),))
+
+
 async def place_reads(connection: Connection, first: int, reads: Sequence[Read]) -> None:
     """Give these entries of the access log their places, from `first` on."""
     said = (first, [read.row.access for read in reads if read.row], [read.outbox for read in reads])
@@ -196,6 +217,7 @@ def instant(at: datetime) -> Instant:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+_TALLIES = msgspec.json.Decoder(list[Tally])
 _TURN = """
 SELECT pg_is_in_recovery(), pg_try_advisory_xact_lock(hashtext('mediation.integrate')),
        set_config('statement_timeout', '30s', true)
@@ -225,7 +247,7 @@ WHERE t.origin = %s
 _WAITING = """
 SELECT o.id, e.id::text, e.case_id::text, e.seq, e.bytes, encode(sha256('\\x00'::bytea || p.bytes), 'hex'),
        f.position IS NOT NULL AND (s.seq IS NOT NULL OR e.case_id = %s::uuid), s.late_at, o.holder::text,
-       o.open_orgs::text[], o.category, o.division, o.late_at
+       o.open_orgs::text[], o.category, o.division, o.late_at, o.tallies::text
 FROM (SELECT * FROM outbox ORDER BY id LIMIT %s) o
 LEFT JOIN events e ON e.case_id = o.case_id AND e.id = o.event
 LEFT JOIN events p ON p.case_id = e.case_id AND p.seq = e.seq - 1
@@ -260,6 +282,17 @@ WITH placed AS (
     FROM placed WHERE case_id IS NOT NULL
 )
 DELETE FROM outbox WHERE id IN (SELECT outbox FROM placed)
+"""
+_COUNT_IN = """
+INSERT INTO tallies AS t (org, year, category, what, count, days)
+SELECT (r->>0)::uuid, (r->>1)::integer, r->>2, r->>3, (r->>4)::bigint,
+       ARRAY(SELECT d::integer FROM json_array_elements_text(r->5) WITH ORDINALITY AS u (d, place) ORDER BY place)
+FROM json_array_elements(%s::json) AS r
+ON CONFLICT (org, year, category, what) DO UPDATE
+SET count = t.count + excluded.count,
+    days = CASE WHEN excluded.days = '{}' THEN t.days ELSE ARRAY(
+        SELECT coalesce(old, 0) + coalesce(new, 0)
+        FROM unnest(t.days, excluded.days) WITH ORDINALITY AS u (old, new, place) ORDER BY place) END
 """
 _PLACE_READS = """
 WITH placed AS (
