@@ -11,6 +11,7 @@ from mediation.domain.events import Event, evolve, load, parse
 from mediation.domain.facts import Case
 from mediation.domain.packs import digest_of
 from mediation.domain.registering import LOG_ID, Erase, Recover, Register, name_digest, said
+from mediation.domain.tallying import Summed, Sums, tallies
 from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS, Sealed, Vault
 from mediation.service.findings import Failure, Tally, Trust, found
 from mediation.service.placing import History, log_misplaced
@@ -66,6 +67,7 @@ async def verify_database(
     """
     cases = events = entries = 0
     tally = Tally()
+    sums = Sums()
     async with trails(reader_url, sealed=vault is not None) as every:
         total, erasures = await every.count(), await every.erasures()
         of_case: dict[str, set[int]] = {}
@@ -80,13 +82,15 @@ async def verify_database(
                 cases += 1
                 events += len(trail.events)
                 _count(trail, given)
-                failure = verify_trail(trail, of_case.get(trail.case_id, set()), vault)
+                failure = verify_trail(trail, of_case.get(trail.case_id, set()), vault, sums)
                 if progress:
                     progress(cases, max(total, cases))
             if failure:
                 tally.add(failure)
         if not entries and (failure := verify_log(Trail(LOG_ID, None, [], []), await every.registry(), erasures)):
             tally.add(failure)
+        if not tally.count:  # a history that is not whole has no counts of its own
+            tally.extend(_wrong_tallies(sums.rows(), await every.tallies()))
         tally.extend([*_miscounted(given, await every.numbers()), *await _wrong_laws(every)])
         log, access, cosignatures = await prove_logs(every.logs, trust, tally, growing)
     checkpoints = log.checkpoints + access.checkpoints
@@ -105,21 +109,26 @@ async def verify_database(
     )
 
 
-def verify_trail(trail: Trail, erased: AbstractSet[int] = frozenset(), vault: Vault | None = None) -> Failure | None:
+def verify_trail(
+    trail: Trail, erased: AbstractSet[int] = frozenset(), vault: Vault | None = None, sums: Sums | None = None
+) -> Failure | None:
     """The first thing that fails in a case: an event that does not follow, or a row that its history does not make.
 
     So does a value that was sealed and is gone, although its subject is not among the `erased`; and with the `vault`
-    one that is no longer what was sealed.
+    one that is no longer what was sealed. What its placed events count is added to `sums`.
     """
     number = trail.case.number if trail.case else ""
     case: Case | None = None
     first_at = ""
     sealed: set[str] = set()
     history = History()
+    placed = {stored.id for stored in trail.events if stored.position is not None}
 
     def fold(event: Event) -> None:
         nonlocal case, first_at
-        case = evolve(case, event)
+        before, case = case, evolve(case, event)
+        if sums is not None and event.event in placed:
+            sums.add(tallies(before, case))
         first_at = first_at or event.at
         sealed.update(event.sd)
         history.take(event, case)
@@ -281,6 +290,25 @@ def _miscounted(given: Mapping[tuple[str, int], int], last: Mapping[str, Mapping
         for (code, year), most in sorted(given.items())
         if (counted := last.get(code, {year: most}).get(year, 0)) < most
     ]
+
+
+def _wrong_tallies(made: Sequence[Summed], stored: Sequence[Summed]) -> list[Failure]:
+    """Counts of bodies that their events do not make, or that are lacking."""
+    known = {row[:4]: row for row in stored}
+    told = {row[:4]: row for row in made}
+    return [
+        found(
+            "wrong_tallies",
+            f"统计 {org} {year} {category} {what} 与历史不符：表中{_count_of(there)}，按历史应为{_count_of(here)}",
+            f"The count {org} {year} {category} {what} is {_count_of(there)}, and {_count_of(here)} by the histories",
+        )
+        for org, year, category, what in sorted(known.keys() | told.keys())
+        if (there := known.get(key := (org, year, category, what))) != (here := told.get(key))
+    ]
+
+
+def _count_of(row: Summed | None) -> str:
+    return f"{row.many} {row.days}" if row and row.days else str(row.many if row else 0)
 
 
 async def _wrong_laws(every: Trails) -> list[Failure]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from mediation.domain.tallying import Summed
 from mediation.store.database import connect
 from mediation.store.evidence import Evidence
 from mediation.store.tables import CaseColumns
@@ -36,6 +37,7 @@ SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL{seale
 FROM vault v LEFT JOIN vault_keys k USING (case_id, subject){words} ORDER BY v.case_id"""
 _SEALED = ", v.sealed, k.wrapped, v.blind, v.blind_id, w.grams"
 _WORDS = " LEFT JOIN vault_words w USING (case_id, digest)"
+_TALLIES = "SELECT org::text, year, category, what, count, days FROM tallies WHERE count <> 0 OR days <> '{}'"
 _ERASURES = "SELECT case_id::text, subject, event::text FROM erasures"
 _DIVISIONS = "SELECT code, level, name, coalesce(parent, '') FROM divisions"
 _BODIES = """
@@ -181,6 +183,10 @@ class Trails:
         for code, year, last in await self._all(_NUMBERS):
             found.setdefault(code, {})[year] = last or 0
         return found
+
+    async def tallies(self) -> list[Summed]:
+        """What happened at each body as the table has it, in no order; rows of nothing are left out."""
+        return [Summed(*row) for row in await self._all(_TALLIES)]
 
     async def law_sets(self) -> AsyncIterator[tuple[str, Any]]:
         """Every set of laws by its digest: the texts of its files by name, or whatever is there instead."""

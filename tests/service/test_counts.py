@@ -1,0 +1,123 @@
+"""What happened at each body is counted once, with the place that each event gets."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
+from tests.service.town import ESCALATE, NOTE, Town
+from tests.whole import integrated, keys_of, whole
+
+from mediation.service import registry
+from mediation.service.integrate import LogHalted, integrate_once
+
+VILLAGE, TOWNSHIP = registry.org_id("village"), registry.org_id("township")
+DECLINE: dict[str, Any] = {"action": "decline", "ground": "not_competent", "routes_told": True, "text": "非本地"}
+Counts: TypeAlias = dict[tuple[str, str], tuple[int, list[int]]]
+
+
+class Died(Exception):
+    """A sequencer that was killed."""
+
+
+async def drained(town: Town) -> None:
+    while await integrated(town.urls):
+        pass
+
+
+async def rows(town: Town) -> Counts:
+    """By body and what; all is of one category and year here."""
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        found = await owner.execute("SELECT org::text, what, count, days FROM tallies")
+        return {(org, what): (count, days) async for org, what, count, days in found}
+
+
+async def counts(town: Town) -> dict[tuple[str, str], int]:
+    return {key: count for key, (count, _) in (await rows(town)).items()}
+
+
+def grown(before: dict[tuple[str, str], int], after: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    return {key: more for key, count in after.items() if (more := count - before.get(key, 0))}
+
+
+async def test_what_is_counted_is_there_once_the_events_have_their_places_and_no_sooner(town: Town):
+    await drained(town)
+    before = await counts(town)
+    filed = await town.file()
+    await town.step("wang", filed.case, NOTE, version=1)
+    assert await counts(town) == before
+    await drained(town)
+    assert grown(before, await counts(town)) == {(VILLAGE, what): 1 for what in ("cases", "received", "open")}
+    await town.step("wang", filed.case, ESCALATE, version=2)
+    await town.step("li", filed.case, {"action": "receive", "handoff": 1}, version=3)
+    await town.step("li", filed.case, {"action": "accept"}, version=4)
+    await drained(town)
+    assert grown(before, await counts(town)) == {
+        **{(VILLAGE, what): 1 for what in ("cases", "received", "ended", "ended_handed_off")},
+        **{(TOWNSHIP, what): 1 for what in ("received", "accepted", "open")},
+    }
+
+
+@pytest.mark.parametrize("point", ["read", "signed", "stored"])
+async def test_a_sequencer_that_dies_on_the_way_counts_nothing_twice(town: Town, point: str):
+    await drained(town)
+    before = await counts(town)
+    for _ in range(3):
+        await town.file()
+
+    def dies(reached: str) -> None:
+        if reached == point:
+            raise Died
+
+    with pytest.raises(Died):
+        await integrate_once(town.urls.log, keys_of(town.urls), dies)
+    assert await counts(town) == before
+    await drained(town)
+    assert grown(before, await counts(town))[VILLAGE, "received"] == 3
+
+
+async def test_two_sequencers_at_once_count_each_event_once(town: Town):
+    await drained(town)
+    before = await counts(town)
+    await asyncio.gather(*(town.file() for _ in range(8)))
+    await asyncio.gather(*(integrated(town.urls) for _ in range(3)))
+    await drained(town)
+    assert grown(before, await counts(town))[VILLAGE, "received"] == 8
+
+
+@pytest.mark.parametrize("known", [[5], [1, 0, 4]])
+async def test_days_are_added_up_element_by_element(town: Town, known: list[int]):
+    for _ in range(2):
+        filed = await town.file()
+        await town.step("wang", filed.case, DECLINE, version=1)
+    await drained(town)
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        await owner.execute(
+            "UPDATE tallies SET days = %s, count = 5 WHERE what = 'ended' AND org = %s", (known, VILLAGE)
+        )
+    filed = await town.file()
+    await town.step("wang", filed.case, DECLINE, version=1)
+    await drained(town)
+    assert (await rows(town))[VILLAGE, "ended"] == (6, [known[0] + 1, *known[1:]])
+
+
+async def test_a_step_that_counts_nothing_leaves_nothing_to_be_counted(town: Town):
+    await drained(town)
+    filed = await town.file()
+    await town.step("wang", filed.case, NOTE, version=1)
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        waiting = await (await owner.execute("SELECT tallies IS NULL FROM outbox ORDER BY id")).fetchall()
+    assert waiting == [(False,), (True,)]
+
+
+async def test_tallies_that_cannot_be_read_stop_the_log_and_nothing_is_placed(town: Town):
+    await drained(town)
+    await town.file()
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        await owner.execute("UPDATE outbox SET tallies = '[[1,2]]'")
+    with pytest.raises(LogHalted, match="tallies"):
+        await integrated(town.urls)
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        assert await (await owner.execute("SELECT count(*) FROM outbox")).fetchone() == (1,)
+        await owner.execute("UPDATE outbox SET tallies = NULL")
+    await drained(town)
