@@ -14,8 +14,9 @@ from mediation.domain.errors import Malformed, NotFound
 from mediation.domain.events import parse
 from mediation.domain.vocabulary import HandoffState
 from mediation.service.registry import org_id
-from mediation.store import queries, spans
-from mediation.store.queries import Filters, Page
+from mediation.store import queries, spans, worklists
+from mediation.store.queries import Page
+from mediation.store.worklists import Filters
 
 NOW = "2026-11-22T04:00:00.000000Z"
 
@@ -34,7 +35,7 @@ async def everything(turn: Callable[[str | None], Awaitable[Page]]) -> list:
 async def listed(town: Town, who: str, **conditions) -> set[str]:
     viewer = await town.viewer(who)
     found = await everything(
-        lambda cursor: queries.worklist(town.engine, viewer, Filters(NOW, **conditions), cursor=cursor, limit=3)
+        lambda cursor: worklists.worklist(town.engine, viewer, Filters(NOW, **conditions), cursor=cursor, limit=3)
     )
     ids = [item.case.id for item in found]
     assert ids == sorted(set(ids), reverse=True)  # newest first, none twice
@@ -82,7 +83,7 @@ async def test_a_worklist_knows_what_is_overdue_on_a_day(town: Town):
     viewer = await town.viewer("wang")
     for at, late in ((midnight(due), False), ("2099-12-31T16:00:00.000000Z", True)):
         for overdue in (True, False):
-            page = await queries.worklist(town.engine, viewer, Filters(at, q=number, overdue=overdue))
+            page = await worklists.worklist(town.engine, viewer, Filters(at, q=number, overdue=overdue))
             assert bool(page.items) == (overdue is late)
     assert case.case in await listed(town, "wang", due_before=date(2100, 1, 1))
     assert case.case not in await listed(town, "wang", due_before=date.fromisoformat(due))
@@ -97,7 +98,7 @@ async def test_a_worklist_matches_any_open_leg_and_names_the_answerable_body(tow
     for body in ("village", "court"):
         assert case.case in await listed(town, "wang", holder=org_id(body))
     viewer = await town.viewer("judge")
-    page = await queries.worklist(town.engine, viewer, Filters(NOW, q=case.attrs["case"]["number"]))
+    page = await worklists.worklist(town.engine, viewer, Filters(NOW, q=case.attrs["case"]["number"]))
     (found,) = page.items
     assert found.orgs[found.case.holder].name in {"一村人民调解委员会", "奈曼旗人民法院"}
 
@@ -112,7 +113,7 @@ async def test_trays_hold_what_was_handed_to_and_from_a_body(town: Town):
     async def tray(who: str, box: str, state: HandoffState | None = None) -> set[str]:
         viewer = await town.viewer(who)
         found = await everything(
-            lambda cursor: queries.tray(town.engine, viewer, box=box, state=state, cursor=cursor, limit=2)
+            lambda cursor: worklists.tray(town.engine, viewer, box=box, state=state, cursor=cursor, limit=2)
         )
         ids = [item.case.id for item in found]
         assert len(ids) == len(set(ids))
@@ -133,13 +134,13 @@ async def test_a_history_is_told_in_order_page_by_page_to_whoever_sees_the_case(
     for _ in range(6):
         await town.step("wang", case, NOTE)
     viewer = await town.viewer("li")
-    events = await everything(lambda cursor: queries.history(town.engine, viewer, case, cursor=cursor, limit=3))
+    events = await everything(lambda cursor: queries.history(town.house.memory, viewer, case, cursor=cursor, limit=3))
     assert [parse(stored.data).seq for stored in events] == [1, 2, 3, 4, 5, 6, 7]
     first = parse(events[0].data)
     assert (await queries.event(town.engine, viewer, first.event)).data == events[0].data
     stranger = await town.viewer("judge")
     with pytest.raises(NotFound):
-        await queries.history(town.engine, stranger, case)
+        await queries.history(town.house.memory, stranger, case)
     with pytest.raises(NotFound):
         await queries.event(town.engine, stranger, first.event)
 
@@ -187,9 +188,9 @@ async def test_a_cursor_of_somebody_s_own_making_is_refused(town: Town, cursor: 
     viewer = await town.viewer("wang")
     if cursor:
         with pytest.raises(Malformed):
-            await queries.worklist(town.engine, viewer, Filters(NOW), cursor=cursor)
+            await worklists.worklist(town.engine, viewer, Filters(NOW), cursor=cursor)
     with pytest.raises(Malformed):
-        await queries.tray(town.engine, viewer, box="in", cursor=cursor or json.dumps([]))
+        await worklists.tray(town.engine, viewer, box="in", cursor=cursor or json.dumps([]))
 
 
 @pytest.mark.parametrize("said", ['["\\ud800"]', '["1\\udfff5"]', '["\\u0000"]'])

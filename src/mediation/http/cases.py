@@ -60,7 +60,7 @@ from mediation.http.moments import Moment, instant_of
 from mediation.http.proving import evidence
 from mediation.http.schemas import Personal, Schema, case_line, case_shown, event_shown, page, paged, ref
 from mediation.service.perform import House, instant, perform
-from mediation.store import queries, spans
+from mediation.store import queries, spans, worklists
 from mediation.store.append import SealedRow, Seen
 
 routes = APIRouter(tags=["cases"])
@@ -191,9 +191,9 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
         return await retrospect.listed(request, then, wanted.cursor, wanted.limit)
     conditions = wanted.model_dump(exclude={"limit", "cursor", "sort", "holder", "as_of"}, mode="python")
     grams = desk(request).house.vault.grams(wanted.q) if wanted.q else ()
-    filters = queries.Filters(at, holder=holder, grams=grams, **conditions)
+    filters = worklists.Filters(at, holder=holder, grams=grams, **conditions)
     who = await viewing(request)
-    found = await queries.worklist(
+    found = await worklists.worklist(
         desk(request).engine, who, filters, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
     )
     laws = desk(request).house.laws

@@ -11,7 +11,7 @@ from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer,
 from mediation.http.dependencies import Paged, desk, json_answer, now, once, viewing
 from mediation.http.proving import EVIDENCE, evidence
 from mediation.http.schemas import Schema, case_line, page, paged, ref, shown
-from mediation.store import queries
+from mediation.store import worklists
 
 routes = APIRouter(tags=["handoffs"])
 
@@ -34,7 +34,7 @@ async def list_handoffs(request: Request, wanted: Annotated[Tray, InQuery()]) ->
     once(request)
     at = now(request)
     viewer = await viewing(request)
-    found = await queries.tray(
+    found = await worklists.tray(
         desk(request).engine, viewer, box=wanted.box, state=wanted.state, cursor=wanted.cursor, limit=wanted.limit
     )
     laws = desk(request).house.laws

@@ -96,7 +96,7 @@ async def list_case_events(request: Request, case_id: CaseId, wanted: Annotated[
     once(request)
     viewer = await viewing(request)
     found = await queries.history(
-        desk(request).engine, viewer, identifier(case_id), cursor=wanted.cursor, limit=wanted.limit
+        desk(request).house.memory, viewer, identifier(case_id), cursor=wanted.cursor, limit=wanted.limit
     )
     if _bytes_wanted(request):
         return _lines(request, found.items, {"cursor": found.next} if found.next else None)

@@ -136,7 +136,7 @@ async def _told(request: Request, seen: Seen, case_id: str, until: Instant) -> l
     found: list[Told] = []
     cursor: str | None = None
     while True:
-        some = await queries.history(desk(request).engine, asks, case_id, cursor=cursor)
+        some = await queries.history(desk(request).house.memory, asks, case_id, cursor=cursor)
         for stored in some.items:
             event = parse(stored.data)
             if event.at > until:

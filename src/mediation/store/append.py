@@ -140,7 +140,7 @@ class Memory:
         """
         number, similar = await self._call(
             _FILING,
-            (*_who(context, actor), year, division, since, list(blinds[0]), list(blinds[1])),
+            (*_who(actor, context.request), year, division, since, list(blinds[0]), list(blinds[1])),
         )
         return Filing(number, tuple(str(case_id) for case_id in similar))
 
@@ -159,7 +159,7 @@ class Memory:
 
         A row named `erased` stands for each subject whose key was destroyed.
         """
-        rows = await self._all(_SEALED, (*_who(context, actor), context.shown or None, case_id))
+        rows = await self._all(_SEALED, (*_who(actor, context.request), context.shown or None, case_id))
         return [
             SealedRow(subject, digest, name, data, blind or b"", key, blind_id or b"")
             for subject, digest, name, data, blind, key, blind_id in rows
@@ -178,13 +178,13 @@ class Memory:
         key: str = "",
         fingerprint: bytes = b"",
     ) -> None:
-        """Append an event and what it made of the case as it was before, all or nothing, durable on return; one round trip.
+        """Append an event and what it made of the case, all or nothing, durable on return; one round trip.
 
         Raises: StaleVersion, when the case has moved on; KeyInFlight, when the key was used in the meantime; Conflict,
         where the number is another case's.
         """
         columns = columns_of(after)
-        person, _, roles, request = _who(context, actor)
+        person, _, roles, request = _who(actor, context.request)
         step = (
             person,
             event.org or None,
@@ -240,22 +240,25 @@ class Memory:
         try:
             for start in range(0, len(fields) or 1, MOST_FIELDS):
                 named = _array(fields[start : start + MOST_FIELDS])
-                said = (*_who(context, actor), shown, kind, case_id, purpose, named, sealed or None)
+                said = (*_who(actor, context.request), shown, kind, case_id, purpose, named, sealed or None)
                 await self._call(_DISCLOSE, said)
         except InsufficientPrivilege as found:
             raise NotFound from found
 
     async def turn_month(self, days: int) -> None:
-        """Make the parts of the tables for the months to come, and drop the months of idempotency keys over so many days ago.
+        """Make the parts of the tables for the months to come; drop idempotency keys, by the month, that are older.
 
-        The events that the keys led to stay.
+        The events that they led to stay.
         """
         await self._call(_COMING, ())
         await self._call(_FORGET, (days,))
 
-    async def events(self, context: Context, actor: Actor, case_id: str, after: int, limit: int) -> list[Placed]:
-        """The events of a case the actor may see after that one, in order; none where they do not see it."""
-        rows = await self._all(_EVENTS, (*_who(context, actor), case_id, after, limit))
+    async def events(self, actor: Actor, request: str, case_id: str, after: int, limit: int) -> list[Placed]:
+        """The events of a case after that one, in order. Raises NotFound, where it is absent or invisible."""
+        try:
+            rows = await self._all(_EVENTS, (*_who(actor, request), case_id, after, limit))
+        except InsufficientPrivilege as found:
+            raise NotFound from found
         return [Placed(*row) for row in rows]
 
     # ── what the clock looks up ──
@@ -332,10 +335,10 @@ class Memory:
         return row
 
 
-def _who(context: Context, actor: Actor) -> tuple[str, str, str, str]:
+def _who(actor: Actor, request: str) -> tuple[str, str, str, str]:
     """The first parameters of the functions of hot.sql: person, body, roles, request."""
     person = CLOCK_CALLER if actor.person == CLOCK else actor.person
-    return person, actor.org, _array(actor.roles), context.request
+    return person, actor.org, _array(actor.roles), request
 
 
 def _listed_anew(before: Case | None, after: Case) -> bool:

@@ -42,8 +42,8 @@ class Replay(NamedTuple):
 class Seen(NamedTuple):
     """What a reader may know: the case (None when absent or invisible), themselves, the bodies, an earlier answer.
 
-    `text_key` is the wrapped data key of the case's own text, empty where there is none yet; `sealed` its sealed values,
-    where they were asked for.
+    `text_key` is the wrapped data key of the case's own text, empty where there is none yet; `sealed` its sealed
+    values, where they were asked for.
     """
 
     case: Case | None
@@ -107,6 +107,13 @@ def sealed_json(rows: Sequence[SealedRow]) -> str | None:
 def sealed_rows(said: str) -> list[SealedRow]:
     """The sealed rows in the answer of `read_case`."""
     return [
-        SealedRow(subject, digest, name, *(bytes.fromhex(part or "") for part in parts))
-        for subject, digest, name, *parts in msgspec.json.decode(said)
+        SealedRow(subject, digest, name, _unhexed(data), _unhexed(blind), _unhexed(wrapped), _unhexed(blind_id))
+        for subject, digest, name, data, blind, wrapped, blind_id in _VALUES.decode(said)
     ]
+
+
+def _unhexed(said: str | None) -> bytes:
+    return bytes.fromhex(said) if said else b""
+
+
+_VALUES = msgspec.json.Decoder(list[tuple[int, str, str, str, str | None, str, str | None]])

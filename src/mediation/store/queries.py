@@ -1,30 +1,26 @@
 """Every other SELECT, scoped by who asks: worklists, trays, histories, and the published registers."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, any_, cast, func, literal, or_, select, tuple_
+from sqlalchemy import Row, Select, Text, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain.events import load
-from mediation.domain.facts import Case, Handoff, Instant, Organisation
-from mediation.domain.vocabulary import HandoffState
-from mediation.store.pages import MOST, Day, Id, Page, capped, page_of, uncursor
+from mediation.domain.facts import Case, Organisation
+from mediation.store.append import Memory
+from mediation.store.pages import MOST, Id, Page, capped, page_of, uncursor
 from mediation.store.sight import Viewer, denied, reading, viewer, visible
-from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, VAULT, VAULT_WORDS
+from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, VAULT
 
 __all__ = [
     "MOST",
     "Division",
-    "Filters",
     "Known",
-    "Listed",
     "Page",
     "Stored",
-    "Trayed",
     "Viewer",
     "cases_of",
     "conducting",
@@ -32,42 +28,10 @@ __all__ = [
     "event",
     "history",
     "organisations",
-    "tray",
     "viewer",
-    "worklist",
 ]
 
-_ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
-
-
-class Filters(NamedTuple):
-    """Conditions on a worklist, all of which must hold; None is no condition. `at` decides what is overdue.
-
-    `due_before` and `due_after` leave their own day out. `q` is the beginning of a number or a reference; or the facts
-    hold all its `grams` (`Vault.grams`), in whatever order: a few cases may be found that do not hold it whole.
-    """
-
-    at: Instant
-    state: str | None = None
-    track: str | None = None
-    tier: str | None = None
-    holder: str | None = None
-    category: str | None = None
-    risk: str | None = None
-    overdue: bool | None = None
-    due_before: date | None = None
-    due_after: date | None = None
-    division: str | None = None
-    q: str | None = None
-    grams: tuple[int, ...] = ()
-
-
-class Listed(NamedTuple):
-    """A case of a worklist; `orgs` are the bodies that conduct the cases of its page."""
-
-    case: Case
-    orgs: Mapping[str, Organisation]
 
 
 class Known(NamedTuple):
@@ -75,14 +39,6 @@ class Known(NamedTuple):
 
     case: Case
     parties: tuple[int, ...]
-    orgs: Mapping[str, Organisation]
-
-
-class Trayed(NamedTuple):
-    """A hand-off of a tray and the case it belongs to; `orgs` are the bodies that conduct the cases of its page."""
-
-    case: Case
-    handoff: Handoff
     orgs: Mapping[str, Organisation]
 
 
@@ -100,39 +56,6 @@ class Division(NamedTuple):
     name: str
     level: str
     parent: str
-
-
-async def worklist(
-    engine: AsyncEngine,
-    viewer: Viewer,
-    filters: Filters,
-    *,
-    sort: str = "newest",
-    cursor: str | None = None,
-    limit: int = 50,
-) -> Page[Listed]:
-    """Cases the viewer may see: the "newest" first; or by "due" day, and then those alone that have one.
-
-    `holder` matches any body with an open leg. A cursor goes on in the order it was given for. Raises Malformed.
-    """
-    query = select(CASES.c.id, CASES.c.due_on, _FACTS).where(visible(viewer), *_conditions(filters, viewer))
-    by_due = tuple_(CASES.c.due_on, CASES.c.id)
-    if sort == "due":
-        query = query.where(CASES.c.due_on.is_not(None)).order_by(CASES.c.due_on, CASES.c.id)
-        if cursor:
-            day, case_id = uncursor(cursor, Day, Id)
-            after = literal(date.fromisoformat(day), CASES.c.due_on.type), literal(case_id, CASES.c.id.type)
-            query = query.where(by_due > tuple_(*after))
-    else:
-        query = query.order_by(CASES.c.id.desc())
-        if cursor:
-            query = query.where(CASES.c.id < uncursor(cursor, Id)[0])
-    async with reading(engine, viewer, _array(filters.grams)) as connection:
-        rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
-        cases = [load(row.facts) for row in rows]
-        orgs = await conducting(connection, cases)
-    keys = [(row.due_on.isoformat(), row.id) if sort == "due" else row.id for row in rows]
-    return page_of([(key, Listed(case, orgs)) for key, case in zip(keys, cases, strict=True)], limit)
 
 
 async def cases_of(
@@ -174,51 +97,13 @@ async def copies_of(engine: AsyncEngine, viewer: Viewer, case_id: str) -> list[s
         return [str(found) for found in await connection.scalars(query)]
 
 
-async def tray(
-    engine: AsyncEngine,
-    viewer: Viewer,
-    *,
-    box: str,
-    state: HandoffState | None = None,
-    cursor: str | None = None,
-    limit: int = 50,
-) -> Page[Trayed]:
-    """Hand-offs to (`box` "in") or from ("out") the viewer's own body, newest cases first; by default live ones."""
-    incoming = box == "in"
-    org = viewer.org.id
-    live = CASES.c.inbound if incoming else CASES.c.outbound
-    column = live if state is None or state in _ALWAYS_LIVE else CASES.c.orgs
-    start = uncursor(cursor, Id, int) if cursor else None
-    query = select(CASES.c.id, _FACTS).where(column.contains([org]), visible(viewer)).order_by(CASES.c.id.desc())
-    found: list[tuple[tuple[str, int], tuple[Case, Handoff]]] = []
-    if start:
-        query = query.where(CASES.c.id <= start[0])
-    async with reading(engine, viewer) as connection:
-        async with connection.stream(query) as rows:
-            async for row in rows:
-                found += _trayed(row, org, state, start, incoming=incoming)
-                if len(found) > capped(limit):
-                    break
-        orgs = await conducting(connection, [case for _, (case, _) in found])
-    return page_of([(key, Trayed(*item, orgs)) for key, item in found], limit)
-
-
 async def history(
-    engine: AsyncEngine, viewer: Viewer, case_id: str, *, cursor: str | None = None, limit: int = MOST
+    memory: Memory, viewer: Viewer, case_id: str, *, cursor: str | None = None, limit: int = MOST
 ) -> Page[Stored]:
     """The events of a case in order. Raises NotFound, where the case is absent or invisible."""
     after = uncursor(cursor, int)[0] if cursor else 0
-    query = (
-        _events()
-        .where(EVENTS.c.case_id == case_id, EVENTS.c.seq > after)
-        .order_by(EVENTS.c.seq)
-        .limit(capped(limit) + 1)
-    )
-    async with reading(engine, viewer) as connection:
-        if not await connection.scalar(select(CASES.c.id).where(CASES.c.id == case_id, visible(viewer))):
-            raise await denied(connection)
-        rows = (await connection.execute(query)).all()
-    return page_of([(row.seq, Stored(row.bytes, row.position)) for row in rows], limit)
+    found = await memory.events(viewer.actor, viewer.request, case_id, after, capped(limit) + 1)
+    return page_of([(event.seq, Stored(event.data, event.position)) for event in found], limit)
 
 
 async def event(engine: AsyncEngine, viewer: Viewer, event_id: str) -> Stored:
@@ -278,57 +163,6 @@ async def conducting(
         ids |= {leg.org for leg in case.legs} | {handoff.from_org for handoff in case.handoffs}
     rows = await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id.in_(ids))) if ids else ()
     return {row.id: _organisation(row) for row in rows}
-
-
-def _conditions(filters: Filters, viewer: Viewer) -> list[ColumnElement[bool]]:
-    equal = ("state", "track", "tier", "category", "risk")
-    wanted = [CASES.c[name] == getattr(filters, name) for name in equal if getattr(filters, name) is not None]
-    if filters.holder is not None:
-        wanted.append(CASES.c.open_orgs.contains([filters.holder]))
-    if filters.overdue is not None:
-        at = datetime.fromisoformat(filters.at)
-        late = CASES.c.late_at <= at
-        wanted.append(late if filters.overdue else or_(CASES.c.late_at.is_(None), CASES.c.late_at > at))
-    if filters.due_before is not None:
-        wanted.append(CASES.c.due_on < filters.due_before)
-    if filters.due_after is not None:
-        wanted.append(CASES.c.due_on > filters.due_after)
-    if filters.division is not None:
-        wanted.append(CASES.c.division.startswith(filters.division, autoescape=True))
-    if filters.q is not None:
-        named = [CASES.c.number.startswith(filters.q, autoescape=True), CASES.c.refs.contains([filters.q])]
-        wanted.append(or_(*named, _telling_of(filters.grams, viewer)) if filters.grams else or_(*named))
-    return wanted
-
-
-def _telling_of(grams: tuple[int, ...], viewer: Viewer) -> ColumnElement[bool]:
-    """Cases whose facts hold all of these; not where a viewer could guess, word by word, what they are not shown.
-
-    So not where they read codes alone, and of the cases that fewer may see those alone that their own body handles.
-    """
-    here = [viewer.org.id]
-    handled = or_(CASES.c.open_orgs.contains(here), CASES.c.inbound.contains(here))
-    holding = func.array(select(VAULT_WORDS.c.case_id).where(VAULT_WORDS.c.grams.contains(grams)).scalar_subquery())
-    told = and_(CASES.c.id == any_(holding), or_(CASES.c.restricted.is_(False), handled))
-    return and_(told, visible(viewer, in_codes=False)) if viewer.audits else told
-
-
-def _array(grams: tuple[int, ...]) -> str:
-    return "{" + ",".join(map(str, grams)) + "}" if grams else ""
-
-
-def _trayed(
-    row: Row[Any], org: str, state: HandoffState | None, start: list[Any] | None, *, incoming: bool
-) -> list[tuple[tuple[str, int], tuple[Case, Handoff]]]:
-    """The hand-offs of one case that belong in the tray, after the one where the last page ended."""
-    facts = load(row.facts)
-    return [
-        ((row.id, handoff.id), (facts, handoff))
-        for handoff in facts.handoffs
-        if (handoff.to_org if incoming else handoff.from_org) == org
-        and (handoff.live if state is None else handoff.state is state)
-        and not (start and row.id == start[0] and handoff.id <= start[1])
-    ]
 
 
 def _events() -> Select[Any]:

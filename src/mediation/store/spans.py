@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from mediation.domain.events import evolve, parse
 from mediation.domain.facts import Case
 from mediation.store.pages import MOST, Id, Page, capped, page_of, uncursor
-from mediation.store.queries import Listed, Stored, conducting
+from mediation.store.queries import Stored, conducting
 from mediation.store.sight import Viewer, reading, visible
 from mediation.store.tables import CASES, EVENTS, FEED, ORGANISATIONS, SPANS
+from mediation.store.worklists import Listed
 
 CHUNK = 500
 """So many events of a stream are in memory at once."""
