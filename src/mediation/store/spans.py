@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain.events import evolve, parse
 from mediation.domain.facts import Case
 from mediation.store.pages import MOST, Id, Page, capped, page_of, uncursor
 from mediation.store.queries import Stored, conducting
-from mediation.store.sight import Viewer, reading, visible
+from mediation.store.sight import Viewer, following, reading, visible
 from mediation.store.tables import CASES, EVENTS, FEED, ORGANISATIONS, SPANS
 from mediation.store.worklists import Listed
 
@@ -130,18 +130,16 @@ async def _stretch(
 ) -> tuple[list[Stored], int]:
     """At most so many of the events after one position and up to another, and the position up to which it looked."""
     after, last = window
-    places = (
-        select(SPANS.c.position, SPANS.c.event)
-        .join(CASES, CASES.c.id == SPANS.c.case_id)
-        .where(SPANS.c.position > after, SPANS.c.position <= last, visible(viewer), *_chosen(wanted))
-        .order_by(SPANS.c.position)
-        .limit(limit)
-        .subquery()  # its limit keeps the planner from going through all events there are
-    )
-    query = select(places.c.position, EVENTS.c.bytes).join(EVENTS, EVENTS.c.id == places.c.event)
-    rows = (await connection.execute(query.order_by(places.c.position))).all()
-    found = [Stored(row.bytes, row.position) for row in rows]
-    return found, rows[-1].position if len(rows) == limit else max(after, last)
+    within = (SPANS.c.position > after, SPANS.c.position <= last, *_chosen(wanted))
+    places = select(SPANS.c.position, SPANS.c.case_id, SPANS.c.seq).where(*within)
+    if not await following(connection, viewer):
+        places = places.join(CASES, CASES.c.id == SPANS.c.case_id).where(visible(viewer))
+    # Its limit keeps the planner from going through all events there are.
+    found = places.order_by(SPANS.c.position).limit(limit).subquery()
+    at = and_(EVENTS.c.case_id == found.c.case_id, EVENTS.c.seq == found.c.seq)
+    query = select(EVENTS.c.bytes, found.c.position).select_from(found.join(EVENTS, at)).order_by(found.c.position)
+    rows = [Stored(data, position) for data, position in await connection.execute(query)]
+    return rows, (rows[-1].position or last) if len(rows) == limit else max(after, last)
 
 
 def _chosen(wanted: Wanted) -> list[ColumnElement[bool]]:
