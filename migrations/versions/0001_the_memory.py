@@ -343,26 +343,6 @@ CREATE INDEX spans_org ON spans (org, since);
 CREATE INDEX spans_action ON spans (action, since);
 """
 
-GRANTS = """
-GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
-GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases, recounts TO mediation_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON worklists TO mediation_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON memberships TO mediation_app;
-GRANT SELECT, INSERT, DELETE ON identities, vault, vault_keys, vault_words TO mediation_app;
-GRANT SELECT, INSERT ON vault_marks, erasures, attempts TO mediation_app;
-GRANT SELECT, INSERT ON event_keys TO mediation_app;
-GRANT SELECT, INSERT ON events, disclosures, law_sets TO mediation_app;
-GRANT INSERT ON outbox TO mediation_app;
-GRANT INSERT ON access_outbox TO mediation_app;
-GRANT USAGE ON SEQUENCE outbox_id_seq, disclosures_id_seq, attempts_id_seq TO mediation_app;
-GRANT SELECT ON feed, access_feed, spans, tallies, log_epochs, log_tiles, log_checkpoints, log_cosignatures TO mediation_app;
-GRANT SELECT ON events, disclosures TO mediation_log;
-GRANT SELECT, DELETE ON outbox, access_outbox TO mediation_log;
-GRANT SELECT, INSERT ON feed, access_feed, log_epochs, log_checkpoints, log_cosignatures TO mediation_log;
-GRANT SELECT, INSERT, UPDATE ON log_tiles, spans, tallies TO mediation_log;
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO mediation_reader;
-"""
-
 # The queue of the workers (procrastinate), as its package makes it, in a schema of its own.
 JOBS = f"""
 CREATE SCHEMA jobs;
@@ -388,9 +368,9 @@ class HistoryKept(MediationError):
 
 
 def upgrade() -> None:
-    for statements in (REFERENCE, HISTORY, LOGS, GRANTS, JOBS):
+    for statements in (REFERENCE, HISTORY, LOGS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
-    for name in ("grows.sql", "partitions.sql", "rls.sql", "hot.sql"):
+    for name in ("grants.sql", "grows.sql", "partitions.sql", "rls.sql", "hot.sql"):
         op.get_bind().exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 
@@ -400,10 +380,11 @@ def downgrade() -> None:
         raise HistoryKept
     op.execute("""
         DROP SCHEMA jobs CASCADE;
-        DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, disclose, waking_cases,
-            counting_cases, awake_cases, relist, case_events;
-        DROP FUNCTION make_partitions, forget_keys, furnish_part, uuid_from;
-        DROP TABLE worklists, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed, access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault, feed, outbox,
-            event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
+        DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, sealed_values, disclose,
+            waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions, forget_keys,
+            furnish_part, uuid_from;
+        DROP TABLE worklists, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed,
+            access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault,
+            feed, outbox, event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
         DROP FUNCTION refuse_change, refuse_other_hashes, follows, enter, bodies_below, bodies_audited, sees;
     """)

@@ -51,6 +51,8 @@ def test_an_empty_database_goes_down_and_up_again(database_urls: Urls):
             text("SELECT count(*) FROM pg_class WHERE relowner = 'mediation_owner'::regrole AND relkind = 'r'")
         )
         assert left.scalar() == 1  # alembic's own
+        functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        assert connection.execute(text(functions)).all() == []
     engine.dispose()
     migrate(database_urls.owner)
     asyncio.run(populate(database_urls))
