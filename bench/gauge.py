@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import psutil
-from run import cpu_of, scalar
+from ground import MIB, cpu_of, scalar
 
 from mediation.gateway.embedded import Server
 
-MIB = 1 << 20
 _TENTHS = 10
 _Job = TypeVar("_Job")
 

@@ -20,7 +20,7 @@ import msgspec
 import psutil
 import psycopg
 from copies import History, put
-from run import cpu_of, own_server
+from ground import cpu_of, own_server
 from uuid_utils import uuid7
 
 from mediation.domain.commands import STEP

@@ -11,8 +11,6 @@ import argparse
 import asyncio
 import cProfile
 import json
-import os
-import platform
 import pstats
 import random
 import sys
@@ -24,12 +22,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import psutil
 import psycopg
 import turns
 from copies import AT_ONCE, copies, patterns, put
-from gauge import MIB, Gauge, alone
-from run import own_server, scalar
+from gauge import Gauge, alone
+from ground import MIB, machine, own_server, scalar, told
 
 from mediation.domain.events import evolve, parse
 from mediation.gateway.embedded import SUPERUSER, Server
@@ -230,23 +227,6 @@ def profiled(server: Server, folder: Path, events: int) -> None:
 # ── what is printed ──
 
 
-def machine(server: Server) -> dict[str, object]:
-    """What it was measured on, and the load average at the start: above 0 the machine has other things to do."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "ram_gib": round(psutil.virtual_memory().total / 2**30),
-        "postgresql": server.programs.version,
-        "python": platform.python_version(),
-        "busy": f"{os.getloadavg()[0]:.1f}",
-    }
-
-
-def _processor() -> str:
-    named = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
-    return named[0].partition(":")[2].strip() if named else platform.machine()
-
-
 def _print_million(found: Mapping[str, Any]) -> None:
     print(f"\n{found['events']:,} events, {found['checkpoints']:,} checkpoints, {found['files']:,} files:")
     heads = ("count", "s", "a second", "CPU s", "µs each", "a CPU s", "MiB 10 %", "MiB 100 %", "peak")
@@ -292,7 +272,7 @@ def main() -> None:
     if chosen.json:
         print(json.dumps(found, indent=1))
         return
-    print(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
+    print(told(found["machine"]))
     if "load" in found:
         turns.show(found["load"])
     if "log" in found:

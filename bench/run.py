@@ -1,378 +1,191 @@
-"""Steps and reads a second over HTTP, beside pgbench calling the very same functions on the same database.
+"""Every workload over HTTP, beside pgbench with the very statements that the service sends for it, on one database.
 
-`python bench/run.py [--seconds 5] [--clients 16] [--json] [--second-line]`. It starts a PostgreSQL of its own with
-every safety on, in a folder of its own that is removed afterwards. A ratio won by heavier SQL is a loss: pgbench's own
-rate is printed too. `--second-line` measures what row-level security costs: pgbench with it, and with neither policies
-nor their context.
+It starts a PostgreSQL of its own with every safety on (fsync too), in a folder of its own that is removed afterwards,
+fills it, and serves it with two workers: authentication, authorisation, row-level security, idempotency, audit, outbox
+and the sequencer are all on. Clients in a process of their own ask in a closed loop; then pgbench, with as many
+clients, sends what the service sent (read from the server's log); and so on in turns, since the machine's moods differ
+by a fifth. Told are medians and quartiles of the turns. A ratio won by heavier SQL is a loss: so pgbench's own rate,
+rows and bytes of write-ahead log stand beside it.
+
+  make bench                                        everything, about 25 minutes on two idle cores
+  make bench ARGS=--quick                           everything, once and briefly, about 3 minutes
+  make bench ARGS='--only step,read --clients 16'   two workloads with 16 clients
+  make bench ARGS='--json bench.json'               the figures in a file, for `make bench-report`
+  make bench ARGS=--second-line                     what row-level security costs a step and a read
 """
 
 import argparse
-import asyncio
 import json
-import os
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from functools import partial
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
-from uuid import uuid4
+from statistics import median, quantiles
+from typing import Any
 
-import psutil
-import psycopg
-from psycopg import sql
+import stock
+from captured import Captured, Listener
+from ground import House, machine, own_server, served, told
+from measure import Bench, Turn
+from workloads import WORKLOADS, Workload
 
-from mediation.domain.commands import STEP
-from mediation.domain.events import Event, dump
-from mediation.domain.facts import Case
-from mediation.gateway.embedded import SUPERUSER, Server
-from mediation.gateway.identity import DevelopmentIssuer
-from mediation.gateway.vault import Vault, key_from
-from mediation.service import registry
-from mediation.service.lawbook import load_laws
-from mediation.service.perform import Context, House, Request, perform
-from mediation.settings import Urls
-from mediation.store import append, database
-from mediation.store.tables import columns_of
-
-DIVISIONS = "code,level,name,parent_code\n150525,county,奈曼旗,\n"
-ORGANISATIONS = (
-    "code,name,name_en,kind,tier,division,speciality,superior\n"
-    "150525-county_centre-01,奈曼旗综治中心,,county_centre,county,150525,,\n"
-    "150525-people_committee-01,某镇调委会,,people_committee,township,150525,,150525-county_centre-01\n"
-)
-PEOPLE = "person_code,name,org_code,roles\nbench,测试员,150525-people_committee-01,clerk|mediator|chair\n"
-FILE = {
-    "action": "file",
-    "category": "neighbour",
-    "division": "150525",
-    "parties": [
-        {"name": "张三", "side": "applicant", "id_number": "150599199001011231", "phone": "13800001234"},
-        {"name": "李四", "side": "respondent", "address": "大沁他拉镇一村12号"},
-    ],
-    "claim": [{"what": "money", "by": [1], "against": [2], "amount_fen": 200000, "text": "赔偿院墙损失"}],
-    "text": "两家因排水发生争执，院墙受损。",
-}
-NOTE = {"action": "note", "kind": "fact"}
+CAPTURED = 16
 
 
-class Measured(NamedTuple):
-    """One run: requests a second, CPU µs per request of the service and of PostgreSQL, and what was written."""
-
-    name: str
-    rate: float
-    app_us: float
-    postgres_us: float
-    rows: float
-    wal_bytes: float
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
+def wanted(only: str | None) -> list[Workload]:
+    """The workloads of these names, separated by commas; every one by default."""
+    if not only:
+        return list(WORKLOADS.values())
+    unknown = [name for name in only.split(",") if name not in WORKLOADS]
+    if unknown:
+        sys.exit(f"no such workload: {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
+    return [WORKLOADS[name] for name in only.split(",")]
 
 
-class Bench:
-    """A database with cases in it, and the two ways to load it."""
+class Field:
+    """A filled database with the decks of its workloads, and what the service sends for each."""
 
-    def __init__(self, server: Server, urls: Urls, folder: Path, clients: int, seconds: float) -> None:
-        self.server, self.urls, self.folder, self.clients, self.seconds = server, urls, folder, clients, seconds
-        self.vault = Vault(key_from(folder / "vault.key"))
-        self.token = DevelopmentIssuer(key_from(folder / "issuer.key")).issue(
-            registry.person_id("bench"), lifetime_s=86400
-        )
-        self.over_http: list[dict[str, Any]] = []
-        self.scripts: dict[str, str] = {}
+    def __init__(self, house: House, some: Sequence[Workload], most: int, *, deep_limit: int = stock.PAGE) -> None:
+        self.house, self.workloads, self.most, self.deep_limit = house, list(some), most, deep_limit
+        self.captured: dict[str, list[Captured]] = {}
+        self.decks: dict[str, list[dict[str, Any]]] = {}
+        self.about: dict[str, Any] = {}
+        self.cases: list[str] = []
 
-    async def prepare(self) -> None:
-        """The registry, a case for each client, and another for each of pgbench's, all at version 2."""
-        engine = database.engine(self.urls.app)
-        await registry.import_divisions(engine, DIVISIONS)
-        await registry.import_organisations(engine, ORGANISATIONS)
-        await registry.import_people(engine, PEOPLE)
-        await engine.dispose()
-        pool = await database.hot_pool(self.urls.app, 4)
-        house = House(append.Memory(pool), load_laws(), self.vault)
-        opened = []
-        for _ in range(2 * self.clients):
-            filed = await perform(house, _request(), None, STEP.validate_python(FILE))
-            last = await perform(house, _request(), filed.case, STEP.validate_python(NOTE))
-            opened.append(last)
-        seen = await house.memory.read_case(_request().context, opened[0].case)
-        await pool.close()
-        assert seen.case is not None
-        self.over_http = [{"id": event.case, "version": 2} for event in opened[: self.clients]]
-        self.scripts = _scripts(opened[self.clients :], seen.case)
+    def prepare(self) -> None:
+        """Decks, cases for pgbench, and what is sent for a request of each workload."""
+        first, *self.cases = stock.own(self.house, self.most + 1)
+        listener = Listener(self.house)
+        with listener.listening() as client:
+            decks = stock.Decks(self.house, str(client.base_url), [first, *self.cases], self.deep_limit)
+            self.decks = decks.make(frozenset(deck for one in self.workloads for deck in one.decks))
+            self.about = decks.about
+            ours = decks.of_own(first)
+            for one in self.workloads:
+                say(f"{self.house.name}: what is sent for {one.name}")
+                self.captured[one.name] = listener.capture(
+                    client, one, self.decks | {"open": ours, "mediating": ours}, CAPTURED
+                )
+        stock.settled(self.house)
 
-    def pgbench(self, kind: str) -> Measured:
-        """Let pgbench run with as many clients, prepared statements, a transaction a statement, as the service."""
-        script = self.folder / f"{kind}.sql"
-        script.write_text(self.scripts[kind], "utf-8")
-        command = [
-            *(self.server.programs.path("pgbench"), "-n", "-M", "prepared", "-c", str(self.clients), "-j", "2"),
-            *("-T", str(int(self.seconds)), "-D", "v=0", "-f", str(script), self.urls.app),
+
+def in_turns(fields: Sequence[Field], clients: Sequence[int], chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every workload on each of these databases, in turns by pgbench and over HTTP: what was found, summed up."""
+    found: dict[tuple[str, str, int], dict[str, list[Turn]]] = {}
+    pairs = [(one, many) for one in fields[0].workloads for many in ((one.clients,) if one.clients else clients)]
+    done, total, began = 0, chosen.repeats * len(pairs) * len(fields), time.monotonic()
+    with ExitStack() as open_:
+        benches = [
+            (field, Bench(field.house, *open_.enter_context(served(field.house, chosen.workers)), field.decks))
+            for field in fields
         ]
-        before = self.written()
-        cpu = cpu_of(self.postgres())
-        child = subprocess.run(command, capture_output=True, text=True, check=True)
-        postgres = cpu_of(self.postgres()) - cpu
-        rows, wal = (now - then for now, then in zip(self.written(), before, strict=True))
-        with psycopg.connect(self.server.url(SUPERUSER, "bench")) as superuser:
-            # Its events are all of the same bytes: the sequencer would sign none of them, nor what comes after.
-            superuser.execute("DELETE FROM outbox WHERE event < '00000000-0000-7000-8001-000000000000'")
-        rate = float(child.stdout.split("tps = ")[1].split()[0])
-        count = int(child.stdout.split("actually processed: ")[1].split("/")[0].split()[0])
-        return Measured(f"pgbench {kind}", rate, 0, postgres / count * 1e6, rows / count, wal / count)
-
-    def second_line(self, *, on: bool) -> None:
-        """Put row-level security and its context in force, or take both away."""
-        with psycopg.connect(self.urls.owner, autocommit=True) as connection:
-            if on:
-                connection.execute(files("mediation.store").joinpath("rls.sql").read_text("utf-8").encode())
-                return
-            found = connection.execute("SELECT relname FROM pg_class WHERE relrowsecurity").fetchall()
-            for (name,) in found:
-                connection.execute(sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(sql.Identifier(name)))
-            connection.execute(_NO_CONTEXT)
-
-    def http(self, kind: str, workers: int) -> Measured:
-        """The service with so many workers, loaded by a process of its own."""
-        with self.served(workers) as (port, service):
-            return self.loaded(kind, port, service)._replace(name=f"http {kind}, {workers} worker(s)")
-
-    def loaded(self, kind: str, port: int, service: psutil.Process, warm_s: float = 1.0) -> Measured:
-        """The service that runs there, loaded by a process of its own once it is warm."""
-        job = {"kind": kind, "host": "127.0.0.1", "port": port, "token": self.token, "cases": self.over_http}
-        self.load(job | {"seconds": warm_s})
-        before, app, postgres = self.written(), cpu_of(service), cpu_of(self.postgres())
-        said = self.load(job | {"seconds": self.seconds, "cases": self.over_http})
-        app, postgres = cpu_of(service) - app, cpu_of(self.postgres()) - postgres
-        rows, wal = (now - then for now, then in zip(self.written(), before, strict=True))
-        count = said["count"]
-        each = (app / count * 1e6, postgres / count * 1e6, rows / count, wal / count)
-        return Measured(f"http {kind}", said["rate"], *each, said["p50_ms"], said["p99_ms"])
-
-    def load(self, job: dict[str, Any]) -> dict[str, Any]:
-        """What the clients of `load.py` found; stops where a request was refused."""
-        command = [sys.executable, str(Path(__file__).with_name("load.py")), json.dumps(job)]
-        said = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-        assert said["refused"] == 0, f"{said['refused']} of {said['count']} were refused"
-        self.over_http = said["cases"]
-        return said
-
-    @contextmanager
-    def served(self, workers: int, *, logged: bool = True) -> Iterator[tuple[int, psutil.Process]]:
-        """The service while the block lasts: its port and process. Not `logged`: it integrates nothing."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        told = {
-            "MEDIATION_DATABASE_URL": self.urls.app,
-            "MEDIATION_LOG_URL": self.urls.log if logged else "",
-            "MEDIATION_DATA_DIR": str(self.folder),
-            "MEDIATION_KEY_FILE": str(self.folder / "vault.key"),
-            "MEDIATION_RATE_PER_MINUTE": "0",
-            "MEDIATION_LOG_LEVEL": "error",
-        }
-        command = [
-            *(sys.executable, "-m", "uvicorn", "--factory", "mediation.http.app:create_app", "--port", str(port)),
-            *("--workers", str(workers), "--http", "httptools", "--loop", "uvloop"),
-            *("--no-access-log", "--log-level", "error"),
-        ]
-        child = subprocess.Popen(command, env=os.environ | told)
-        try:
-            _wait(port)
-            yield port, psutil.Process(child.pid)
-        finally:
-            child.terminate()
-            child.wait(20)
-
-    def postgres(self) -> psutil.Process:
-        """The process of the server, whose children are its backends."""
-        pid = self.server.status().pid
-        assert pid is not None
-        return psutil.Process(pid)
-
-    def written(self) -> tuple[int, int]:
-        """Rows written and bytes of write-ahead log so far; without the rows that the integrating task writes."""
-        with psycopg.connect(self.urls.owner, autocommit=True) as connection:
-            time.sleep(1.2)  # backends tell their counts once a second
-            row = connection.execute(
-                "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del), pg_current_wal_lsn() - '0/0' FROM pg_stat_user_tables "
-                "WHERE relname <> 'feed' AND relname <> 'spans' AND relname NOT LIKE 'log!_%' ESCAPE '!'"
-            ).fetchone()
-        assert row is not None
-        return int(row[0]), int(row[1])
+        for repeat in range(chosen.repeats):
+            for one, many in pairs:
+                for field, bench in benches:
+                    turns = found.setdefault((field.house.name, one.name, many), {"pgbench": [], "http": []})
+                    ceiling = bench.pgbench(one, field.captured[one.name], field.cases, many, chosen.seconds)
+                    http = bench.http(one, many, chosen.seconds, min(1.0, chosen.seconds / 3))
+                    turns["pgbench"].append(ceiling)
+                    turns["http"].append(http)
+                    done += 1
+                    left = (time.monotonic() - began) / done * (total - done) / 60
+                    say(
+                        f"{repeat + 1} of {chosen.repeats}  {field.house.name:8} {one.name:10} {many:3} clients "
+                        f"{http.rate:9,.0f}/s  pgbench {ceiling.rate:9,.0f}/s   {left:4.1f} min left"
+                    )
+    return [
+        {"database": name, "workload": workload, "clients": many} | {kind: summed(some) for kind, some in turns.items()}
+        for (name, workload, many), turns in found.items()
+    ]
 
 
-def _scripts(opened: list[Event], facts: Case) -> dict[str, str]:
-    """The calls of `store.append` with fixed arguments; each client of pgbench has a case and counts its versions."""
-    event, columns = opened[0], columns_of(facts)
-    cases = "(ARRAY[" + ",".join(_literal(each.case) for each in opened) + "]::uuid[])[:client_id + 1]"
-    key = "'bench' || :client_id || 'x' || :v"
-    fresh = "('00000000-0000-7000-8000-' || lpad(to_hex(:client_id::bigint * 100000000 + :v), 12, '0'))::uuid"
-    roles = "{clerk,mediator,chair}"
-    who = [event.actor, event.org, roles, event.request]
-    read = _filled(
-        append._READ,  # noqa: SLF001  the very calls of the corridor
-        [event.actor, "", "", None, event.request, _Raw(cases), _Raw(key), "{}", None],
-    )
-    write = _filled(
-        append._WRITE,  # noqa: SLF001  the very calls of the corridor
-        [
-            *(*who, None, _Raw(cases), _Raw(":v"), _Raw(fresh)),
-            *(_Raw(f"'\\x{event.canonical.hex()}'"), _Raw(key), _Raw(f"'\\x{'ab' * 32}'"), None),
-            dump(facts).decode(),
-            *(append._array(value) if isinstance(value, list) else value for value in columns),  # noqa: SLF001  the very calls of the corridor
-        ],
-    )
-    sealed = _filled(append._SEALED, [*who, None, _Raw(cases)])  # noqa: SLF001  the very calls of the corridor
-    enter = _filled("SELECT enter(%s::uuid, %s::uuid, %s::text[], %s::uuid, %s)", [*who, None])
-    counted = f"BEGIN;\n{enter};\nSELECT version AS v FROM cases WHERE id = {cases} \\gset\nCOMMIT;\n"
-    begin = f"\\if :v = 0\n{counted}\\endif\n"
-    check = "\\if :written\n\\set v :v + 1\n\\else\nSELECT 1 / 0;\n\\endif\n"
-    return {
-        "steps": f"{begin}{read};\n{write} AS written \\gset\n{check}",
-        "reads": f"{read};\n{sealed};\n",
+def summed(turns: Sequence[Turn]) -> dict[str, Any]:
+    """Medians of each figure; of the rate, and of its 99th percentile, the quartiles and each turn too."""
+    said: dict[str, Any] = {
+        name: median(getattr(turn, name) for turn in turns) for name in Turn._fields if name != "resident_mib"
     }
+    said["count"] = sum(turn.count for turn in turns)
+    for name in ("rate", "p99_ms"):
+        each = [getattr(turn, name) for turn in turns]
+        low, _, high = quantiles(each, n=4, method="inclusive") if len(each) > 1 else (each[0],) * 3
+        said |= {f"{name}_quartiles": [low, high], f"{name}_each": each}
+    said["resident_mib"] = [list(turn.resident_mib) for turn in turns if turn.resident_mib]
+    return said
 
 
-_NO_CONTEXT = """
-CREATE OR REPLACE FUNCTION enter(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text)
-RETURNS void LANGUAGE plpgsql AS 'BEGIN END'
-"""
-
-
-class _Raw(str):
-    """SQL, not a value."""
-
-    __slots__ = ()
-
-
-def _literal(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, _Raw):
-        return str(value)
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _filled(call: str, values: list[object]) -> str:
-    parts = call.replace("%b", "%s").split("%s")
-    assert len(parts) == len(values) + 1
-    return "".join(part + _literal(value) for part, value in zip(parts, values, strict=False)) + parts[-1]
-
-
-def _request() -> Request:
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return Request(Context(registry.person_id("bench"), "", str(uuid4())), at)
-
-
-def cpu_of(process: psutil.Process) -> float:
-    """Seconds of CPU of a process, its children and what its ended children used."""
-    used = 0.0
-    for each in (process, *process.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):  # an autovacuum worker that has just ended: its parent counts it
-            t = each.cpu_times()
-            used += t.user + t.system + t.children_user + t.children_system
-    return used
-
-
-def scalar(url: str, query: str) -> int:
-    """The one number that a query tells."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute(query.encode()).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1) as there:
-                there.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                if there.recv(64).split()[1:2] == [b"200"]:
-                    return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError("the service did not become ready")
-
-
-def _mean(one: Measured, other: Measured) -> Measured:
-    return Measured(one.name, *((a + b) / 2 for a, b in zip(one[1:], other[1:], strict=True)))
-
-
-@contextmanager
-def own_server() -> Iterator[tuple[Server, Path]]:
-    """A PostgreSQL with every safety on while the block lasts, and the folder of both, which is removed after it."""
-    folder = Path(tempfile.mkdtemp(prefix="mediation-bench-"))
-    folder.chmod(0o711)  # as root the server runs as another user, who must get through
-    try:
-        with Server(folder).in_use() as server:
-            yield server, folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _print(found: list[Measured], beside: dict[str, Measured]) -> None:
-    heads = ("a second", "of pgbench", "p50 ms", "p99 ms", "app µs", "pg µs", "rows", "WAL B")
-    print(f"{'':28}" + "".join(f"{head:>11}" for head in heads))
+def show(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line for each workload and number of clients."""
+    heads = ("clients", "a second", "of pgbench", "p50 ms", "p99 ms", "ours µs", "pg µs", "load µs", "WAL B")
+    heads += ("pgbench", "pg µs", "rows", "WAL B", "sent")
+    print(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
     for one in found:
-        ratio = one.rate / beside[one.name.split()[1].rstrip(",")].rate
-        print(
-            f"{one.name:28}{one.rate:11.0f}{ratio:11.1%}{one.p50_ms:11.1f}{one.p99_ms:11.1f}"
-            f"{one.app_us:11.0f}{one.postgres_us:11.0f}{one.rows:11.2f}{one.wal_bytes:11.0f}"
-        )
-    print("rows: written per request, the log's left out; WAL B: bytes of write-ahead log per request, all of it.")
+        http, beside = one["http"], one["pgbench"]
+        # a stream is counted in lines, its statements in streams
+        ratio = f"{http['rate'] / beside['rate']:.1%}" if one["workload"] != "feed" else "–"
+        figures = (
+            f"{one['clients']}", f"{http['rate']:,.0f}", ratio, f"{http['p50_ms']:.1f}", f"{http['p99_ms']:.1f}",
+            *(f"{http[name]:,.0f}" for name in ("app_us", "postgres_us", "generator_us", "wal_bytes")),
+            f"{beside['rate']:,.0f}", f"{beside['postgres_us']:,.0f}", f"{beside['rows']:.1f}",
+            f"{beside['wal_bytes']:,.0f}", f"{beside['statements']:.0f}",
+        )  # fmt: skip
+        print(f"{one['workload']:12}" + "".join(f"{figure:>11}" for figure in figures))
+    print("µs: CPU per request (of the feed: per event) of our processes, PostgreSQL, the clients; sent: statements.")
 
 
-def _second_line(bench: Bench, repeats: int = 3) -> None:
-    """What the second line costs a step and a read, over HTTP and in the database alone: medians of runs in turns."""
-    measures = [(f"http {kind}, 1 worker", partial(bench.http, kind, 1)) for kind in ("steps", "reads")]
-    measures += [(f"pgbench {kind}", partial(bench.pgbench, kind)) for kind in ("steps", "reads")]
-    for name, measure in measures:
-        rates: dict[bool, list[float]] = {True: [], False: []}
-        for _ in range(repeats):
-            for on in (True, False):
-                bench.second_line(on=on)
-                rates[on].append(measure().rate)
-        with_it, without = median(rates[True]), median(rates[False])
-        print(f"{name}: {with_it:.0f}/s with row-level security, {without:.0f}/s without: {with_it / without:.1%}")
+def say(line: str) -> None:
+    """Tell on stderr how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """What every bench of workloads may be told."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="NAMES", help=f"of {', '.join(WORKLOADS)}; separated by commas")
+    parser.add_argument("--clients", metavar="N,N", help="numbers of clients, separated by commas; default 4,16,64")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the service; default 2")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn; default 3")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each; default 5")
+    parser.add_argument("--quick", action="store_true", help="one short turn of each, with 16 clients")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    return parser
+
+
+def told_what(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, tuple[int, ...]]:
+    """What was chosen, and with how many clients."""
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.repeats, chosen.seconds = 1, min(chosen.seconds, 1.5)
+    clients = tuple(int(part) for part in (chosen.clients or ("16" if chosen.quick else "4,16,64")).split(","))
+    return chosen, clients
 
 
 def main() -> None:
-    """Measure everything once and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--second-line", action="store_true")
-    chosen = parser.parse_args()
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--cases", type=int, default=10_000, help="in the database; default 10,000")
+    parser.add_argument("--second-line", action="store_true", help="with row-level security and without, nothing else")
+    chosen, clients = told_what(parser)
+    if chosen.second_line:
+        chosen.only = chosen.only or "step,read"
     with own_server() as (server, folder):
-        server.create_database("bench")
-        urls = server.urls("bench")
-        database.migrate(urls.owner)
-        bench = Bench(server, urls, folder, chosen.clients, chosen.seconds)
-        asyncio.run(bench.prepare())
+        house = House(server, "bench", folder)
+        said = {"machine": machine(server), "chosen": vars(chosen)}
+        print(told(said["machine"]))
+        stock.fill(house, chosen.cases)
+        field = Field(house, wanted(chosen.only), max(clients))
+        field.prepare()
+        said["about"] = field.about | {"cases": stock.count(house, "cases"), "events": stock.count(house, "events")}
         if chosen.second_line:
-            _second_line(bench)
+            for on in (True, False):
+                stock.second_line(house, on=on)
+                print(f"{'with' if on else 'without'} row-level security:")
+                show(in_turns([field], clients, chosen))
             return
-        found, beside = [], {}
-        for kind in ("steps", "reads"):  # pgbench before and after, for the machine may have other things to do
-            before = bench.pgbench(kind)
-            found += [bench.http(kind, workers) for workers in (1, 2)]
-            beside[kind] = _mean(before, bench.pgbench(kind))
-            found.append(beside[kind])
+        said["found"] = in_turns([field], clients, chosen)
+    show(said["found"])
     if chosen.json:
-        print(json.dumps([one._asdict() for one in found]))
-    else:
-        _print(found, beside)
+        Path(chosen.json).write_text(json.dumps(said, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ from statistics import median, quantiles
 from typing import Any
 
 import psycopg
-from run import Bench, Measured, scalar
+import stock
+from ground import House, scalar, served
+from measure import Bench, Turn
+from workloads import WORKLOADS
 
-from mediation.gateway.embedded import SUPERUSER, Server
+from mediation.gateway.embedded import Server
 from mediation.gateway.logkeys import log_keys
 from mediation.service.integrate import integrate_once
 from mediation.settings import Settings, Urls
-from mediation.store import database
 
 ENOUGH = 0.85
 _WATCH_S = 0.02
@@ -64,18 +66,18 @@ class Watch:
 
 def in_turns(server: Server, folder: Path, clients: int, seconds: float, repeats: int) -> dict[str, Any]:
     """Steps a second over HTTP, integration on and off in turns, and how long an event waits for its checkpoint."""
-    server.create_database("load")
-    urls = server.urls("load")
-    database.migrate(urls.owner)
-    bench = Bench(server, urls, folder, clients, seconds)
-    asyncio.run(bench.prepare())
-    runs: dict[bool, list[Measured]] = {True: [], False: []}
+    house = House(server, "load", folder)
+    urls = house.urls
+    stock.fill(house, 0)
+    keys = log_keys(Settings(data_dir=folder, database=house.name))
+    decks = stock.Decks(house).make(frozenset({"open"}))
+    runs: dict[bool, list[Turn]] = {True: [], False: []}
     delays: list[float] = []
     for number in range(repeats):
         for logged in (True, False):
-            with bench.served(1, logged=logged) as (port, service), Watch(urls.reader).looking() as watch:
+            with served(house, 1, logged=logged) as (url, service), Watch(urls.reader).looking() as watch:
                 began = time.time()
-                one = bench.loaded("steps", port, service, warm_s=_WARM_S)
+                one = Bench(house, url, service, decks).http(WORKLOADS["step"], clients, seconds, _WARM_S)
                 if logged:
                     _drained(urls)
             runs[logged].append(one)
@@ -83,10 +85,8 @@ def in_turns(server: Server, folder: Path, clients: int, seconds: float, repeats
             how = "on" if logged else "off"
             print(f"{number + 1} of {repeats}, integration {how}: {one.rate:,.0f} steps a second", file=sys.stderr)
             # What the run without left behind is no burden of the next with it.
-            asyncio.run(integrate_once(urls.log, log_keys(Settings(data_dir=folder))))
-            with psycopg.connect(server.url(SUPERUSER, "load"), autocommit=True) as superuser:
-                superuser.execute("VACUUM ANALYZE")
-                superuser.execute("CHECKPOINT")
+            asyncio.run(integrate_once(urls.log, keys))
+            stock.settled(house)
     return _told(runs, delays)
 
 
@@ -97,7 +97,7 @@ def _drained(urls: Urls, within_s: float = 30.0) -> None:
         time.sleep(_WATCH_S)
 
 
-def _told(runs: Mapping[bool, list[Measured]], delays: list[float]) -> dict[str, Any]:
+def _told(runs: Mapping[bool, list[Turn]], delays: list[float]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for logged, measured in runs.items():
         low, middle, high = quantiles([one.rate for one in measured], n=4, method="inclusive")
