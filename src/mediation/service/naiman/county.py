@@ -26,10 +26,10 @@ def divisions_csv() -> str:
 
 
 @cache
-def organisations() -> tuple[Row, ...]:
-    """Every body: those listed, and one of each rule for every township and village."""
+def organisations(divisions: str | None = None) -> tuple[Row, ...]:
+    """Every body: those listed, and one of each rule for every township and village, of these divisions or its own."""
     county = _county()
-    units = {row["code"]: row for row in csv.DictReader(divisions_csv().splitlines())}
+    units = {row["code"]: row for row in csv.DictReader((divisions or divisions_csv()).splitlines())}
     rows = [_body(body) for body in county["bodies"]]
     for rule in county["per_unit"]:
         rows += [
@@ -41,11 +41,11 @@ def organisations() -> tuple[Row, ...]:
 
 
 @cache
-def people() -> tuple[Row, ...]:
+def people(divisions: str | None = None) -> tuple[Row, ...]:
     """A person for every post of every body: `person_code,name,org_code,roles`, the same at every call."""
     county = _county()
     rows = []
-    for org in organisations():
+    for org in organisations(divisions):
         posts = county["staffing"][org["tier"]][org["kind"]]
         every = [(role, number) for role, count in posts.items() for number in range(1, count + 1)]
         names = _names(county["people"], org["code"])
@@ -114,6 +114,11 @@ def superiors(code: str) -> Iterator[str]:
 @cache
 def _above() -> Mapping[str, str]:
     return {row["code"]: row["superior"] for row in organisations()}
+
+
+def names() -> dict[str, list[str]]:
+    """Surnames and given names of invented people, `mongolian_…` complete ones."""
+    return {kind: some for kind, some in _county()["people"].items() if isinstance(some, list)}
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Imagined years of any number of counties: places, people, and disputes whose histories were truly decided."""
