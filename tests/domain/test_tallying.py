@@ -16,7 +16,7 @@ from tests.stories.telling import PROCEDURES, WALKS, Walk
 
 from mediation.domain.events import evolve, parse
 from mediation.domain.facts import Case
-from mediation.domain.tallying import Tally, median, tallies
+from mediation.domain.tallying import Sums, Tally, median, tallies, together
 
 FELL = {"breach", "void"}
 
@@ -157,8 +157,13 @@ def test_the_year_and_the_days_are_those_of_shanghai():
 
 @given(st.lists(st.lists(st.integers(0, 400), max_size=12), max_size=6))
 def test_the_median_of_summed_days_is_that_of_all_the_days(bodies: list[list[int]]):
-    summed: Counter[int] = Counter()
+    summed: list[int] = []
     for days in bodies:
-        summed.update(days)
+        sums = Sums()
+        sums.add(Tally("org", 2026, "other", "ended", day) for day in days)
+        for row in sums.rows():
+            assert row.many == len(days)
+            summed = together(summed, row.days)
     every = [day for days in bodies for day in days]
+    assert sum(summed) == len(every)
     assert median(summed) == (statistics.median_low(every) if every else None)

@@ -1,7 +1,9 @@
 """What a step adds to the statistics of bodies, leg by leg: what came in, what became of it, after how many days."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import accumulate
+from operator import add
 from typing import NamedTuple
 
 from mediation.domain.calendar import day_of
@@ -175,11 +177,16 @@ class Sums:
         return [days.get(day, 0) for day in range(max(days) + 1)] if days else []
 
 
-def median(days: Mapping[int, int]) -> int | None:
-    """The median of whole days, given how many took so many days each; the lower of two in the middle, None of none."""
-    half = (sum(days.values()) + 1) // 2
-    for day in sorted(days):
-        half -= days[day]
-        if half <= 0 < days[day]:
-            return day
-    return None
+def together(days: Sequence[int], more: Sequence[int]) -> list[int]:
+    """How many took 0 days, 1 day, 2 days and so on, in both."""
+    both = min(len(days), len(more))
+    return [*map(add, days, more), *days[both:], *more[both:]]
+
+
+def median(days: Sequence[int]) -> int | None:
+    """The median in whole days, given how many took 0 days, 1 day and so on; the lower of two in the middle.
+
+    None, where there are none.
+    """
+    half = (sum(days) + 1) // 2
+    return next((day for day, reached in enumerate(accumulate(days)) if 0 < half <= reached), None)

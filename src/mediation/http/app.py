@@ -34,6 +34,7 @@ from mediation.http import (
     reference,
     retrospect,
     rules,
+    statistics,
 )
 from mediation.http.dependencies import Desk
 from mediation.http.gate import Bucket, Gate
@@ -59,6 +60,7 @@ ROOMS = (
     rules,
     operations,
     manual,
+    statistics,
 )
 _SUMMARY = "纠纷调解案件办理接口 Case workflow for dispute mediation"
 _DESCRIPTION = """\
@@ -79,7 +81,7 @@ _TAGS = {
     "handoffs": "移交：收件箱与发件箱 what came in and what went out",
     "history": "历史：事件与总流 events and the feed",
     "log": "签名日志：检查点、分块、证明 the signed logs: checkpoints, tiles, proofs",
-    "oversight": "监督：被拒记录与访问日志 what was refused, and who was shown what",
+    "oversight": "监督：统计、被拒记录与访问日志 statistics, what was refused, and who was shown what",
     "administration": "管理：单位、人员、任职与管理日志 the registry, and the log of every change to it",
     "reference": "公开表：流程、词汇、区划、单位 our own tables",
     "operations": "运行 for whoever runs the service",
