@@ -2,9 +2,9 @@
 
 No statement is written twice by hand: a request is served while the server logs statements with their values, and the
 script holds these very statements. What cannot be sent twice as it was is found by its value: the case, its version
-(which is one more in the next step of that case), the id of the event, the key, the number. A script that writes has
-cases of its own (`stock.own`), one for each client, and ids between `LOWEST` and `HIGHEST`, which `Ceiling.swept` takes
-out again: the sequencer would find that their events are all of the same bytes.
+(one more in the next step of that case), the id of the event, the key, the number, the hashes of the people. A script
+that takes steps has cases of its own (`stock.own`), one for each client. What scripts write has ids between `LOWEST`
+and `HIGHEST`, and `swept` takes it out again: the sequencer would find that all these events are of the same bytes.
 """
 
 import re
@@ -33,6 +33,8 @@ _SETTINGS = {
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[(\d+)\] (LOG|DETAIL): {2}(.*)$")
 _SENT = re.compile(r"(?:statement|execute [^:]+): (.*)", re.DOTALL)
 _CASE_NUMBER = re.compile(r".+-\d{4}-\d{6}")
+_BLIND = re.compile(r"(?<=x)[0-9a-f]{64}")
+_PERSON = "md5('{place}' || :client_id || 'x' || :m) || md5('{place}' || :client_id || 'y' || :m)"
 _VALUE = re.compile(r"\$(\d+) = (NULL|'(?:[^']|'')*')")
 
 
@@ -114,6 +116,8 @@ class Listener:
             event = said.json()
             known |= {"case": event["case"], "event": event["event"]}
             row["version"] = event["seq"]
+            filing = next((one for one in sent if "prepare_filing(" in one.text), Sent(""))
+            known["people"] = "|".join(dict.fromkeys(_BLIND.findall(" ".join(filter(None, filing.values)))))
         return Captured(call, tuple(sent), known)
 
 
@@ -182,6 +186,12 @@ def _shown(value: str | None, after: str | None, one: Captured, text: str) -> st
             return fresh
         if moves and value == known["version"] and after == str(int(value) + 1):
             return ":n"
+        # Who is filed twice with the same people is looked up among all that were: so every client files other people.
+        if not moves and known["people"]:
+            parts = re.split(f"({known['people']})", value)
+            people = known["people"].split("|")
+            made = (_PERSON.format(place=people.index(part)) if part in people else _literal(part) for part in parts)
+            return f"({' || '.join(made)})" if len(parts) > 1 else _literal(value)
     return _literal(value)
 
 

@@ -11,10 +11,10 @@ at given moments instead, and counts the time from the moment at which it should
 
 Optional: `streams` of a call (the lines of its answer are counted as they come), `pace` (requests a second of all
 clients), `every_s` (tell of each such stretch), `seed`. A request is made of a call and a row of its deck, each client
-going round rows that no other client has; `{{key}}` is new every time, and a call that `moves` adds one to the row's
-`version` when it was answered. It tells in JSON, a line each: `steady` once it is warm, `stretch` after each stretch,
-and at the end `over`, with the rows whose version moved. Any other status than those that are `right` ends the run:
-the line is then `wrong`.
+going round rows that no other client has; `{{key}}`, and `{{resident_id}}` in a body, are new every time, and a call
+that `moves` adds one to the row's `version` when it was answered. It tells in JSON, a line each: `steady` once it is
+warm, `stretch` after each stretch, and at the end `over`, with the rows whose version moved. Any other status than
+those that are `right` ends the run: the line is then `wrong`.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ import random
 import re
 import sys
 import time
+from operator import mul
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +33,9 @@ from uuid import uuid4
 import uvloop
 
 _HOLE = re.compile(r"(\{\{\w+\}\})")
-_LATE = {"{{key}}", "{{version}}"}
+_LATE = {"{{key}}", "{{version}}", "{{resident_id}}"}
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_DAYS = [f"{year}{month:02}{day:02}" for year in range(1950, 2000) for month in range(1, 13) for day in range(1, 29)]
 _SHOWN = 600
 
 
@@ -59,7 +62,7 @@ class Call:
         if len(parts) == 1:
             return parts[0]
         late = {b"{{key}}": (key or uuid4().hex).encode(), b"{{version}}": str(row.get("version")).encode()}
-        return b"".join(late.get(part, part) for part in parts)
+        return b"".join(resident_id() if part == b"{{resident_id}}" else late.get(part, part) for part in parts)
 
     def _parts(self, row: dict[str, Any]) -> list[bytes]:
         def filled(text: str) -> str:
@@ -69,17 +72,15 @@ class Call:
             )
 
         body = filled(self._body).encode()
-        head = filled(self._head) + (f"\r\nContent-Length: {len(body)}" if body else "") + "\r\n\r\n"
-        found: list[bytes] = []
-        for part in _HOLE.split(head):
-            if part in _LATE:
-                found += [part.encode(), b""]
-            elif found:
-                found[-1] += part.encode()
-            else:
-                found = [part.encode()]
-        found[-1] += body
-        return found
+        length = len(body) + body.count(b"{{resident_id}}") * (18 - len(b"{{resident_id}}"))
+        head = filled(self._head) + (f"\r\nContent-Length: {length}" if body else "") + "\r\n\r\n"
+        return [part.encode() for part in _HOLE.split(head + body.decode())]
+
+
+def resident_id() -> bytes:
+    """The number of nobody, another every time: 150599 is no division (GB 11643)."""
+    digits = f"150599{random.choice(_DAYS)}{random.randrange(1000):03}"
+    return (digits + "10X98765432"[sum(map(mul, map(int, digits), _WEIGHTS)) % 11]).encode()
 
 
 class Client:

@@ -7,7 +7,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx2
 import psycopg
 from ground import House, scalar
+from load import resident_id
 from psycopg import sql
 
 from mediation.domain.commands import STEP
@@ -41,7 +42,6 @@ _NO_CONTEXT = """
 CREATE OR REPLACE FUNCTION enter(p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text)
 RETURNS void LANGUAGE plpgsql AS 'BEGIN END'
 """
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def migrated(house: House) -> None:
@@ -99,7 +99,7 @@ async def _own(house: House, count: int) -> list[str]:
     people = {row["roles"]: row["id"] for row in _staff(house)}
     pool = await database.hot_pool(house.urls.app, 4)
     there = perform.House(append.Memory(pool), load_laws(), Vault(key_from(house.folder / "vault.key")))
-    bodies = _disputes(house, random.Random(7))
+    bodies = _disputes(house, random.Random(7), lambda: resident_id().decode())
     due = (datetime.now(UTC) + timedelta(days=25)).date().isoformat()
     plan = {"leader": people["chair"], "handler": people["mediator"], "plan": "先听双方，再到现场", "due_on": due}
     steps: list[tuple[str, dict[str, Any]]] = [
@@ -138,7 +138,7 @@ def _staff(house: House) -> list[dict[str, Any]]:
     return _rows(house, query)
 
 
-def _disputes(house: House, chance: random.Random) -> Iterator[dict[str, Any]]:
+def _disputes(house: House, chance: random.Random, number: Callable[[], str]) -> Iterator[dict[str, Any]]:
     """Disputes to be filed, each of other people: two of them, and a claim."""
     division = _staff(house)[0]["division"]
     told = [one for one in county.disputes() if one["category"] not in {"medical", "road_traffic"}]
@@ -150,19 +150,12 @@ def _disputes(house: House, chance: random.Random) -> Iterator[dict[str, Any]]:
             "category": pattern["category"],
             "division": division,
             "parties": [
-                {"name": chance.choice(names), "side": side, "id_number": _number(chance)}
+                {"name": chance.choice(names), "side": side, "id_number": number()}
                 for side in ("applicant", "respondent")
             ],
             "claim": [{"what": "money", "by": [1], "against": [2], "amount_fen": chance.randrange(10**4, 10**6)}],
             "text": pattern["facts"],
         }
-
-
-def _number(chance: random.Random) -> str:
-    """The number of nobody: 150599 is no division (GB 11643)."""
-    day = datetime(1950, 1, 1, tzinfo=UTC) + timedelta(days=chance.randrange(20_000))
-    digits = f"150599{day:%Y%m%d}{chance.randrange(1000):03}"
-    return digits + "10X98765432"[sum(int(d) * w for d, w in zip(digits, _WEIGHTS, strict=True)) % 11]
 
 
 # ── decks ──
@@ -236,7 +229,7 @@ class Decks:
 
     def _filings(self) -> Deck:
         clerks = self._who("o.tier = 'village' AND o.kind = 'people_committee' AND m.roles = '{grid_worker}'")
-        made, chance = _disputes(self._house, random.Random(13)), random.Random(17)
+        made, chance = _disputes(self._house, random.Random(13), lambda: "{{resident_id}}"), random.Random(17)
         rows = []
         for _ in range(_ROWS):
             clerk, body = chance.choice(clerks), next(made)
