@@ -176,7 +176,7 @@ async def count(connection: Connection, placed: Iterable[Waiting]) -> None:
                 zh, en = f"统计增量 {one.outbox} 无法读取", f"The tallies of outbox {one.outbox} cannot be read"
                 raise BrokenTrail(Reason("wrong_tallies", zh, en)) from found
     if rows := sums.rows():
-        await connection.execute(_COUNT_IN, (msgspec.json.encode(rows).decode(),))
+        await connection.execute(COUNT_IN, (msgspec.json.encode(rows).decode(),))
 
 
 async def place_reads(connection: Connection, first: int, reads: Sequence[Read]) -> None:
@@ -283,7 +283,7 @@ WITH placed AS (
 )
 DELETE FROM outbox WHERE id IN (SELECT outbox FROM placed)
 """
-_COUNT_IN = """
+COUNT_IN = """
 INSERT INTO tallies AS t (org, year, category, what, count, days)
 SELECT (r->>0)::uuid, (r->>1)::integer, r->>2, r->>3, (r->>4)::bigint,
        ARRAY(SELECT d::integer FROM json_array_elements_text(r->5) WITH ORDINALITY AS u (d, place) ORDER BY place)

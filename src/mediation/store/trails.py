@@ -1,9 +1,10 @@
 """Every history beside the row that it folds to, streamed by case for whoever verifies; one snapshot, little memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 
@@ -25,19 +26,20 @@ _LISTS = {name for name, kind in CaseColumns.__annotations__.items() if kind == 
 _CASES = f"""
 SELECT id::text, number, version, filed_at, facts::text, {
     ", ".join(_AS_TEXT.get(name, f"{name}::text[]" if name in _LISTS else name) for name in CaseColumns._fields)
-} FROM cases ORDER BY id"""  # noqa: S608  # our own column names
+} FROM cases{{only}} ORDER BY id"""  # noqa: S608  # our own column names
 _EVENTS = """
 SELECT e.case_id::text, e.id::text, e.seq, e.bytes, f.position, s.position, s.event::text, s.since, s.until, s.action,
        s.org::text, s.actor, s.role, s.basis, s.before, s.state, s.holder::text, s.open_orgs::text[], s.category,
        s.division, s.late_at, s.was_late
-FROM events e LEFT JOIN feed f ON f.event = e.id LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq
+FROM events e LEFT JOIN feed f ON f.event = e.id LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq{only}
 ORDER BY e.case_id, e.seq"""
 _SEALS = """
 SELECT v.case_id::text, v.subject, v.digest, v.name, k.subject IS NOT NULL{sealed}
-FROM vault v LEFT JOIN vault_keys k USING (case_id, subject){words} ORDER BY v.case_id"""
+FROM vault v LEFT JOIN vault_keys k USING (case_id, subject){words}{only} ORDER BY v.case_id"""
 _SEALED = ", v.sealed, k.wrapped, v.blind, v.blind_id, w.grams"
 _WORDS = " LEFT JOIN vault_words w USING (case_id, digest)"
 _TALLIES = "SELECT org::text, year, category, what, count, days FROM tallies WHERE count <> 0 OR days <> '{}'"
+_CASE_IDS = ("id", "e.case_id", "v.case_id")
 _ERASURES = "SELECT case_id::text, subject, event::text FROM erasures"
 _DIVISIONS = "SELECT code, level, name, coalesce(parent, '') FROM divisions"
 _BODIES = """
@@ -149,9 +151,17 @@ class StoredRegistry(NamedTuple):
 class Trails:
     """What a verifier may read: all of one snapshot."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], *, sealed: bool = False) -> None:
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Any], *, sealed: bool = False, only: Iterable[str] | None = None
+    ) -> None:
         self._connection = connection
-        self._seals = _SEALS.format(sealed=_SEALED if sealed else "", words=_WORDS if sealed else "")
+        ids = "" if only is None else ",".join(str(UUID(case_id)) for case_id in only)
+        chosen = {name: "" if only is None else f" WHERE {name} = ANY ('{{{ids}}}')" for name in _CASE_IDS}
+        self._cases = _CASES.format(only=chosen["id"])
+        self._events = _EVENTS.format(only=chosen["e.case_id"])
+        self._seals = _SEALS.format(
+            sealed=_SEALED if sealed else "", words=_WORDS if sealed else "", only=chosen["v.case_id"]
+        )
         self.logs = Evidence(connection)
 
     async def count(self) -> int:
@@ -199,8 +209,8 @@ class Trails:
 
     async def __aiter__(self) -> AsyncIterator[Trail]:
         async with AsyncExitStack() as stack:
-            cases = await stack.enter_async_context(self._rows("cases", _CASES))
-            events = await stack.enter_async_context(self._rows("events", _EVENTS))
+            cases = await stack.enter_async_context(self._rows("cases", self._cases))
+            events = await stack.enter_async_context(self._rows("events", self._events))
             seals = await stack.enter_async_context(self._rows("seals", self._seals))
             case, event, seal = await anext(cases, None), await anext(events, None), await anext(seals, None)
             while case or event or seal:
@@ -226,10 +236,15 @@ class Trails:
 
 
 @asynccontextmanager
-async def trails(reader_url: str, *, sealed: bool = False) -> AsyncIterator[Trails]:
-    """All histories as they stand at this moment; with what is `sealed`, if asked. Raises: DatabaseUnreachable."""
+async def trails(
+    reader_url: str, *, sealed: bool = False, only: Iterable[str] | None = None
+) -> AsyncIterator[Trails]:
+    """All histories as they stand at this moment, or those of these cases; with what is `sealed`, if asked.
+
+    Raises: DatabaseUnreachable.
+    """
     async with snapshot(reader_url) as connection:
-        yield Trails(connection, sealed=sealed)
+        yield Trails(connection, sealed=sealed, only=only)
 
 
 @asynccontextmanager

@@ -67,7 +67,7 @@ TABLES = {
         "past_orgs open_orgs inbound outbound refs restricted assigned recused closers"
     ),
     "events": "id case_id seq bytes",
-    "worklists": "org case_id state due_on",
+    "worklists": "org case_id state due_on inbound outbound",
     "vault_keys": "case_id subject wrapped",
     "vault": "case_id subject digest name sealed blind blind_id",
     "vault_words": "case_id digest subject grams",
@@ -129,7 +129,10 @@ class Form:
         case, columns = self.mould.case, self.mould.steps[-1].columns
         known = counties.around(counties.MODEL)
         there = sorted({above for org in columns.orgs for above in (org, *known[org].path)})
-        return [self._line(org, case.id, columns.state, columns.due_on) for org in there]
+        return [
+            self._line(org, case.id, columns.state, columns.due_on, org in columns.inbound, org in columns.outbound)
+            for org in there
+        ]
 
     def _line(self, *cells: object) -> str:
         return "\t".join(map(self._cell, cells)) + "\n"

@@ -44,13 +44,12 @@ def codes(counties: int) -> list[str]:
     return [COUNTY, *(next(others) for _ in range(counties - 1))]
 
 
-def imports(code: str, *, first_of_city: bool) -> Imports:
-    """The files of one county; with `first_of_city` also what lies above it."""
+def imports(code: str, above: int = len(COUNTY)) -> Imports:
+    """The files of one county, and of what is above it whose division has at least so many digits."""
     rows = list(csv.DictReader(_divisions().splitlines()))
-    above = len(code)
 
     def own(row: Row, key: str) -> bool:
-        return first_of_city or len(row[key].partition("-")[0]) >= above
+        return len(row[key].partition("-")[0]) >= above
 
     return Imports(
         county.as_csv(_moved(row, code) for row in rows if own(row, "code")),
