@@ -310,6 +310,7 @@ OTHERS: tuple[Other, ...] = (
     Other("file_case", "file_for_party", "POST", "/v1/cases", _joining(on_behalf_of=[1]), 409),
     Other("list_attempts", "read_attempts", "GET", "/v1/attempts"),
     Other("list_disclosures", "read_access", "GET", "/v1/disclosures"),
+    Other("show_statistics", "statistics", "GET", "/v1/statistics"),
     Other("list_administration", "read_administration", "GET", "/v1/administration"),
     Other("list_memberships", "read_registry", "GET", "/v1/memberships"),
     Other("list_people", "read_registry", "GET", "/v1/people"),

@@ -87,7 +87,10 @@ def _case(name: str, story: Story) -> dict[str, Any]:
 
 @cache
 def _entities() -> str:
-    bodies = [_entity("Org", key, _parents(("Org", b.superior)) if b.superior else []) for key, b in BODIES.items()]
+    bodies = [
+        _entity("Org", key, _parents(("Division", b.division), *([("Org", b.superior)] if b.superior else [])))
+        for key, b in BODIES.items()
+    ]
     groups = [_entity("Action", name, _parents(("Action", group))) for name, group in _ACTIONS.items()]
     cases = [_case(name, story) for name, story in STORIES.items()]
     everywhere = next(code for code in _codes() if all(one.startswith(code) for one in _codes()))

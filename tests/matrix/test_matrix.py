@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 from tests.matrix.calls import CASES, LISTS, OTHERS, PUBLIC, REGISTRY, Column, operations
-from tests.matrix.district import PEOPLE, STORIES
+from tests.matrix.district import BODIES, PEOPLE, STORIES
 from tests.matrix.oracle import COUNTER, Question, answers, readers
-from tests.matrix.told import District
+from tests.matrix.told import District, org
 from tests.whole import whole
 
 from mediation.domain.vocabulary import Action
@@ -163,6 +163,20 @@ async def test_what_is_about_no_case_is_answered_as_the_oracle_says(district: Di
         status = other.allowed if allowed else other.denied if PEOPLE[who].org else 403
         if answer.status_code != status:
             wrong.append((other.operation, other.action, who, str(status), f"{answer.status_code} {answer.text}"))
+    if wrong:
+        pytest.fail(table(wrong))
+
+
+async def test_the_statistics_of_a_body_are_read_by_whom_the_oracle_says(district: District):
+    asked = [(code, who) for code in BODIES for who in PEOPLE]
+    at_all = {who: Question(who, "statistics", "Counter", "cases") for who in PEOPLE}
+    may = answers([*at_all.values(), *(Question(who, "statistics", "Org", code) for code, who in asked)])
+    wrong: list[tuple[str, ...]] = []
+    for code, who in asked:
+        answer = await district.call(who, "GET", f"/v1/statistics?org={org(code)}")
+        status = 403 if not may[at_all[who]] else 200 if may[Question(who, "statistics", "Org", code)] else 404
+        if answer.status_code != status:
+            wrong.append(("show_statistics", code, who, str(status), f"{answer.status_code} {answer.text[:200]}"))
     if wrong:
         pytest.fail(table(wrong))
 
