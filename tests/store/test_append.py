@@ -159,7 +159,7 @@ async def test_the_clock_acts_for_a_body_and_for_nobody_that_is_a_person(town: T
 async def test_the_context_of_row_level_security_is_gone_with_the_step(town: Town):
     filed = await town.file()
     await town.step("wang", filed.case, NOTE)
-    row = await town.house.memory._one("SELECT current_setting('mediation.person', true)", ())
+    row = await town.house.memory._call("SELECT current_setting('mediation.person', true)", ())
     assert row in {(None,), ("",)}
 
 

@@ -36,6 +36,7 @@ from mediation.store.calls import (
     sealed_json,
     sealed_rows,
 )
+from mediation.store.line import Line, Value
 from mediation.store.tables import columns_of
 
 __all__ = [
@@ -56,7 +57,7 @@ __all__ = [
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 DatabaseError: TypeAlias = psycopg.Error
-Pool: TypeAlias = AsyncConnectionPool[Connection]
+Pool: TypeAlias = AsyncConnectionPool[Line]
 
 
 class OrganisationRequired(Malformed):
@@ -140,19 +141,14 @@ class Memory:
         """
         number, similar = await self._call(
             _FILING,
-            (*_who(actor, context.request), year, division, since, list(blinds[0]), list(blinds[1])),
+            (*_who(actor, context.request), year, division, since.isoformat(), _bytes(blinds[0]), _bytes(blinds[1])),
         )
         return Filing(number, tuple(str(case_id) for case_id in similar))
 
     async def bodies_of(self, people: Sequence[str]) -> dict[str, frozenset[str]]:
         """The bodies at which each of these people is a member; who is a member of none is left out."""
-        connection = await self._pool.getconn()
-        try:
-            cursor = await connection.execute(_MEMBERS, (list(people),))
-            found: dict[str, frozenset[str]] = {person: frozenset(bodies) for person, bodies in await cursor.fetchall()}
-        finally:
-            await self._pool.putconn(connection)
-        return found
+        rows = await self._all(_MEMBERS, (_array(people),))
+        return {person: frozenset(bodies) for person, bodies in rows}
 
     async def sealed(self, context: Context, actor: Actor, case_id: str) -> list[SealedRow]:
         """The sealed rows of a case the actor may see, in order, each with its wrapped key, as long as there is one.
@@ -308,30 +304,20 @@ class Memory:
 
     async def note_recount(self, digest: str) -> None:
         """Every day to come has been counted anew under these laws."""
-        await self._one(_RECOUNTED, (digest,))
+        await self._call(_RECOUNTED, (digest,))
 
-    async def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        connection = await self._pool.getconn()
+    async def _all(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+        line = await self._pool.getconn()
         try:
-            return await (await connection.cursor(binary=True).execute(query, values)).fetchall()
+            return await line.ask(call, values)
         finally:
-            await self._pool.putconn(connection)
-
-    async def _one(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        connection = await self._pool.getconn()
-        try:
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(call, values)
-            return cast("tuple[Any, ...] | None", await cursor.fetchone())
-        finally:
-            lost = connection.closed
-            await self._pool.putconn(connection)
+            lost = line.closed
+            await self._pool.putconn(line)
             if lost:  # the server has died, and with it the other connections: else each would cost a request
                 await self._pool.check()
 
-    async def _call(self, call: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        row = await self._one(call, values)
-        assert row is not None  # noqa: S101  # a function with OUT parameters always gives one row
+    async def _call(self, call: str, values: Sequence[Value]) -> tuple[Any, ...]:
+        (row,) = await self._all(call, values)
         return row
 
 
@@ -356,6 +342,11 @@ def _array(values: Iterable[str]) -> str:
     """A PostgreSQL array as text: psycopg is slower at lists than at strings."""
     quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+
+def _bytes(values: Iterable[bytes]) -> str:
+    """A PostgreSQL array of bytes as text."""
+    return _array(f"\\x{value.hex()}" for value in values)
 
 
 def _no_standing(standing: str) -> MediationError:

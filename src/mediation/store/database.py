@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from mediation.domain.errors import MediationError, Reason
 from mediation.settings import APP_LIMITS, KNOWN_POSTGRES, Urls
+from mediation.store.line import Line
 
 __all__ = [
     "AWAY",
@@ -141,9 +142,7 @@ async def connect(url: str) -> psycopg.AsyncConnection[Any]:
         raise _unreachable(error) from error
 
 
-async def hot_pool(
-    url: str, size: int, *, pooled: bool = False
-) -> psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+async def hot_pool(url: str, size: int, *, pooled: bool = False) -> psycopg_pool.AsyncConnectionPool[Line]:
     """The open pool of the hot path: `size` connections in autocommit that prepare each statement at its first use.
 
     A connection that the server has dropped fails once and is then replaced. The caller closes the pool.
@@ -154,8 +153,9 @@ async def hot_pool(
     async with await connect(url) as tried:  # a wrong address is told at once and why; the pool would only time out
         if pooled:
             await _assert_limited(tried)
-    made: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[Any]] = psycopg_pool.AsyncConnectionPool(
+    made = psycopg_pool.AsyncConnectionPool(
         url,
+        connection_class=Line,
         kwargs={"autocommit": True, "prepare_threshold": 0, **session(pooled=pooled)},
         min_size=size,
         max_size=size,

@@ -1,0 +1,77 @@
+"""A connection's short way for single statements gives what psycopg's cursor gives, and fails as it does."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from mediation.store import database
+
+
+@pytest.fixture
+async def pool(database_urls):
+    opened = await database.hot_pool(database_urls.app, 1)
+    yield opened
+    await opened.close()
+
+
+async def test_what_is_asked_comes_back_in_the_types_that_psycopg_gives(pool):
+    call = "SELECT %s::text, %s::int + 1, %b::bytea, %s::uuid, %s::json::text, %s::boolean"
+    values = ("调解", 41, b"\x00\xff", None, '{"a": 1}', True)
+    async with pool.connection() as line:
+        (row,) = await line.ask(call, values)
+        assert row == ("调解", 42, b"\x00\xff", None, '{"a": 1}', True)
+        assert await line.ask("SELECT n FROM generate_series(1, 3) AS n WHERE n > %s", (1,)) == [(2,), (3,)]
+        assert await line.ask("SELECT 1 WHERE %s", (False,)) == []
+
+
+async def test_a_statement_is_prepared_once_for_each_connection(pool):
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT 7 + $1%%'"
+    async with pool.connection() as line:
+        for _ in range(3):
+            await line.ask("SELECT 7 + %s::int", (1,))
+        assert await (await line.execute(prepared)).fetchone() == (1,)
+
+
+async def test_what_is_larger_than_the_socket_takes_at_once_gets_through(pool):
+    async with pool.connection() as line:
+        assert await line.ask("SELECT length(%s), %s", ("好" * 3_000_000, "end")) == [(3_000_000, "end")]
+
+
+async def test_a_statement_that_fails_raises_its_own_error_and_the_next_one_works(pool):
+    async with pool.connection() as line:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await line.ask("SELECT 1 / %s::int", (0,))
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await line.ask("SELECT * FROM nowhere", ())
+        assert await line.ask("SELECT 1", ()) == [(1,)]
+
+
+async def test_a_caller_who_is_told_to_leave_leaves_no_answer_for_the_next(pool):
+    async def ask():
+        line = await pool.getconn()
+        try:
+            await line.ask("SELECT 'old' FROM pg_sleep(5)", ())
+        finally:
+            await pool.putconn(line)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0.2)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    async with pool.connection() as line:
+        assert await line.ask("SELECT 'new'", ()) == [("new",)]
+
+
+async def test_a_connection_that_the_server_ends_raises_what_means_that_the_database_is_away(pool, database_urls):
+    async with pool.connection() as line:
+        asking = asyncio.create_task(line.ask("SELECT pg_sleep(5)", ()))
+        await asyncio.sleep(0.2)
+        async with await database.connect(database_urls.app) as other:
+            await other.execute("SELECT pg_terminate_backend(%s)", (line.info.backend_pid,))
+        with pytest.raises(database.AWAY):
+            await asking
+        with pytest.raises(database.AWAY):
+            await line.ask("SELECT 1", ())
+        assert line.closed
