@@ -12,6 +12,7 @@ from sqlalchemy import Row, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mediation.domain import access
+from mediation.domain.calendar import SHANGHAI
 from mediation.domain.facts import Organisation
 from mediation.domain.tallying import together
 from mediation.domain.vocabulary import Power, Standing
@@ -64,10 +65,10 @@ async def statistics(engine: AsyncEngine, viewer: Viewer, org: str, year: int, a
         body = next((one for one in near if one.id == org), None)
         if body is None or not access.permitted(Power.STATISTICS, viewer.actor, stands(viewer, body)):
             raise await denied(connection)
-        said = {"org": org, "year": year, "at": at}
+        said = {"org": org, "year": year, "at": at, "day": at.astimezone(SHANGHAI).date(), "own": viewer.org.id}
         counts = (await connection.execute(_COUNTS, said)).all()
         days = (await connection.execute(_DAYS, said)).all()
-        overdue = (await connection.execute(_OVERDUE, said)).all()
+        overdue = (await connection.execute(_OVERDUE_AUDITED if viewer.audits else _OVERDUE_LISTED, said)).all()
     return await asyncio.to_thread(_added, body, [one for one in near if one.id != org], counts, days, overdue)
 
 
@@ -114,9 +115,16 @@ _DAYS = text(f"""{_BELOW}
 SELECT b.branch::text, t.category, t.what, to_json(t.days)::text AS days
 FROM below b JOIN tallies t ON t.org = b.id AND t.year = :year AND t.what IN ('ended', 'settled')
 """)  # noqa: S608  # our own text
-_OVERDUE = text(f"""{_BELOW}
+# Whatever is overdue fell due; so whoever has a worklist finds it there, and reads no case that is not theirs.
+_OVERDUE = f"""{_BELOW}
 SELECT b.branch::text, c.category, count(*) AS many
-FROM cases c JOIN below b ON b.id = c.holder
-WHERE c.late_at <= :at AND c.state NOT IN ('closed', 'archived')
+FROM {{listed}} JOIN below b ON b.id = c.holder
+WHERE {{due}} AND c.late_at <= :at AND c.state NOT IN ('closed', 'archived')
 GROUP BY b.branch, c.category
-""")  # noqa: S608  # our own text
+"""  # noqa: S608  # our own text
+_OVERDUE_LISTED = text(
+    _OVERDUE.format(
+        listed="worklists w JOIN cases c ON c.id = w.case_id", due="w.org = cast(:own AS uuid) AND w.due_on <= :day"
+    )
+)
+_OVERDUE_AUDITED = text(_OVERDUE.format(listed="cases c", due="c.due_on <= :day"))
