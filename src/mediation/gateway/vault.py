@@ -8,6 +8,7 @@ number, 0 for the text of the case), which is wrapped by a key that stays outsid
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -55,6 +56,7 @@ ERASED = "erased"
 """The name of the row that stands for a subject whose key was destroyed."""
 
 _SAID_IN = {c.Convene: COMPROMISE, c.RecordUndisputed: UNDISPUTED}
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 _CODE_LENGTH = 8
@@ -370,7 +372,7 @@ def _encrypted(cipher: AESGCM, data: bytes, bound: str) -> bytes:
 
 
 def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _unbase64(text: str) -> bytes:
