@@ -10,6 +10,8 @@ from tests.whole import integrated, keys_of, whole
 
 from mediation.service import registry
 from mediation.service.integrate import LogHalted, integrate_once
+from mediation.service.recounting import recount
+from mediation.service.verification import verify_database
 
 VILLAGE, TOWNSHIP = registry.org_id("village"), registry.org_id("township")
 DECLINE: dict[str, Any] = {"action": "decline", "ground": "not_competent", "routes_told": True, "text": "非本地"}
@@ -121,3 +123,21 @@ async def test_tallies_that_cannot_be_read_stop_the_log_and_nothing_is_placed(to
         assert await (await owner.execute("SELECT count(*) FROM outbox")).fetchone() == (1,)
         await owner.execute("UPDATE outbox SET tallies = NULL")
     await drained(town)
+
+
+async def test_counts_that_were_changed_are_made_anew_from_the_histories_that_have_their_places(town: Town):
+    filed = await town.file()
+    await town.step("wang", filed.case, DECLINE, version=1)
+    await drained(town)
+    await recount(town.urls.log)
+    before = {key: row for key, row in (await rows(town)).items() if row[0]}
+    assert before[VILLAGE, "ended_declined"][0] >= 1
+    await town.file()
+    async with await psycopg.AsyncConnection.connect(whole(town.urls)) as owner:
+        await owner.execute("UPDATE tallies SET count = count + 7, days = days || 3")
+        await owner.execute("DELETE FROM tallies WHERE what = 'received'")
+        await owner.execute("UPDATE tallies SET what = 'late' WHERE what = 'open'")
+    assert await recount(town.urls.log) > 0
+    assert {key: row for key, row in (await rows(town)).items() if row[0]} == before
+    await drained(town)
+    assert (await verify_database(town.urls.reader)).failures == ()

@@ -1,6 +1,6 @@
 """What the sequencer reads and writes: what waits for a place, the edge of the tree, and the places it gives."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -17,6 +17,10 @@ Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Log: TypeAlias = Literal["events", "access"]
 Contradiction = psycopg.IntegrityError
 """A place, a size or a tile that is there already, and is not as it would be now: raised by `place` and `store`."""
+
+
+PLACED_AT_ONCE = 2000
+"""So many events, or counts, go over the line at once where all are read or made anew."""
 
 
 class Epoch(NamedTuple):
@@ -175,8 +179,29 @@ async def count(connection: Connection, placed: Iterable[Waiting]) -> None:
             except msgspec.MsgspecError as found:
                 zh, en = f"统计增量 {one.outbox} 无法读取", f"The tallies of outbox {one.outbox} cannot be read"
                 raise BrokenTrail(Reason("wrong_tallies", zh, en)) from found
-    if rows := sums.rows():
-        await connection.execute(COUNT_IN, (msgspec.json.encode(rows).decode(),))
+    await _count_in(connection, sums)
+
+
+async def count_anew(connection: Connection, sums: Sums) -> None:
+    """Put these in place of all counts of bodies."""
+    await connection.execute("UPDATE tallies SET count = 0, days = '{}'")
+    await _count_in(connection, sums)
+
+
+async def _count_in(connection: Connection, sums: Sums) -> None:
+    rows = sums.rows()
+    for start in range(0, len(rows), PLACED_AT_ONCE):
+        some = rows[start : start + PLACED_AT_ONCE]
+        await connection.execute(COUNT_IN, (msgspec.json.encode(some).decode(),))
+
+
+async def placed(connection: Connection) -> AsyncIterator[tuple[str, bytes]]:
+    """The bytes of every event of a case that has its place, by case and in order, within the transaction."""
+    async with connection.cursor("placed", binary=True) as cursor:
+        cursor.itersize = PLACED_AT_ONCE
+        await cursor.execute(_PLACED, (LOG_ID,))
+        async for case_id, data in cursor:
+            yield case_id, data
 
 
 async def place_reads(connection: Connection, first: int, reads: Sequence[Read]) -> None:
@@ -256,7 +281,8 @@ LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq - 1
 ORDER BY o.id
 """
 _WAITING_OF = """
-SELECT o.id, e.bytes FROM outbox o JOIN events e ON e.case_id = o.case_id AND e.id = o.event WHERE e.case_id = %s::uuid ORDER BY o.id
+SELECT o.id, e.bytes FROM outbox o JOIN events e ON e.case_id = o.case_id AND e.id = o.event
+WHERE e.case_id = %s::uuid ORDER BY o.id
 """
 _WAITING_READS = """
 SELECT o.id, d.id, d.at, d.person::text, d.org::text, d.request::text, d.kind, d.case_id::text, d.purpose, d.fields,
@@ -282,6 +308,10 @@ WITH placed AS (
     FROM placed WHERE case_id IS NOT NULL
 )
 DELETE FROM outbox WHERE id IN (SELECT outbox FROM placed)
+"""
+_PLACED = """
+SELECT e.case_id::text, e.bytes FROM events e JOIN feed f ON f.event = e.id
+WHERE e.case_id <> %s::uuid ORDER BY e.case_id, e.seq
 """
 COUNT_IN = """
 INSERT INTO tallies AS t (org, year, category, what, count, days)

@@ -1,0 +1,30 @@
+"""The counts of bodies made anew from the histories, where a verifier says that they are other than these make."""
+
+import asyncio
+
+from mediation.domain.events import evolve, parse
+from mediation.domain.facts import Case
+from mediation.domain.tallying import Sums, tallies
+from mediation.store import leaves
+from mediation.store.database import connect
+
+_PAUSE_S = 0.2
+
+
+async def recount(log_url: str) -> int:
+    """Make the counts of bodies anew from every event that has its place: how many events.
+
+    Nobody gives a place meanwhile; steps go on, and wait for theirs. One transaction: the counts are read as they were
+    until it ends. Raises BrokenTrail, where a history is not whole; DatabaseUnreachable.
+    """
+    async with await connect(log_url) as connection, connection.transaction():
+        while not await leaves.turn(connection):  # noqa: ASYNC110  # the turn is the server's to give
+            await asyncio.sleep(_PAUSE_S)
+        sums, case, folded = Sums(), None, 0
+        async for case_id, data in leaves.placed(connection):
+            before: Case | None = case if case and case.id == case_id else None
+            case = evolve(before, parse(data))
+            sums.add(tallies(before, case))
+            folded += 1
+        await leaves.count_anew(connection, sums)
+        return folded
