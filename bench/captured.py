@@ -46,12 +46,13 @@ class Sent(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """A request with what was sent for it, and what is known of it: case, version, event, key, number."""
+    """A request with what was sent for it, and what is known of it: case, version, event, key; `lines` of a stream."""
 
     call: Mapping[str, Any]
     statements: tuple[Sent, ...]
     known: Mapping[str, str]
     next_version: tuple[Sent, ...] = ()
+    lines: int = 1
 
 
 class Listener:
@@ -118,7 +119,7 @@ class Listener:
             row["version"] = event["seq"]
             filing = next((one for one in sent if "prepare_filing(" in one.text), Sent(""))
             known["people"] = "|".join(dict.fromkeys(_BLIND.findall(" ".join(filter(None, filing.values)))))
-        return Captured(call, tuple(sent), known)
+        return Captured(call, tuple(sent), known, lines=text.count(b"\n") if call.get("streams") else 1)
 
 
 def _read(log: str) -> list[Sent]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,6 +127,8 @@ class Bench:
         p50 = float(child.stdout.split("latency average = ")[1].split()[0])
         sent = sum(len(one.statements) * self._weight(one, found) for one in found)
         sent /= sum(self._weight(one, found) for one in found)
+        lines = found[0].lines  # of a stream each line counts, as over HTTP
+        rate, count = rate * lines, count * lines
         return Turn(
             rate, count, p50, postgres_us=cpu / count * 1e6, wal_bytes=wal / count, rows=rows / count, statements=sent
         )
@@ -174,6 +176,18 @@ def _last(lines: Iterator[Mapping[str, Any]]) -> dict[str, Any]:
         if "over" in said:
             return dict(said["over"])
     raise LoadStopped("the clients ended without a word")
+
+
+def last_of(child: subprocess.Popen[str], look: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """What the clients found in all; `look` is called after each stretch. Raises LoadStopped."""
+
+    def looking() -> Iterator[dict[str, Any]]:
+        for said in _told(child):
+            if "stretch" in said:
+                look(said["stretch"])
+            yield said
+
+    return _last(looking())
 
 
 def _written(connection: psycopg.Connection[Any]) -> tuple[int, int]:

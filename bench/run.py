@@ -30,7 +30,7 @@ from ground import House, machine, own_server, served, told
 from measure import Bench, Turn
 from workloads import WORKLOADS, Workload
 
-CAPTURED = 16
+CAPTURED, STREAMED = 16, 3
 
 
 def wanted(only: str | None) -> list[Workload]:
@@ -46,7 +46,7 @@ def wanted(only: str | None) -> list[Workload]:
 class Field:
     """A filled database with the decks of its workloads, and what the service sends for each."""
 
-    def __init__(self, house: House, some: Sequence[Workload], most: int, *, deep_limit: int = stock.PAGE) -> None:
+    def __init__(self, house: House, some: Sequence[Workload], most: int, *, deep_limit: int = 0) -> None:
         self.house, self.workloads, self.most, self.deep_limit = house, list(some), most, deep_limit
         self.captured: dict[str, list[Captured]] = {}
         self.decks: dict[str, list[dict[str, Any]]] = {}
@@ -62,11 +62,11 @@ class Field:
             self.decks = decks.make(frozenset(deck for one in self.workloads for deck in one.decks))
             self.about = decks.about
             ours = decks.of_own(first)
+            end = [row | {"after": row["end"]} for row in self.decks.get("feed", ())]
+            apart = {"open": ours, "mediating": ours, "feed": end}
             for one in self.workloads:
                 say(f"{self.house.name}: what is sent for {one.name}")
-                self.captured[one.name] = listener.capture(
-                    client, one, self.decks | {"open": ours, "mediating": ours}, CAPTURED
-                )
+                self.captured[one.name] = listener.capture(client, one, self.decks | apart, CAPTURED)
         stock.settled(self.house)
 
 
@@ -85,7 +85,8 @@ def in_turns(fields: Sequence[Field], clients: Sequence[int], chosen: argparse.N
                 for field, bench in benches:
                     turns = found.setdefault((field.house.name, one.name, many), {"pgbench": [], "http": []})
                     ceiling = bench.pgbench(one, field.captured[one.name], field.cases, many, chosen.seconds)
-                    http = bench.http(one, many, chosen.seconds, min(1.0, chosen.seconds / 3))
+                    longer = chosen.seconds * (STREAMED if one.streams else 1)
+                    http = bench.http(one, many, longer, min(1.0, chosen.seconds / 3))
                     turns["pgbench"].append(ceiling)
                     turns["http"].append(http)
                     done += 1
@@ -118,18 +119,21 @@ def show(found: Sequence[Mapping[str, Any]]) -> None:
     """Print one line for each workload and number of clients."""
     heads = ("clients", "a second", "of pgbench", "p50 ms", "p99 ms", "ours µs", "pg µs", "load µs", "WAL B")
     heads += ("pgbench", "pg µs", "rows", "WAL B", "sent")
-    print(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
+    print(f"\n{'':16}" + "".join(f"{head:>11}" for head in heads))
     for one in found:
         http, beside = one["http"], one["pgbench"]
-        # a stream is counted in lines, its statements in streams
-        ratio = f"{http['rate'] / beside['rate']:.1%}" if one["workload"] != "feed" else "–"
         figures = (
-            f"{one['clients']}", f"{http['rate']:,.0f}", ratio, f"{http['p50_ms']:.1f}", f"{http['p99_ms']:.1f}",
+            f"{one['clients']}", f"{http['rate']:,.0f}", f"{http['rate'] / beside['rate']:.1%}",
+            f"{http['p50_ms']:.1f}", f"{http['p99_ms']:.1f}",
             *(f"{http[name]:,.0f}" for name in ("app_us", "postgres_us", "generator_us", "wal_bytes")),
             f"{beside['rate']:,.0f}", f"{beside['postgres_us']:,.0f}", f"{beside['rows']:.1f}",
             f"{beside['wal_bytes']:,.0f}", f"{beside['statements']:.0f}",
         )  # fmt: skip
-        print(f"{one['workload']:12}" + "".join(f"{figure:>11}" for figure in figures))
+        several = len({other["database"] for other in found}) > 1
+        print(
+            f"{one['workload'] + (' ' + one['database'] if several else ''):16}"
+            + "".join(f"{figure:>11}" for figure in figures)
+        )
     print("µs: CPU per request (of the feed: per event) of our processes, PostgreSQL, the clients; sent: statements.")
 
 
@@ -142,7 +146,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     """What every bench of workloads may be told."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAMES", help=f"of {', '.join(WORKLOADS)}; separated by commas")
-    parser.add_argument("--clients", metavar="N,N", help="numbers of clients, separated by commas; default 4,16,64")
+    parser.add_argument("--clients", metavar="N,N", help="numbers of clients, separated by commas")
     parser.add_argument("--workers", type=int, default=2, help="processes of the service; default 2")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a turn; default 3")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each; default 5")
@@ -151,12 +155,12 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def told_what(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, tuple[int, ...]]:
+def told_what(parser: argparse.ArgumentParser, usual: str = "4,16,64") -> tuple[argparse.Namespace, tuple[int, ...]]:
     """What was chosen, and with how many clients."""
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.repeats, chosen.seconds = 1, min(chosen.seconds, 1.5)
-    clients = tuple(int(part) for part in (chosen.clients or ("16" if chosen.quick else "4,16,64")).split(","))
+    clients = tuple(int(part) for part in (chosen.clients or ("16" if chosen.quick else usual)).split(","))
     return chosen, clients
 
 

@@ -35,7 +35,8 @@ from mediation.store import append, database
 Deck = list[dict[str, Any]]
 PAGE, DEEP = 50, 1000
 _ROWS = 1024
-_DEEP_ROWS = 16
+_DEEP_ROWS, _SHORTEST = 16, 10
+_STREAMED = 4000
 _WIDE = "'{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator}'"
 _HAN = re.compile(r"[\u4e00-\u9fff]{2,}")
 _NO_CONTEXT = """
@@ -51,16 +52,17 @@ def migrated(house: House) -> None:
 
 
 def fill(house: House, cases: int, number: int = 1) -> None:
-    """So many cases with true histories (`mediation synthesize`), nothing where there are as many already."""
+    """So many cases with true histories: the demo's, or imagined ones; nothing where they are there already."""
     migrated(house)
-    if scalar(house.superuser, "SELECT count(*) FROM organisations") == 0:
+    there = count(house, "cases")
+    if there:
+        assert there >= cases, f"{house.name} holds {there:,} cases; {cases:,} are wanted: let it be made anew"
+    elif cases <= len(county.disputes()):
         keys = log_keys(Settings(data_dir=house.folder, database=house.name))
         asyncio.run(seed(house.urls, Vault(key_from(house.folder / "vault.key")), keys=keys))
-    there = scalar(house.superuser, "SELECT count(*) FROM cases")
-    if there >= cases:
-        return
-    words = [sys.executable, "-m", "mediation", "synthesize", "--cases", str(cases - there), "--seed", str(number)]
-    subprocess.run(words, env=os.environ | house.environment(), check=True)
+    else:
+        words = [sys.executable, "-m", "mediation", "synthesize", "--cases", str(cases), "--seed", str(number)]
+        subprocess.run(words, env=os.environ | house.environment(), check=True)
 
 
 def settled(house: House) -> None:
@@ -164,7 +166,7 @@ def _disputes(house: House, chance: random.Random, number: Callable[[], str]) ->
 class Decks:
     """Rows for every workload, made from what is in the database, the same for the same database."""
 
-    def __init__(self, house: House, url: str = "", apart: Sequence[str] = (), deep_limit: int = PAGE) -> None:
+    def __init__(self, house: House, url: str = "", apart: Sequence[str] = (), deep_limit: int = 0) -> None:
         """`url`: of the service, for what only it can tell. `apart`: cases in no deck, as pgbench writes in them."""
         self._house, self._url, self._apart, self._limit = house, url, apart, deep_limit
         self._issuer = DevelopmentIssuer(key_from(house.folder / "issuer.key"))
@@ -260,11 +262,8 @@ class Decks:
     def _deep(self) -> Deck:
         """Page 1,000 of the county's list and those after it; a smaller page, or fewer, where there are not so many."""
         who = next(self._above())
-        there = scalar(
-            self._house.superuser, "SELECT count(*) FROM cases WHERE state = 'mediating' AND due_on IS NOT NULL"
-        )
-        limit = max(1, min(self._limit, there // (DEEP + 32)))
-        pages = min(DEEP, max(2, there // limit - 32))
+        there, limit = _due(self._house), self._limit or deep_limit(self._house)
+        pages = min(DEEP, max(2, there // limit - 4))
         rows, cursor, left = [], None, (pages - 1) * limit
         with httpx2.Client(base_url=self._url, headers={"Authorization": f"Bearer {who['token']}"}) as client:
             while left > 0 or len(rows) < _DEEP_ROWS:
@@ -276,6 +275,7 @@ class Decks:
                     break
                 if left <= 0:
                     rows.append(dict(who) | {"state": "mediating", "limit": limit, "cursor": cursor})
+        assert rows, f"{there} cases are due: too few for two pages of {limit}"
         self.about["deep"] = {"page": pages, "limit": limit, "cases": there}
         return rows * (64 // max(1, len(rows)) + 1)
 
@@ -310,12 +310,22 @@ class Decks:
 
     def _feed(self) -> Deck:
         auditors = self._who("o.kind = 'audit_office' AND 'auditor' = ANY (m.roles)")
-        return [auditors[0] | {"after": 0}]
+        end = scalar(self._house.superuser, "SELECT coalesce(max(position), 0) FROM feed")
+        return [auditors[0] | {"after": 0, "end": max(0, end - _STREAMED)}]
 
     def _years(self) -> Deck:
         centre = self._who("o.kind = 'county_centre' AND o.tier = 'county' AND 'coordinator' = ANY (m.roles)")
         year = scalar(self._house.superuser, "SELECT extract(year FROM max(filed_at))::int FROM cases")
         return [centre[number % len(centre)] | {"year": year} for number in range(64)]
+
+
+def deep_limit(house: House) -> int:
+    """Rows of a page, so that there are 1,000 pages of cases that are due; ten where there are too few of them."""
+    return max(_SHORTEST, min(PAGE, _due(house) // (DEEP + 2 * _DEEP_ROWS)))
+
+
+def _due(house: House) -> int:
+    return scalar(house.superuser, "SELECT count(*) FROM cases WHERE state = 'mediating' AND due_on IS NOT NULL")
 
 
 def _texts(plain: Mapping[str, Any]) -> Iterator[str]:
