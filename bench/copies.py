@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 
 from mediation.domain.events import NO_HASH, Event, dump, evolve, leaf_hash, parse
 from mediation.domain.facts import Case, Instant
+from mediation.domain.tallying import tallies
 from mediation.settings import Urls
 from mediation.store import append
 from mediation.store.leaves import instant
@@ -24,13 +25,17 @@ _COLUMNS = ("id", "number", "version", "filed_at", "facts", *CaseColumns._fields
 
 
 class History(NamedTuple):
-    """A case with its events, the columns of its row after each, and its rows of the vault and of the vault's keys."""
+    """A case with its events, the columns of its row after each, and its rows of the vault and of the vault's keys.
+
+    `tallies`: what each event adds to the counts of bodies, where anybody reads these.
+    """
 
     case: Case
     events: Sequence[Event]
     columns: Sequence[CaseColumns]
     vault: Sequence[tuple[object, ...]] = ()
     keys: Sequence[tuple[object, ...]] = ()
+    tallies: Sequence[str | None] = ()
 
 
 async def patterns(urls: Urls) -> list[History]:
@@ -40,20 +45,22 @@ async def patterns(urls: Urls) -> list[History]:
         async with trails(urls.reader) as every:
             async for trail in every:
                 events = [parse(stored.data) for stored in trail.events]
-                case, columns = _folded(events) if trail.case else (None, [])
+                case, columns, counted = _folded(events) if trail.case else (None, [], [])
                 if case is None or case.merged_into or case.absorbed or case.successor_of:
                     continue
                 vault, keys = (reader.execute(query, (case.id,)).fetchall() for query in _SEALED)
-                found.append(History(case, events, columns, vault, keys))
+                found.append(History(case, events, columns, vault, keys, counted))
     return found
 
 
-def _folded(events: Sequence[Event]) -> tuple[Case | None, list[CaseColumns]]:
-    case, columns = None, []
+def _folded(events: Sequence[Event]) -> tuple[Case | None, list[CaseColumns], list[str | None]]:
+    case, columns, counted = None, [], []
     for event in events:
-        case = evolve(case, event)
+        before, case = case, evolve(case, event)
         columns.append(columns_of(case))
-    return case, columns
+        added = tallies(before, case)
+        counted.append(msgspec.json.encode(added).decode() if added else None)
+    return case, columns, counted
 
 
 def copies(found: Sequence[History], events: int) -> Iterator[History]:
@@ -92,7 +99,11 @@ def put(database: psycopg.Connection, histories: Iterable[History]) -> int:
     pattern, which no key of the copy opens: what verifies a history looks for it, and opens nothing.
     """
     some = list(histories)
-    events = [(seq, event, one.columns[seq]) for one in some for seq, event in enumerate(one.events)]
+    events = [
+        (seq, event, one.columns[seq], (*one.tallies[seq : seq + 1], None)[0])
+        for one in some
+        for seq, event in enumerate(one.events)
+    ]
     events.sort(key=lambda row: row[0])
     cursor = database.cursor()
     with cursor.copy(f"COPY cases ({', '.join(_COLUMNS)}) FROM STDIN") as rows:
@@ -100,12 +111,13 @@ def put(database: psycopg.Connection, histories: Iterable[History]) -> int:
             case, columns = one.case, [_cell(value) for value in one.columns[-1]]
             rows.write_row((case.id, case.number, case.version, one.events[0].at, dump(case).decode(), *columns))
     with cursor.copy("COPY events (id, case_id, seq, bytes) FROM STDIN") as rows:
-        for _, event, _ in events:
+        for _, event, *_ in events:
             rows.write_row((event.event, event.case, event.seq, event.canonical))
-    with cursor.copy("COPY outbox (event, holder, open_orgs, category, division, late_at) FROM STDIN") as rows:
-        for _, event, stood in events:
-            found = (stood.holder, _cell(stood.open_orgs), stood.category, stood.division, stood.late_at)
-            rows.write_row((event.event, *found))
+    outbox = "COPY outbox (event, case_id, holder, open_orgs, category, division, late_at, tallies) FROM STDIN"
+    with cursor.copy(outbox) as rows:
+        for _, event, stood, counted in events:
+            found = (stood.holder, _cell(stood.open_orgs), stood.category, stood.division, stood.late_at, counted)
+            rows.write_row((event.event, event.case, *found))
     with cursor.copy("COPY vault_keys (case_id, subject, wrapped) FROM STDIN") as rows:
         for one in some:
             for row in one.keys:
