@@ -51,8 +51,8 @@ ROOMS = (
 OTHER = "other libraries"
 COLOURS = ("#c0504d", "#d98880", "#e59866", "#f0b27a", "#f4d03f", "#7dcea0", "#76d7c4", "#85c1e9", "#bb8fce", "#d7bde2")
 WIDTH, ROW, LEAST = 1200, 17, 0.003
-_RATE = 250
 _WAITS = "_worker (concurrent/futures/thread.py"  # a thread that waits for work
+_RATE = 250
 Stacks = Counter[tuple[str, ...]]
 
 
@@ -64,8 +64,7 @@ def recorded(process: psutil.Process, seconds: float, raw: Path) -> Stacks:
     ]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
-    found: _WAITS = "_worker (concurrent/futures/thread.py"  # a thread that waits for work
-Stacks = Counter()
+    found: Stacks = Counter()
     for line in raw.read_text("utf-8").splitlines():
         stack, _, count = line.rpartition(" ")
         frames = tuple(_frame(frame) for frame in stack.split(";"))
@@ -155,8 +154,7 @@ def looked_at(
     with served(house, 1) as (url, service):
         bench = Bench(house, url, service, stock.Decks(house, url).make(one.decks))
         worker = max(family(service), key=cpu_of)
-        stacks: _WAITS = "_worker (concurrent/futures/thread.py"  # a thread that waits for work
-Stacks = Counter()
+        stacks: Stacks = Counter()
         used = []
 
         def look() -> None:
