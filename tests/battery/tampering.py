@@ -325,9 +325,13 @@ class Scene:
             return
         row = columns_of(after) if after else None
         self.db.execute(
-            "INSERT INTO outbox (event, holder, open_orgs, category, division, late_at) "
-            "VALUES (%s, %s, %s::uuid[], %s, %s, %s)",
-            (one, *((row.holder, row.open_orgs, row.category, row.division, row.late_at) if row else [None] * 5)),
+            "INSERT INTO outbox (event, case_id, holder, open_orgs, category, division, late_at) "
+            "VALUES (%s, %s, %s, %s::uuid[], %s, %s, %s)",
+            (
+                one,
+                after.id if after else LOG_ID,
+                *((row.holder, row.open_orgs, row.category, row.division, row.late_at) if row else [None] * 5),
+            ),
         )
 
     def uproot(self, log: str) -> None:

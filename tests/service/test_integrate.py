@@ -147,8 +147,8 @@ async def _behind_the_triggers(urls: Urls, *statements: str) -> None:
         "UPDATE log_tiles SET hashes = overlay(hashes placing '\\x00'::bytea from 1)",
         "UPDATE log_checkpoints SET root = sha256('x')",
         "UPDATE log_checkpoints SET note = 'x'",
-        "INSERT INTO outbox (event) SELECT event FROM feed",
-        "INSERT INTO outbox (event) VALUES (gen_random_uuid())",
+        "INSERT INTO outbox (event, case_id) SELECT event, case_id FROM spans",
+        "INSERT INTO outbox (event, case_id) VALUES (gen_random_uuid(), gen_random_uuid())",
         "INSERT INTO feed SELECT position + 2, event FROM (SELECT max(position) FROM feed) AS f (position), (SELECT gen_random_uuid()) AS e (event)",
         "UPDATE events SET bytes = bytes || ' '::bytea WHERE id IN (SELECT event FROM outbox)",
         "UPDATE events SET bytes = replace(convert_from(bytes, 'UTF8'), '\"by\"', '\"bx\"')::bytea WHERE seq = 1 AND NOT id IN (SELECT event FROM outbox)",
@@ -187,7 +187,7 @@ async def test_a_damaged_last_checkpoint_is_named_and_nothing_is_signed_without_
 async def test_where_nothing_is_signed_for_a_minute_the_log_says_so(database_urls: Urls):
     await populate(database_urls)
     await integrated(database_urls)
-    long_past = "INSERT INTO outbox (event) VALUES ('0190f000-0000-7000-8000-000000000000')"
+    long_past = "INSERT INTO outbox (event, case_id) VALUES ('0190f000-0000-7000-8000-000000000000', gen_random_uuid())"
     await _behind_the_triggers(database_urls, long_past)
     keys = keys_of(database_urls)
     events, access = await standings(database_urls.log, keys, Cosigners(database_urls.log, keys, ()))

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 import psycopg
 import pytest
+from tests.listed import belonging, listed
 from tests.whole import keys_of
 
 from mediation.domain.calendar import SHANGHAI
@@ -65,6 +66,11 @@ def test_no_step_was_taken_after_the_day_it_ends_on_nor_out_of_order(seeded: Url
 def test_every_event_has_its_place_in_the_feed(seeded: Urls):
     counts = asyncio.run(rows(seeded, "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM feed)"))
     assert counts[0][0] == counts[0][1] > TENTH
+
+
+def test_every_case_is_listed_at_the_bodies_it_names_and_at_all_above_them_as_it_stands(seeded: Urls):
+    assert listed(seeded) == belonging(seeded)
+    assert len(belonging(seeded)) > 2 * TENTH
 
 
 def test_no_name_of_a_party_stands_in_the_clear(seeded: Urls):

@@ -144,7 +144,7 @@ TAMPERED: dict[str, tuple[list[str], str, int]] = {
     "an event is gone": (["DELETE FROM events WHERE case_id = %(case)s AND seq = 2"], "feed_empty", 2),
     "an event loses its place": (["DELETE FROM feed WHERE position = 7"], "feed_lost", 3),
     "an event has its place twice": (
-        ["INSERT INTO outbox (event) SELECT event FROM feed WHERE position = 6"],
+        ["INSERT INTO outbox (event, case_id) SELECT event, case_id FROM spans WHERE position = 6"],
         "feed_twice",
         2,
     ),

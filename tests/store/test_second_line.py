@@ -12,8 +12,9 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import true
+from tests.listed import belonging, listed
 from tests.matrix.conftest import anyio_backend, district
-from tests.matrix.district import PEOPLE, STORIES
+from tests.matrix.district import BODIES, PEOPLE, STORIES
 from tests.matrix.oracle import readers
 from tests.matrix.told import District, org, person
 from tests.whole import whole
@@ -75,6 +76,9 @@ def sown(district: District) -> District:
             key = "INSERT INTO vault_keys (case_id, subject, wrapped) VALUES (%s, 1, 'k') ON CONFLICT DO NOTHING"
             everything.execute(key, row[:1])
             everything.execute(words, row[:1])
+        for body in BODIES:
+            counted = "INSERT INTO tallies (org, year, category, what, count) VALUES (%s, 1999, 'other', 'filed', 1)"
+            everything.execute(counted, (org(body),))
     for who in MEMBERS:
         for story, case in district.cases.items():
             with psycopg.connect(district.urls.app) as connection:
@@ -188,6 +192,32 @@ def test_the_logs_show_only_what_was_done_in_the_bodies_they_oversee(sown: Distr
         assert shown == {org(body) for body in refused} & served
 
 
+@pytest.mark.parametrize("who", MEMBERS)
+def test_what_is_listed_and_counted_is_shown_of_the_own_body_and_those_below_and_counts_to_auditors_too(
+    sown: District, who: str
+):
+    body = PEOPLE[who].org
+    below = {one for one in BODIES if body in superiors(one)}  # and the body itself
+    audited = {one for one, its in BODIES.items() if its.division.startswith(BODIES[body].division)}
+    with psycopg.connect(sown.urls.app) as connection:
+        enter(connection, who)
+        at = {one for one, *_ in listed(sown.urls)}
+        assert ids(connection, "worklists", "org") == {org(one) for one in below} & at
+        shown = below | (audited if "auditor" in PEOPLE[who].roles else set())
+        assert ids(connection, "tallies", "org") == {org(one) for one in shown}
+
+
+def superiors(body: str) -> Iterator[str]:
+    """The body itself, and all above it."""
+    while body:
+        yield body
+        body = BODIES[body].superior
+
+
+def test_each_story_is_listed_at_the_bodies_it_names_and_at_all_above_them(sown: District):
+    assert listed(sown.urls) == belonging(sown.urls)
+
+
 @pytest.mark.parametrize(("who", "sees"), [("recused_mediator", False), ("far_chair", True)])
 async def test_a_case_code_shows_a_case_to_strangers_and_not_to_who_was_replaced_in_it(
     sown: District, who: str, *, sees: bool
@@ -292,7 +322,7 @@ def test_the_owner_of_the_tables_sees_no_row_either(sown: District, guarded: lis
 def test_the_role_of_the_log_sees_what_it_places_and_nothing_else(sown: District, guarded: list[str]):
     assert sown.urls.log
     with psycopg.connect(sown.urls.log, autocommit=True) as log:
-        placed = {"events", "feed", "spans", "disclosures", "access_feed"}
+        placed = {"events", "feed", "spans", "tallies", "disclosures", "access_feed"}
         for table in placed:
             assert rows(log, table)
         for table in {*guarded, "memberships", "people", "identities"} - placed:

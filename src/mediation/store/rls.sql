@@ -158,7 +158,7 @@ BEGIN
     EXECUTE 'CREATE POLICY integrated ON events FOR SELECT TO mediation_log USING (id IS NOT NULL)';
 
     EXECUTE format('CREATE POLICY own ON event_keys FOR SELECT TO mediation_app USING (caller = %s)', person);
-    EXECUTE format('CREATE POLICY kept ON event_keys FOR INSERT TO mediation_app WITH CHECK (caller = %s)', person);
+    EXECUTE format('CREATE POLICY kept ON event_keys FOR INSERT TO mediation_app WITH CHECK (caller = %s AND %s)', person, written);
 
     -- Where a case is listed is an id, a state and a day; whether it is seen is asked of the case itself.
     EXECUTE format('CREATE POLICY listed ON worklists FOR SELECT TO mediation_app USING (org = %s OR org = ANY (%s::uuid[]) OR %s OR %s IS NOT NULL)', org, below, written, clock);
@@ -174,7 +174,7 @@ BEGIN
     EXECUTE 'CREATE POLICY begun ON tallies FOR INSERT TO mediation_log WITH CHECK (org IS NOT NULL)';
     EXECUTE 'CREATE POLICY counted ON tallies FOR UPDATE TO mediation_log USING (org IS NOT NULL) WITH CHECK (org IS NOT NULL)';
 
-    EXECUTE format('CREATE POLICY queued ON outbox FOR INSERT TO mediation_app WITH CHECK (%s IS NOT NULL)', this_case);
+    EXECUTE format('CREATE POLICY queued ON outbox FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE 'CREATE POLICY drained ON outbox FOR SELECT TO mediation_log USING (id IS NOT NULL)';
     EXECUTE 'CREATE POLICY emptied ON outbox FOR DELETE TO mediation_log USING (id IS NOT NULL)';
 

@@ -1,0 +1,135 @@
+"""A case is listed at every body it names and at all above them, also after these have changed."""
+
+import asyncio
+from uuid import uuid4
+
+import psycopg
+import pytest
+from tests.listed import belonging, listed
+from tests.service.town import ESCALATE, NOTE, Town, now, opened, populate
+from tests.whole import whole
+
+from mediation.domain.facts import Actor, Organisation
+from mediation.domain.vocabulary import OrgKind, Role, Tier
+from mediation.service import administer, registry
+from mediation.service.administer import By
+from mediation.service.registry import org_id, person_id
+from mediation.settings import Urls
+from mediation.store.bodies import Body
+
+OTHERS = """\
+code,name,name_en,kind,tier,division,speciality,superior
+centre,奈曼旗综治中心,,county_centre,county,150525,,bureau
+bureau,奈曼旗司法局,,justice_bureau,county,150525,,
+second,八仙筒镇人民调解委员会,,people_committee,township,150525100,,centre
+third,青龙山镇人民调解委员会,,people_committee,township,150525100,,bureau
+"""
+PEOPLE = """\
+person_code,name,org_code,roles
+admin,系统员,bureau,system_admin
+san,三主任,second,chair|clerk
+"""
+
+
+def at(town: Town, case: str) -> set[str]:
+    """The bodies where the case is listed."""
+    return {body for body, one, *_ in listed(town.urls) if one == case}
+
+
+def ids(*codes: str) -> set[str]:
+    return {org_id(code) for code in codes}
+
+
+async def moved(town: Town, superior: str) -> None:
+    """An administrator of the bureau puts the committee of the village below another body."""
+    actor = Actor(person=person_id("admin"), org=org_id("bureau"), roles=(Role.SYSTEM_ADMIN,))
+    place = Organisation(
+        id=org_id("village"),
+        code="village",
+        name="一村人民调解委员会",
+        kind=OrgKind.PEOPLE_COMMITTEE,
+        tier=Tier.VILLAGE,
+        division="150525100201",
+        superior=org_id(superior),
+    )
+    assert (
+        await administer.put_organisation(town.engine, By(actor, now(), str(uuid4())), Body(place, active=True))
+    ).entry
+
+
+@pytest.fixture
+async def wide(database_urls: Urls):
+    """The town with a bureau above it and two more committees, of which one is below nobody."""
+    await populate(database_urls)
+    async with opened(database_urls, size=8) as town:
+        await registry.import_organisations(town.engine, OTHERS)
+        await registry.import_people(town.engine, PEOPLE)
+        yield town
+
+
+async def test_a_new_body_above_lists_what_is_below_it(town: Town):
+    filed = await town.file()
+    assert at(town, filed.case) == ids("village", "township", "centre")
+    await registry.import_organisations(town.engine, OTHERS)
+    assert at(town, filed.case) == ids("village", "township", "centre", "bureau")
+    assert listed(town.urls) == belonging(town.urls)
+
+
+async def test_the_cases_of_a_body_that_is_moved_go_with_it_to_the_superiors_it_has_now(wide: Town):
+    gone, both, beside = [(await wide.file(who)).case for who in ("wang", "wang", "li")]
+    await wide.step("wang", both, ESCALATE, version=1)
+    await moved(wide, "second")
+    assert at(wide, gone) == ids("village", "second", "centre", "bureau")
+    assert at(wide, both) == ids("village", "township", "second", "centre", "bureau")  # named by the case itself
+    assert at(wide, beside) == ids("township", "centre", "bureau")
+    assert listed(wide.urls) == belonging(wide.urls)
+    await moved(wide, "bureau")
+    assert at(wide, gone) == ids("village", "bureau")
+    assert listed(wide.urls) == belonging(wide.urls)
+
+
+async def test_a_case_moved_on_after_its_body_was_moved_is_listed_where_that_is_now(wide: Town):
+    case = (await wide.file()).case
+    await moved(wide, "third")
+    assert at(wide, case) == ids("village", "third", "bureau")
+    await moved(wide, "second")
+    await wide.step("wang", case, ESCALATE | {"to_org": org_id("second")}, version=1)
+    await moved(wide, "third")
+    assert at(wide, case) == ids("village", "third", "second", "centre", "bureau")
+    await wide.step("san", case, {"action": "return", "handoff": 1, "reason": "no_capacity"}, version=2)
+    assert at(wide, case) == ids("village", "third", "bureau")
+    assert listed(wide.urls) == belonging(wide.urls)
+
+
+async def test_a_filing_that_read_the_old_superiors_is_listed_anew_where_the_body_is_moved_before_it_commits(
+    wide: Town,
+):
+    case = str(uuid4())
+    async with await psycopg.AsyncConnection.connect(whole(wide.urls)) as filing:
+        await filing.execute(
+            "INSERT INTO cases (id, number, state, filed_at, orgs) VALUES (%s, 'n', 'registered', now(), %s::uuid[])",
+            (case, [org_id("village")]),
+        )
+        await filing.execute(
+            "INSERT INTO worklists (org, case_id, state, inbound, outbound)"
+            " SELECT unnest(and_above(orgs)), id, state, false, false FROM cases WHERE id = %s",
+            (case,),
+        )
+        move = asyncio.create_task(moved(wide, "second"))
+        async with await psycopg.AsyncConnection.connect(whole(wide.urls), autocommit=True) as watch:
+            while not move.done():  # it waits for the filing
+                asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'worklists'::regclass"
+                if await (await watch.execute(asked)).fetchone() != (0,):
+                    break
+                await asyncio.sleep(0.01)
+        await filing.commit()
+        await move
+    assert at(wide, case) == ids("village", "second", "centre", "bureau")
+    assert listed(wide.urls) == belonging(wide.urls)
+
+
+async def test_a_step_that_changes_nothing_of_where_the_case_is_listed_leaves_its_rows_alone(town: Town):
+    case = (await town.file()).case
+    before = listed(town.urls)
+    await town.step("wang", case, NOTE, version=1)
+    assert listed(town.urls) == before == belonging(town.urls)
