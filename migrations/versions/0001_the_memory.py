@@ -71,7 +71,7 @@ CREATE TABLE case_numbers (
 );
 CREATE TABLE cases (
     id uuid PRIMARY KEY,
-    number text NOT NULL UNIQUE,
+    number text COLLATE "C" NOT NULL UNIQUE,
     version integer NOT NULL DEFAULT 0,
     state text NOT NULL DEFAULT 'new',
     tier text NOT NULL DEFAULT '',
@@ -108,8 +108,6 @@ COMMENT ON COLUMN cases.restricted IS 'a minor, medical facts or domestic violen
 COMMENT ON COLUMN cases.assigned IS 'its mediators';
 COMMENT ON COLUMN cases.recused IS 'people who were replaced in it: they are out of it';
 COMMENT ON COLUMN cases.closers IS 'people who closed a leg of it: they do not audit it';
-CREATE INDEX cases_refs ON cases USING gin (refs) WITH (fastupdate = off) WHERE refs <> '{}';
-CREATE INDEX cases_number ON cases (number text_pattern_ops);
 CREATE INDEX cases_division ON cases (division, id);
 CREATE INDEX cases_due_on ON cases (due_on, id) WHERE due_on IS NOT NULL;
 CREATE INDEX cases_late_at ON cases (late_at, id) WHERE late_at IS NOT NULL;
@@ -130,6 +128,12 @@ CREATE INDEX worklists_state_due ON worklists (org, state, due_on, case_id) WHER
 COMMENT ON COLUMN worklists.inbound IS 'a live hand-off to this very body; outbound: from it';
 CREATE INDEX worklists_inbound ON worklists (org, case_id) WHERE inbound;
 CREATE INDEX worklists_outbound ON worklists (org, case_id) WHERE outbound;
+CREATE TABLE case_refs (
+    ref text NOT NULL,
+    case_id uuid NOT NULL,
+    PRIMARY KEY (ref, case_id)
+);
+COMMENT ON TABLE case_refs IS 'by which numbers of other systems a case may be found';
 CREATE TABLE tallies (
     org uuid NOT NULL,
     year integer NOT NULL,
@@ -383,7 +387,7 @@ def downgrade() -> None:
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, sealed_values, disclose,
             waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions, forget_keys,
             furnish_part, uuid_from;
-        DROP TABLE worklists, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed,
+        DROP TABLE worklists, case_refs, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed,
             access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault,
             feed, outbox, event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;
         DROP FUNCTION refuse_change, refuse_other_hashes, follows, enter, bodies_below, bodies_audited, sees;

@@ -334,6 +334,7 @@ def _listed_anew(before: Case | None, after: Case) -> bool:
         or before.state is not after.state
         or before.due_on != after.due_on
         or before.handoffs != after.handoffs
+        or before.refs != after.refs
         or before.named != after.named
     )
 

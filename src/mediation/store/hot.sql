@@ -108,7 +108,8 @@ $$;
 -- One step: the case moves on where it still stands at p_version; only then do event, key, outbox row and sealed
 -- values exist. False: somebody else was first. A second use of a key raises unique_violation: as the keys lie in parts
 -- by month, no index can say so, and whoever writes one takes its turn.
--- p_listed: where or how it is listed has changed (state, due day, bodies, hand-offs).
+-- p_listed: where or how it is listed has changed (state, due day, bodies, hand-offs), or a reference by
+-- which it is found.
 -- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped","blind_id","grams"}] with bytea in hex.
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
@@ -171,6 +172,7 @@ BEGIN
         FROM unnest(and_above(p_orgs)) AS b (org)
         ON CONFLICT (org, case_id) DO UPDATE
         SET state = excluded.state, due_on = excluded.due_on, inbound = excluded.inbound, outbound = excluded.outbound;
+        INSERT INTO case_refs (ref, case_id) SELECT unnest(p_refs), p_case ON CONFLICT DO NOTHING;
     END IF;
     RETURN written = 1;
 END

@@ -138,7 +138,7 @@ BEGIN
 
     FOREACH name IN ARRAY ARRAY['cases', 'events', 'event_keys', 'outbox', 'feed', 'vault', 'vault_keys', 'vault_words',
                                 'erasures', 'case_numbers', 'disclosures', 'access_outbox', 'access_feed', 'spans',
-                                'attempts', 'worklists', 'tallies'] LOOP
+                                'attempts', 'worklists', 'tallies', 'case_refs'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE (SELECT coalesce(string_agg(format('DROP POLICY %I ON %I', p.policyname, p.tablename), ';'), 'SELECT')
@@ -167,6 +167,9 @@ BEGIN
     EXECUTE format('CREATE POLICY gone ON worklists FOR DELETE TO mediation_app USING (%s OR %s IS NOT NULL)', written, clock);
 
     -- By the ten thousand at once: so these are looked up, and not gone through.
+    EXECUTE format('CREATE POLICY seen ON case_refs FOR SELECT TO mediation_app USING (%s OR %s)', written, one_by_one);
+    EXECUTE format('CREATE POLICY noted ON case_refs FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+
     EXECUTE format('CREATE POLICY seen ON tallies FOR SELECT TO mediation_app USING ('
                    'org IN (SELECT unnest(%s::uuid[] || %s)) OR org IN (SELECT unnest(%s::uuid[]) WHERE %s IS NOT NULL))',
                    below, org, audited, lowest);

@@ -108,7 +108,7 @@ CASES = Table(
     "cases",
     METADATA,
     Column("id", _ID, primary_key=True),
-    Column("number", Text, nullable=False, unique=True),
+    Column("number", Text(collation="C"), nullable=False, unique=True),
     _column("version", Integer, "0"),
     _column("state", Text, "'new'"),
     _column("tier", Text, "''"),
@@ -132,16 +132,8 @@ CASES = Table(
     _column("recused", _IDS, "'{}'"),
     _column("closers", _IDS, "'{}'"),
     _column("facts", JSON, "'{}'"),
-    Index("cases_number", "number", postgresql_ops={"number": "text_pattern_ops"}),
     Index("cases_division", "division", "id"),
     Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
-    Index(
-        "cases_refs",
-        "refs",
-        postgresql_using="gin",
-        postgresql_with={"fastupdate": "off"},
-        postgresql_where=text("refs <> '{}'"),
-    ),
     Index("cases_late_at", "late_at", "id", postgresql_where=text("late_at IS NOT NULL")),
     Index("cases_wake_at", "wake_at", "id", postgresql_where=text("wake_at IS NOT NULL")),
 )
@@ -159,6 +151,12 @@ WORKLISTS = Table(
     Index("worklists_state", "org", "state", "case_id"),
     Index("worklists_due", "org", "due_on", "case_id", postgresql_where=text("due_on IS NOT NULL")),
     Index("worklists_state_due", "org", "state", "due_on", "case_id", postgresql_where=text("due_on IS NOT NULL")),
+)
+CASE_REFS = Table(
+    "case_refs",
+    METADATA,
+    Column("ref", Text, primary_key=True),
+    Column("case_id", _ID, primary_key=True),
 )
 TALLIES = Table(
     "tallies",

@@ -5,7 +5,22 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, literal, or_, select, text, tuple_, union
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain.events import load
@@ -14,12 +29,14 @@ from mediation.domain.vocabulary import HandoffState
 from mediation.store.pages import Day, Id, Page, capped, page_of, uncursor
 from mediation.store.queries import conducting
 from mediation.store.sight import Viewer, reading, visible
-from mediation.store.tables import CASES, ORGANISATIONS, VAULT_WORDS, WORKLISTS
+from mediation.store.tables import CASE_REFS, CASES, ORGANISATIONS, VAULT_WORDS, WORKLISTS
 
 __all__ = ["Filters", "Listed", "Trayed", "tray", "worklist"]
 
 NEAR = 2000
 """So many of the newest cases are looked at one by one for a word, before the index of words is asked."""
+RARE = 4
+"""Of these so many at most hold a word that few cases hold: then the whole index is asked at once."""
 
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
@@ -64,34 +81,6 @@ class Trayed(NamedTuple):
     orgs: Mapping[str, Organisation]
 
 
-class _Source(NamedTuple):
-    """Where the cases of a list are read from, in order of their ids or due days.
-
-    `body` is the one whose worklist it is. An auditor stands above no body: for them it is all cases.
-    """
-
-    body: str | None
-
-    @property
-    def rows(self) -> Any:  # noqa: ANN401  # a table or a join of two
-        return CASES if self.body is None else WORKLISTS.join(CASES, CASES.c.id == WORKLISTS.c.case_id)
-
-    @property
-    def id(self) -> ColumnElement[Any]:
-        return CASES.c.id if self.body is None else WORKLISTS.c.case_id
-
-    @property
-    def due_on(self) -> ColumnElement[Any]:
-        return CASES.c.due_on if self.body is None else WORKLISTS.c.due_on
-
-    @property
-    def state(self) -> ColumnElement[Any]:
-        return CASES.c.state if self.body is None else WORKLISTS.c.state
-
-    def here(self) -> list[ColumnElement[bool]]:
-        return [] if self.body is None else [WORKLISTS.c.org == self.body]
-
-
 async def worklist(
     engine: AsyncEngine,
     viewer: Viewer,
@@ -106,23 +95,14 @@ async def worklist(
     `holder` matches any body with an open leg. A cursor goes on in the order it was given for. Raises Malformed.
     """
     by_due = sort == "due"
-    after = uncursor(cursor, Day, Id) if cursor and by_due else [None, *uncursor(cursor, Id)] if cursor else None
-    async with reading(engine, viewer, _array(filters.grams)) as connection:
-        source = await _source(connection, viewer, filters)
-        query = (
-            select(CASES.c.id, CASES.c.due_on, _FACTS)
-            .select_from(source.rows)
-            .where(*source.here(), visible(viewer), *_conditions(filters, source))
-        )
-        wanted = capped(limit) + 1
-        if by_due:
-            query = query.where(source.due_on.is_not(None), *_after_day(source, after), *_told(filters, viewer))
-            rows = (await connection.execute(query.order_by(source.due_on, source.id).limit(wanted))).all()
-        elif filters.q is None:
-            query = query.where(*([source.id < after[1]] if after else []))
-            rows = (await connection.execute(query.order_by(source.id.desc()).limit(wanted))).all()
+    after = uncursor(cursor, Day, Id) if cursor and by_due else ["", *uncursor(cursor, Id)] if cursor else []
+    async with reading(engine, viewer, _array(filters.grams), walking=bool(viewer.audits)) as connection:
+        search = _Search(viewer, filters, await _body(connection, viewer, filters), capped(limit) + 1)
+        if by_due or filters.q is None:
+            found = _walk(search, after, by_due=by_due)
+            rows: Sequence[Row[Any]] = (await connection.execute(found.limit(search.wanted))).all()
         else:
-            rows = await _searched(connection, query, source, filters, viewer, after[1] if after else None, wanted)
+            rows = await _searched(connection, search, after)
         cases = [load(row.facts) for row in rows]
         orgs = await conducting(connection, cases)
     keys = [(row.due_on.isoformat(), row.id) if by_due else row.id for row in rows]
@@ -142,18 +122,12 @@ async def tray(
     incoming = box == "in"
     org = viewer.org.id
     start = uncursor(cursor, Id, int) if cursor else None
-    query = (
-        select(CASES.c.id, _FACTS)
-        .select_from(WORKLISTS.join(CASES, CASES.c.id == WORKLISTS.c.case_id))
-        .where(WORKLISTS.c.org == org, visible(viewer))
-        .order_by(WORKLISTS.c.case_id.desc())
-    )
+    listed = select(WORKLISTS.c.case_id.label("id")).where(WORKLISTS.c.org == org).order_by(WORKLISTS.c.case_id.desc())
     if state is None or state in _ALWAYS_LIVE:
-        query = query.where(WORKLISTS.c.inbound if incoming else WORKLISTS.c.outbound)
-    else:
-        query = query.where(CASES.c.orgs.contains([org]))
+        listed = listed.where(WORKLISTS.c.inbound if incoming else WORKLISTS.c.outbound)
     if start:
-        query = query.where(WORKLISTS.c.case_id <= start[0])
+        listed = listed.where(WORKLISTS.c.case_id <= start[0])
+    query = _each(listed, visible(viewer), CASES.c.orgs.contains([org]))
     found: list[tuple[tuple[str, int], tuple[Case, Handoff]]] = []
     async with reading(engine, viewer) as connection:
         async with connection.stream(query) as rows:
@@ -165,75 +139,103 @@ async def tray(
     return page_of([(key, Trayed(*item, orgs)) for key, item in found], limit)
 
 
-async def _source(connection: AsyncConnection, viewer: Viewer, filters: Filters) -> _Source:
-    """The worklist of the viewer's body; of the holder that is asked for, where that is it or below it."""
+class _Search(NamedTuple):
+    """What is sought, and where: in the worklist of `body`. An auditor stands above no body: "" is all cases."""
+
+    viewer: Viewer
+    filters: Filters
+    body: str
+    wanted: int
+
+
+async def _body(connection: AsyncConnection, viewer: Viewer, filters: Filters) -> str:
+    """The viewer's body; the holder that is asked for, where that is below it."""
     if viewer.audits:
-        return _Source(None)
+        return ""
     if filters.holder is not None:
         path = await connection.scalar(select(ORGANISATIONS.c.path).where(ORGANISATIONS.c.id == filters.holder))
         if viewer.org.id in (path or ()):
-            return _Source(filters.holder)
-    return _Source(viewer.org.id)
+            return filters.holder
+    return viewer.org.id
 
 
-def _after_day(source: _Source, after: Sequence[Any] | None) -> list[ColumnElement[bool]]:
-    if not after:
-        return []
-    day, case_id = literal(date.fromisoformat(after[0]), CASES.c.due_on.type), literal(after[1], CASES.c.id.type)
-    return [tuple_(source.due_on, source.id) > tuple_(day, case_id)]
+def _walk(search: _Search, after: Sequence[str], *, by_due: bool = False) -> Select[Any]:
+    """The cases of a list in its order, beyond a key."""
+    listed = _listed(search, after, by_due=by_due)
+    conditions = [*_conditions(search), *_told(search)]
+    return _each(listed if search.body else listed.where(*conditions), *conditions, by_due=by_due)
 
 
-def _conditions(filters: Filters, source: _Source) -> list[ColumnElement[bool]]:
+def _listed(search: _Search, after: Sequence[str], *, by_due: bool = False) -> Select[Any]:
+    """Ids and due days of a worklist, or of all cases, in order beyond a key."""
+    filters, table = search.filters, WORKLISTS if search.body else CASES
+    number = table.c.case_id if search.body else table.c.id
+    query = select(number.label("id"), table.c.due_on)
+    if search.body:
+        query = query.where(table.c.org == search.body)
+    if filters.state is not None:
+        query = query.where(table.c.state == filters.state)
+    if filters.due_before is not None:
+        query = query.where(table.c.due_on < filters.due_before)
+    if filters.due_after is not None:
+        query = query.where(table.c.due_on > filters.due_after)
+    if not by_due:
+        return query.where(*([number < after[1]] if after else [])).order_by(number.desc())
+    if after:
+        day, case_id = literal(date.fromisoformat(after[0]), CASES.c.due_on.type), literal(after[1], CASES.c.id.type)
+        query = query.where(tuple_(table.c.due_on, number) > tuple_(day, case_id))
+    return query.where(table.c.due_on.is_not(None)).order_by(table.c.due_on, number)
+
+
+def _each(listed: Select[Any], *conditions: ColumnElement[bool], by_due: bool = False) -> Select[Any]:
+    """The cases that are listed, in that order, of which the conditions hold.
+
+    Each is looked at by itself, the next only if it is wanted: the OFFSETs keep the planner, who thinks that hardly any
+    case is seen, from reading all cases first.
+    """
+    ids = listed.offset(0).subquery()
+    case = select(CASES.c.id, CASES.c.due_on, _FACTS).where(CASES.c.id == ids.c.id, *conditions).offset(0).lateral()
+    order = (ids.c.due_on, ids.c.id) if by_due else (ids.c.id.desc(),)
+    return select(case).select_from(ids.join(case, true())).order_by(*order)
+
+
+def _conditions(search: _Search) -> list[ColumnElement[bool]]:
+    """What a case itself must be, seen first of all."""
+    filters = search.filters
     equal = ("track", "tier", "category", "risk")
     wanted = [CASES.c[name] == getattr(filters, name) for name in equal if getattr(filters, name) is not None]
-    if filters.state is not None:
-        wanted.append(source.state == filters.state)
     if filters.holder is not None:
         wanted.append(CASES.c.open_orgs.contains([filters.holder]))
     if filters.overdue is not None:
         at = datetime.fromisoformat(filters.at)
         late = CASES.c.late_at <= at
         wanted.append(late if filters.overdue else or_(CASES.c.late_at.is_(None), CASES.c.late_at > at))
-    if filters.due_before is not None:
-        wanted.append(source.due_on < filters.due_before)
-    if filters.due_after is not None:
-        wanted.append(source.due_on > filters.due_after)
     if filters.division is not None:
         wanted.append(CASES.c.division.startswith(filters.division, autoescape=True))
-    return wanted
+    return [visible(search.viewer), *wanted]
 
 
 # ── searching ──
 
 
-async def _searched(  # the query and all that narrows it
-    connection: AsyncConnection,
-    query: Select[Any],
-    source: _Source,
-    filters: Filters,
-    viewer: Viewer,
-    before: str | None,
-    wanted: int,
-) -> list[Row[Any]]:
+async def _searched(connection: AsyncConnection, search: _Search, after: Sequence[str]) -> list[Row[Any]]:
     """The newest of the cases that `q` finds.
 
-    What is frequent is found among the newest by looking at each; what is rare by the index, which lies in parts by
-    month and gives its finds unordered: so the months are gone through backwards, ever more at once.
+    What is frequent is found among the newest by looking at each; what is rare by the indexes, of which that of words
+    lies in parts by month and gives its finds unordered: so for what is neither, the months are gone through backwards.
     """
-    newest = select(source.id.label("id")).select_from(source.rows if source.body is None else WORKLISTS)
-    newest = newest.where(*source.here(), *([source.id < before] if before else []))
-    near = newest.order_by(source.id.desc()).limit(NEAR).subquery()
-    ordered = query.order_by(source.id.desc())
-    seen = ordered.where(source.id.in_(select(near.c.id)), *_told(filters, viewer))
-    rows = list((await connection.execute(seen.limit(wanted))).all())
-    end = select(func.count(), func.min(cast(near.c.id, Text))).select_from(near)
+    near, conditions = _listed(search, after).limit(NEAR), [*_conditions(search), *_told(search)]
+    seen = (await connection.execute(_each(near, *conditions).limit(search.wanted))).all()
+    rows = list(seen)
+    ids = near.subquery()
+    end = select(func.count(), func.min(cast(ids.c.id, Text))).select_from(ids)
     count, hi = (await connection.execute(end)).one()
-    months = 1
-    while len(rows) < wanted and count == NEAR and hi != _FIRST_ID:
-        lo = _earlier(hi, months)
-        told = ordered.where(source.id.in_(_finds(filters, viewer, lo, hi)), source.id >= lo, source.id < hi)
-        rows += (await connection.execute(told.limit(wanted - len(rows)))).all()
-        months, hi = 2 * months, lo
+    months = 2 if len(seen) > RARE else None
+    while len(rows) < search.wanted and count == NEAR and hi != _FIRST_ID:
+        lo = _earlier(hi, months) if months else _FIRST_ID
+        found = _each(_found(search, lo, hi), *_state(search), *conditions)
+        rows += (await connection.execute(found.limit(search.wanted - len(rows)))).all()
+        months, hi = 4 * months if months else None, lo
     return rows
 
 
@@ -247,37 +249,58 @@ def _earlier(case_id: str, months: int) -> str:
     return str(UUID(int=ms << 80)) if ms > 0 else _FIRST_ID
 
 
-def _finds(filters: Filters, viewer: Viewer, lo: str, hi: str) -> Any:  # noqa: ANN401  # a select or a union of some
-    """The ids from `lo` up to `hi` that an index finds: by number, by reference, by words."""
-    within = (CASES.c.id >= lo, CASES.c.id < hi)
-    named = [select(CASES.c.id).where(one, *within) for one in _naming(filters)]
-    if not filters.grams:
-        return union(*named)
-    words = select(VAULT_WORDS.c.case_id).where(
-        VAULT_WORDS.c.case_id >= lo, VAULT_WORDS.c.case_id < hi, VAULT_WORDS.c.grams.contains(filters.grams)
-    )
-    telling = select(CASES.c.id).where(CASES.c.id.in_(words), _may_be_told(viewer))
-    return union(*named, telling)
+def _found(search: _Search, lo: str, hi: str) -> Select[Any]:
+    """The ids from `lo` up to `hi` that an index finds, by number, by reference or by words, the newest first."""
+    filters = search.filters
+    indexes: list[tuple[Column[Any], tuple[ColumnElement[bool], ...]]] = [
+        (CASE_REFS.c.case_id, (CASE_REFS.c.ref == filters.q,))
+    ]
+    if (filters.q or "").isascii():  # as all numbers are
+        indexes.append((CASES.c.id, _numbered(filters)))
+    if filters.grams:
+        indexes.append((VAULT_WORDS.c.case_id, (VAULT_WORDS.c.grams.contains(filters.grams),)))
+    named = [select(number.label("id")).where(number >= lo, number < hi, *found) for number, found in indexes]
+    ids = union(*named).subquery()
+    query = select(ids.c.id).order_by(ids.c.id.desc())
+    if not search.body:
+        return query
+    here = select(WORKLISTS.c.org).where(WORKLISTS.c.org == search.body, WORKLISTS.c.case_id == ids.c.id)
+    return query.where(here.exists())
 
 
-def _naming(filters: Filters) -> list[ColumnElement[bool]]:
-    return [CASES.c.number.startswith(filters.q or "", autoescape=True), CASES.c.refs.contains([filters.q])]
+def _numbered(filters: Filters) -> tuple[ColumnElement[bool], ...]:
+    """A number that begins so, as comparisons: behind row-level security an index serves no LIKE."""
+    said = filters.q or ""
+    return CASES.c.number >= said, CASES.c.number < f"{said}\U0010ffff"
 
 
-def _told(filters: Filters, viewer: Viewer) -> list[ColumnElement[bool]]:
-    """`q` as a condition on one case that is looked at: without its OFFSET it would be planned as a list of all."""
+def _state(search: _Search) -> list[ColumnElement[bool]]:
+    """The conditions that a worklist holds itself, on the case."""
+    filters = search.filters
+    wanted = [CASES.c.state == filters.state] if filters.state is not None else []
+    if filters.due_before is not None:
+        wanted.append(CASES.c.due_on < filters.due_before)
+    if filters.due_after is not None:
+        wanted.append(CASES.c.due_on > filters.due_after)
+    return wanted
+
+
+def _told(search: _Search) -> list[ColumnElement[bool]]:
+    """`q` as a condition on one case that is looked at."""
+    filters = search.filters
     if filters.q is None:
         return []
+    named = [and_(*_numbered(filters)), CASES.c.refs.contains([filters.q])]
     if not filters.grams:
-        return [or_(*_naming(filters))]
+        return [or_(*named)]
     holding = (
         select(VAULT_WORDS.c.case_id)
         .where(VAULT_WORDS.c.case_id == CASES.c.id, VAULT_WORDS.c.grams.contains(filters.grams))
         .correlate(CASES)
-        .offset(text("0"))
+        .offset(0)
         .exists()
     )
-    return [or_(*_naming(filters), and_(holding, _may_be_told(viewer)))]
+    return [or_(*named, and_(_may_be_told(search.viewer), holding))]
 
 
 def _may_be_told(viewer: Viewer) -> ColumnElement[bool]:
