@@ -179,7 +179,7 @@ class Settings(BaseSettings):
     """Cosignatures that a checkpoint needs before it is published; 0 is none."""
 
     idempotency_days: int = Field(default=30, ge=1, le=3650)
-    """Days an idempotency key is kept."""
+    """Days an idempotency key is kept at least; they go by the month."""
 
     lang: Literal["zh", "en"] = Field(default_factory=default_lang)
     """The language of the command line."""
