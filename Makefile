@@ -14,7 +14,8 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo serve test battery check fix migrate docs bench bench-lapses bench-absent bench-log bench-verify lock
+.PHONY: help setup demo serve test battery check fix migrate docs bench bench-scale bench-soak bench-flame bench-report \
+	bench-lapses bench-absent bench-log bench-verify lock
 
 help: ## list the commands 列出命令
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,8 +67,20 @@ docs: $(READY) ## write the generated pages, the diagram and the API file 生成
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/mediation openapi --output openapi/mediation.json
 
-bench: $(READY) ## steps and reads a second beside pgbench 性能对照
+bench: $(READY) ## every workload beside pgbench with its statements 性能对照
 	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-scale: $(READY) ## the same with a million cases beside ten thousand 百万案件对照
+	@$(BIN)/python bench/scale.py $(ARGS)
+
+bench-soak: $(READY) ## half an hour at 70 % of the most 半小时稳定性
+	@$(BIN)/python bench/soak.py $(ARGS)
+
+bench-flame: $(READY) ## where the CPU of a step goes 处理一步的时间分布
+	@$(BIN)/python bench/flame.py $(ARGS)
+
+bench-report: $(READY) ## docs/benchmarks.md from the figures of the benches 生成性能报告
+	@$(BIN)/python bench/report.py
 
 bench-lapses: $(READY) ## a night of 100,000 lapses 一夜十万个期限届满
 	@$(BIN)/python bench/lapses.py --cases 100000 $(ARGS)

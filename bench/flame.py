@@ -11,12 +11,13 @@ code does (msgspec, libpq, the parser of HTTP) counts for the frame that called 
 
 import argparse
 import json
-import os
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,16 @@ Stacks = Counter[tuple[str, ...]]
 def recorded(process: psutil.Process, seconds: float, raw: Path) -> Stacks:
     """The stacks of a process, outermost frame first, and how often each was seen."""
     command = [
-        *("py-spy", "record", "--pid", str(process.pid), "--duration", str(round(seconds)), "--rate", str(_RATE)),
+        *(
+            str(Path(sys.executable).with_name("py-spy")),
+            "record",
+            "--pid",
+            str(process.pid),
+            "--duration",
+            str(round(seconds)),
+            "--rate",
+            str(_RATE),
+        ),
         *("--format", "raw", "--full-filenames", "--output", str(raw)),
     ]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -70,7 +80,8 @@ def recorded(process: psutil.Process, seconds: float, raw: Path) -> Stacks:
         frames = tuple(_frame(frame) for frame in stack.split(";"))
         if not frames[-1].startswith(_WAITS):
             found[frames] += int(count)
-    alike = len(os.path.commonprefix(list(found)))  # down to the loop there is one way
+    levels = zip(*found, strict=False)
+    alike = sum(1 for _ in takewhile(lambda frames: len(set(frames)) == 1, levels))  # down to the loop is one way
     return Counter({frames[alike:] or frames[-1:]: count for frames, count in found.items()})
 
 
