@@ -40,6 +40,7 @@ from mediation.http.dependencies import Desk
 from mediation.http.gate import Bucket, Gate
 from mediation.http.problems import TurnedAway, faults
 from mediation.http.schemas import components
+from mediation.http.straight import straightened
 from mediation.settings import BadSetting, Settings, loopback
 from mediation.store.database import AWAY
 
@@ -116,7 +117,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.desk = desk
     for room in ROOMS:
-        app.router.routes.extend(room.routes.routes)  # not include_router, which matches every path twice
+        app.router.routes.extend(straightened(room.routes.routes))  # not include_router, which matches every path twice
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to say it differently
     return app
 
