@@ -215,10 +215,10 @@ async def show_case(request: Request, case_id: CaseId, wanted: Annotated[Version
     once(request)
     asked_at = now(request)
     retrospect.assert_past(request, "as_of", wanted.as_of)
-    case, seen = await seeing(request, case_id)
+    case, seen = await seeing(request, case_id, sealed=True)
     house, at = desk(request).house, instant(asked_at, case)
     masked_too = _reads_masked(seen, case)  # as the case stands now, whatever it was
-    rows = await house.memory.sealed(context(request), seen.actor, case.id)
+    rows = seen.sealed
     if wanted.as_of is not None:
         at = instant_of(wanted.as_of)
         case = await retrospect.stood(request, case, seen, wanted.as_of)

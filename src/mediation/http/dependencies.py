@@ -318,10 +318,10 @@ def context(request: Request) -> Context:
     return Context(who.person, acting_for(taken), taken.id, who.issuer, who.subject)
 
 
-async def seeing(request: Request, case_id: str) -> tuple[Case, Seen]:
-    """The case of a path as far as the caller may see it. Raises NotFound where it is absent or invisible."""
+async def seeing(request: Request, case_id: str, *, sealed: bool = False) -> tuple[Case, Seen]:
+    """The case of a path as far as the caller may see it, and its sealed values if asked for. Raises NotFound."""
     who = context(request)
-    seen = await desk(request).house.memory.read_case(who, identifier(case_id))
+    seen = await desk(request).house.memory.read_case(who, identifier(case_id), sealed=sealed)
     if seen.case is None:
         raise NotFound
     return seen.case, seen
