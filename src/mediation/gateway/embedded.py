@@ -229,6 +229,7 @@ class Server:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_error_verbosity": "terse",  # the detail of an error may hold a row's values
+            **_sizes(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20),
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         log = self.cluster.log
@@ -378,3 +379,17 @@ def database_ready(settings: Settings, *need: Door, recreate: bool = False) -> I
     with Server(settings.data_dir).in_use() as server:
         server.create_database(settings.database, recreate=recreate)
         yield server.urls(settings.database)
+
+
+def _sizes(memory_mib: int) -> dict[str, str]:
+    """What the server may use of a machine's memory, most of which is left to others: an eighth, 2 GiB at most.
+
+    Checkpoints come by time and not by every gigabyte written, as each makes the next writes larger.
+    """
+    return {
+        "shared_buffers": f"{min(max(memory_mib // 8, 128), 2048)}MB",
+        "effective_cache_size": f"{max(memory_mib // 2, 256)}MB",
+        "random_page_cost": "1.1",  # no disk turns any more
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+    }
