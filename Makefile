@@ -81,6 +81,7 @@ bench-flame: $(READY) ## where the CPU of a step goes 处理一步的时间分�
 
 bench-report: $(READY) ## docs/benchmarks.md from the figures of the benches 生成性能报告
 	@$(BIN)/python bench/report.py
+	@$(BIN)/python bench/needs.py
 
 bench-lapses: $(READY) ## a night of 100,000 lapses 一夜十万个期限届满
 	@$(BIN)/python bench/lapses.py --cases 100000 $(ARGS)

@@ -34,7 +34,7 @@ from mediation.store import append, database
 
 Deck = list[dict[str, Any]]
 PAGE, DEEP = 50, 1000
-_ROWS = 1024
+_ROWS, _FILED, _PROBED = 8192, 1024, 600
 _DEEP_ROWS, _SHORTEST = 16, 10
 _STREAMED = 4000
 _WIDE = "'{clerk,grid_worker,coordinator,chair,judge,officer,prosecutor,arbitrator}'"
@@ -215,13 +215,15 @@ class Decks:
         return self._cases("version = 10")
 
     def _open(self) -> Deck:
-        return self._cases("state IN ('filed', 'accepted', 'suspended', 'settled', 'unsettled', 'deciding')")
+        return self._cases(
+            "version <> 10 AND state IN ('filed', 'accepted', 'suspended', 'settled', 'unsettled', 'deciding')"
+        )
 
     def _mediating(self) -> Deck:
         assigned = "m.person = ANY (c.assigned) AND 'mediator' = ANY (m.roles)"
         rows = self._cases("state = 'mediating'", assigned)
         with httpx2.Client(base_url=self._url) as client:
-            return [row for row in rows if self._may_convene(client, row)][:512]
+            return [row for row in rows[:_PROBED] if self._may_convene(client, row)]
 
     @staticmethod
     def _may_convene(client: httpx2.Client, row: Mapping[str, Any]) -> bool:
@@ -233,7 +235,7 @@ class Decks:
         clerks = self._who("o.tier = 'village' AND o.kind = 'people_committee' AND m.roles = '{grid_worker}'")
         made, chance = _disputes(self._house, random.Random(13), lambda: "{{resident_id}}"), random.Random(17)
         rows = []
-        for _ in range(_ROWS):
+        for _ in range(_FILED):
             clerk, body = chance.choice(clerks), next(made)
             body["division"] = clerk["division"]
             rows.append({"token": clerk["token"], "body": json.dumps(body, ensure_ascii=False)})
@@ -299,7 +301,8 @@ class Decks:
         vault = Vault(key_from(self._house.folder / "vault.key"))
         query = f"""
             SELECT v.case_id::text, v.subject, v.digest, v.name, v.sealed, v.blind, k.wrapped, v.blind_id
-            FROM vault v JOIN vault_keys k USING (case_id, subject) WHERE {condition}
+            FROM vault v JOIN vault_keys k USING (case_id, subject)
+            WHERE v.case_id IN (SELECT id FROM cases ORDER BY md5(id::text) LIMIT 512) AND {condition}
             ORDER BY md5(v.digest) LIMIT 512"""
         with psycopg.connect(self._house.superuser) as connection:
             for case_id, *row in connection.execute(query.encode()):
