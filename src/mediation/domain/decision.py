@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -177,10 +178,10 @@ def settle_on(step: Step, world: World) -> Decision:
 
 def named_orgs(command: c.Command) -> tuple[str, ...]:
     """Ids of the bodies a command names."""
-    one = [getattr(command, name, None) for name in ("to_org", "org", "proposed_org")]
-    many = [*getattr(command, "with_orgs", ())]
-    owed = [o.obligor_org for o in getattr(command, "obligations", None) or () if isinstance(o, c.ObligationIn)]
-    return tuple(dict.fromkeys(str(org) for org in (*one, *many, *owed) if org))
+    said = vars(command)
+    one = (said.get("to_org"), said.get("org"), said.get("proposed_org"))
+    owed = [o.obligor_org for o in said.get("obligations") or () if isinstance(o, c.ObligationIn)]
+    return tuple(dict.fromkeys(str(org) for org in (*one, *said.get("with_orgs", ()), *owed) if org))
 
 
 def ready(step: Step, action: Action) -> str:
@@ -238,7 +239,7 @@ def _situation(draft: Draft, step: Step) -> dict[str, bool]:
         "claims_left": claims_left and not (isinstance(step.command, c.Report) and entrusted),
         "unfinished": bool(leg and draft.case.unfinished(leg.id)),
         "enforceable": bool(step.agreement and step.agreement.enforceable_by),
-        "interim": bool(getattr(step.command, "interim", False)),
+        "interim": bool(vars(step.command).get("interim")),
         "opens": bool(draft.notes.get("leg")),
     }
 
@@ -266,18 +267,25 @@ def _move(draft: Draft, step: Step, row: Row) -> None:
 def _codes(command: c.Command) -> dict[str, Any]:
     """The codes, numbers, ids and days of a command, as the event names them; words and people stay out."""
     kept: dict[str, Any] = {}
-    for name, field in type(command).model_fields.items():
-        value = getattr(command, name)
-        if (
-            name in {"action", "leg", "text", "documents", "case_code"}
-            or value == field.get_default()
-            or value in (None, [])
-        ):
+    said = vars(command)
+    for name, there, default in _named(type(command)):
+        value = said[name]
+        if value == default or value in (None, []):
             continue
         plain = _plain(value)
         if plain is not None:
-            kept[f"of_{name}" if name in PARTS or name == "case" else name] = plain
+            kept[there] = plain
     return kept
+
+
+@cache
+def _named(kind: type[c.Command]) -> tuple[tuple[str, str, object], ...]:
+    """The fields of a command that an event may name: each with its name there and its default."""
+    return tuple(
+        (name, f"of_{name}" if name in PARTS or name == "case" else name, field.get_default())
+        for name, field in kind.model_fields.items()
+        if name not in {"action", "leg", "text", "documents", "case_code"}
+    )
 
 
 def _plain(value: object) -> object:
@@ -301,7 +309,7 @@ def _known(code: str, zh: str, number: int, count: int) -> None:
 
 
 def _handoff(case: Case, action: Action, command: c.Command, actor: Actor) -> Handoff | None:
-    number = getattr(command, "handoff", None)
+    number = vars(command).get("handoff")
     if action not in BY_HANDOFF and not (action is Action.URGE and number):
         return None
     if number is not None:
@@ -321,7 +329,7 @@ def _handoff(case: Case, action: Action, command: c.Command, actor: Actor) -> Ha
 
 
 def _agreement(case: Case, action: Action, command: c.Command) -> Agreement | None:
-    number = getattr(command, "agreement", None) or getattr(command, "adopts", None)
+    number = vars(command).get("agreement") or vars(command).get("adopts")
     if number:
         _known("agreement", "协议", number, len(case.agreements))
         return case.agreement(number)

@@ -1,6 +1,6 @@
 """What an actor may do now: every action open to its role, the fields it needs, and for the rest why not."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mediation.domain import commands as c
 from mediation.domain import guards, machine
@@ -28,24 +28,37 @@ def offers(case: Case, actor: Actor, at: str, world: World) -> list[Offer]:
     """Every action this actor may take in its role, and for each whether it is available now or why not."""
     found = []
     for action in Action:
-        model = c.COMMANDS[action.value]
-        blank = {name: None for name, field in model.model_fields.items() if field.is_required()}
-        asked = model.model_construct(**blank | {"action": action.value})
         for leg in _candidates(case, actor, action):
-            command = asked.model_copy(update={"leg": leg.id if leg else None, "on_behalf_of": [1]})
-            offer = _offer(case, command, action, leg, actor, at, world)
+            offer = _offer(case, action, leg, actor, at, world)
             if offer:
                 found.append(offer)
     return found
 
 
-def _offer(
-    case: Case, command: c.Command, action: Action, leg: Leg | None, actor: Actor, at: str, world: World
-) -> Offer | None:
-    fields = type(command).model_fields
+class _Form(NamedTuple):
+    """The blank command of an action, with the fields it must and may have."""
+
+    command: c.Command
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+def _form(action: Action) -> _Form:
+    model = c.COMMANDS[action.value]
+    fields = model.model_fields
+    blank: dict[str, Any] = {name: None for name, field in fields.items() if field.is_required()}
+    command = model.model_construct(**blank | {"action": action.value, "on_behalf_of": [1]})
     known = {"action", "leg", "claims", "on_behalf_of", "documents", "text"}
-    required = tuple(name for name, field in fields.items() if field.is_required() and name not in known)
-    optional = tuple(name for name in fields if name not in required and name != "action")
+    required = tuple(name for name in blank if name not in known)
+    return _Form(command, required, tuple(name for name in fields if name not in required and name != "action"))
+
+
+_FORMS = {action: _form(action) for action in Action}
+
+
+def _offer(case: Case, action: Action, leg: Leg | None, actor: Actor, at: str, world: World) -> Offer | None:
+    blank, required, optional = _FORMS[action]
+    command = blank.model_copy(update={"leg": leg.id}) if leg else blank
     reasons: tuple[Reason, ...] = ()
     step = None
     try:

@@ -27,12 +27,13 @@ def plausible(step: Step) -> Iterator[Reason]:
 def days(step: Step) -> Iterator[Reason]:
     """Days on the right side of the day of the step."""
     command = step.command
+    said = vars(command)  # what a model lacks it says at a high price
     for name in PAST:
-        day = getattr(command, name, None)
+        day = said.get(name)
         if isinstance(day, date) and day > step.on:
             yield why("day_in_future", f"{name} 不得晚于今日", f"{name} must not lie in the future", needs=name)
     for name in FUTURE:
-        day = getattr(command, name, None)
+        day = said.get(name)
         if isinstance(day, date) and day < step.on:
             yield why("day_past", f"{name} 不得早于今日", f"{name} must not lie in the past", needs=name)
     if isinstance(command, c.File) and command.occurred_on and command.occurred_on > (command.request_on or step.on):
