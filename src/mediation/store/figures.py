@@ -100,12 +100,11 @@ def stands(viewer: Viewer, body: Organisation) -> frozenset[Standing]:
 
 
 _DAYS_OF = msgspec.json.Decoder(list[int])
-_BELOW = """
-WITH below AS MATERIALIZED (
-    SELECT o.id, (ARRAY[o.id] || o.path)[coalesce(array_position(o.path, cast(:org AS uuid)), 1)] AS branch
-    FROM organisations o WHERE o.id = cast(:org AS uuid) OR o.path @> ARRAY[cast(:org AS uuid)]
-)
-"""
+_THERE = "(o.id = cast(:org AS uuid) OR o.path @> ARRAY[cast(:org AS uuid)])"
+_BRANCH = "(ARRAY[o.id] || o.path)[coalesce(array_position(o.path, cast(:org AS uuid)), 1)]"
+_BELOW = f"""
+WITH below AS MATERIALIZED (SELECT o.id, {_BRANCH} AS branch FROM organisations o WHERE {_THERE})
+"""  # noqa: S608  # our own text
 _COUNTS = text(f"""{_BELOW}
 SELECT b.branch::text, t.category, t.what, sum(t.count)::bigint AS many
 FROM below b JOIN tallies t ON t.org = b.id AND t.year IN (0, :year)
@@ -116,11 +115,14 @@ SELECT b.branch::text, t.category, t.what, to_json(t.days)::text AS days
 FROM below b JOIN tallies t ON t.org = b.id AND t.year = :year AND t.what IN ('ended', 'settled')
 """)  # noqa: S608  # our own text
 # Whatever is overdue fell due; so whoever has a worklist finds it there, and reads no case that is not theirs.
-_OVERDUE = f"""{_BELOW}
-SELECT b.branch::text, c.category, count(*) AS many
-FROM {{listed}} JOIN below b ON b.id = c.holder
-WHERE {{due}} AND c.late_at <= :at AND c.state NOT IN ('closed', 'archived')
-GROUP BY b.branch, c.category
+_OVERDUE = f"""
+SELECT ({_BRANCH})::text AS branch, h.category, sum(h.many)::bigint AS many
+FROM (SELECT c.holder, c.category, count(*) AS many FROM {{listed}}
+      WHERE {{due}} AND c.late_at <= :at AND c.state NOT IN ('closed', 'archived')
+      GROUP BY c.holder, c.category) h
+JOIN organisations o ON o.id = h.holder
+WHERE {_THERE}
+GROUP BY 1, 2
 """  # noqa: S608  # our own text
 _OVERDUE_LISTED = text(
     _OVERDUE.format(
