@@ -22,6 +22,7 @@ from mediation.commandline import (
     logkeeping,
     records,
     serving,
+    synthesizing,
     verifying,
     working,
 )
@@ -39,6 +40,7 @@ for room in (
     serving,
     working,
     filling,
+    synthesizing,
     records,
     verifying,
     counting,

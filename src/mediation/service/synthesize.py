@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -51,7 +51,7 @@ _INSTANT, _ID = 27, 36
 
 
 class Synthesized(NamedTuple):
-    """What was put into the database: `open` of its cases are not closed yet; `retold` were decided again, step by step.
+    """What was put into the database: `open` of its cases are not closed; `retold` were decided again, step by step.
 
     `sampled` cases were read back, opened, folded and found in the signed log, with `proven` events.
     """
@@ -70,12 +70,18 @@ class Synthesized(NamedTuple):
 
 
 async def synthesize(
-    urls: Urls, key: bytes, keys: LogKeys, wanted: Wanted, *, processes: int | None = None, progress: Progress = lambda _, __: None
+    urls: Urls,
+    key: bytes,
+    keys: LogKeys,
+    wanted: Wanted,
+    *,
+    processes: int | None = None,
+    progress: Progress = lambda _, __: None,
 ) -> Synthesized:
     """Import the counties, and put their cases into a database that has none; whole or not at all.
 
     `key` is the vault's. `progress` is told cases done and cases in all.
-    Raises: CasesThere, DatabaseUnreachable, LogHalted, BadKeyFile; Untrue or BrokenTrail, which would be faults of ours.
+    Raises: CasesThere, DatabaseUnreachable, LogHalted, BadKeyFile; Untrue, BrokenTrail, which would be our fault.
     """
     imported = await _registered(urls, wanted.counties)
     await integrate_once(urls.log, keys)
@@ -155,8 +161,7 @@ async def _placed(load: Loading, key: LogKey, folder: Path) -> str:
     if epoch is None:
         await leaves.begin_epoch(load.connection, "events", Epoch(key.origin, first))
     size, known, begun = old.size, dict(tiles), set(tiles)
-    for day in sorted(folder.iterdir()):
-        lines = sorted(day.read_bytes().splitlines(keepends=True))
+    for lines in _by_day(folder):
         places = [b"%d\t" % (first + size + number) for number in range(len(lines))]
         rows = [place + line[SPAN_KEY:] for place, line in zip(places, lines, strict=True)]
         await load.copy("spans", SPAN_COLUMNS, b"".join(rows))
@@ -172,6 +177,12 @@ async def _placed(load: Loading, key: LogKey, folder: Path) -> str:
     note = sign(new.text, key.signer)
     await load.sign(key.origin, Signed(new.size, new.root, note), known)
     return note
+
+
+def _by_day(folder: Path) -> Iterator[list[bytes]]:
+    """The rows of spans that processes left, in the order of time."""
+    for day in sorted(folder.iterdir()):
+        yield sorted(day.read_bytes().splitlines(keepends=True))
 
 
 async def _verified(urls: Urls, vault: Vault, key: LogKey, cases: Sequence[str]) -> int:

@@ -17,7 +17,18 @@ from mediation.store import leaves
 from mediation.store.database import connect
 from mediation.store.leaves import Connection, Signed
 
-LOADED = ("cases", "worklists", "events", "vault_keys", "vault", "vault_words", "feed", "spans", "case_numbers", "tallies")
+LOADED = (
+    "cases",
+    "worklists",
+    "events",
+    "vault_keys",
+    "vault",
+    "vault_words",
+    "feed",
+    "spans",
+    "case_numbers",
+    "tallies",
+)
 """The tables that are written by COPY or by the hundred thousand."""
 
 
@@ -50,7 +61,9 @@ class Loading:
         """Add to the counts of bodies."""
         rows = sums.rows()
         for start in range(0, len(rows), _AT_ONCE):
-            await self.connection.execute(leaves.COUNT_IN, (msgspec.json.encode(rows[start : start + _AT_ONCE]).decode(),))
+            await self.connection.execute(
+                leaves.COUNT_IN, (msgspec.json.encode(rows[start : start + _AT_ONCE]).decode(),)
+            )
 
     async def tiles(self, origin: str, whole: Mapping[tuple[int, int], bytes]) -> None:
         """Add tiles of a tree that are not there yet."""
@@ -73,7 +86,7 @@ async def loading(owner_url: str, since: date) -> AsyncIterator[Loading]:
         await connection.execute(_SETTINGS)
         for table in LOADED:
             await connection.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-        if await (await connection.execute("SELECT FROM cases LIMIT 1")).fetchone():
+        if await (await connection.execute("SELECT id FROM cases LIMIT 1")).fetchone():
             raise CasesThere
         await connection.execute("SELECT make_partitions(%s, now() + interval '2 months')", (since,))
         indexes = await (await connection.execute(_INDEXES, (list(LOADED),))).fetchall()

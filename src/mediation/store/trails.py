@@ -236,9 +236,7 @@ class Trails:
 
 
 @asynccontextmanager
-async def trails(
-    reader_url: str, *, sealed: bool = False, only: Iterable[str] | None = None
-) -> AsyncIterator[Trails]:
+async def trails(reader_url: str, *, sealed: bool = False, only: Iterable[str] | None = None) -> AsyncIterator[Trails]:
     """All histories as they stand at this moment, or those of these cases; with what is `sealed`, if asked.
 
     Raises: DatabaseUnreachable.

@@ -1,4 +1,4 @@
-"""Cases cast of a mould, as the lines that PostgreSQL's COPY reads: a case's events, its row, and what is sealed of it."""
+"""Cases cast of a mould, as the lines that PostgreSQL's COPY reads: events, the row of a case, and what is sealed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -74,11 +74,11 @@ TABLES = {
 }
 """The tables that are filled, in this order, and the columns of a line."""
 SPAN_COLUMNS = (
-    "position event case_id seq since until action org actor role basis before state holder open_orgs category division "
-    "late_at was_late"
+    "position event case_id seq since until action org actor role basis before state holder open_orgs category "
+    "division late_at was_late"
 )
 SPAN_KEY = 27 + 64
-"""A line of `Lines.spans` begins with the instant and the leaf's hash, and goes on with the columns after `position`."""
+"""A line of `Lines.spans` begins with the instant and the leaf's hash; the columns after `position` follow."""
 
 
 class Form:
@@ -116,7 +116,11 @@ class Form:
     def _span(self, seq: int) -> str:
         steps = self.mould.steps
         event, columns = steps[seq].event, steps[seq].columns
-        until, leaf = (steps[seq + 1].event.at, steps[seq + 1].event.prev) if seq + 1 < len(steps) else (None, self.mould.case.head)
+        until, leaf = (
+            (steps[seq + 1].event.at, steps[seq + 1].event.prev)
+            if seq + 1 < len(steps)
+            else (None, self.mould.case.head)
+        )
         late = steps[seq - 1].columns.late_at if seq else None
         basis = "{" + ",".join(f'"{article}"' for article in event.basis) + "}"
         return f"{event.at}{leaf}" + self._line(
@@ -151,7 +155,7 @@ class Caster:
     def __init__(self, key: bytes, seed: str) -> None:
         self._seed = seed
         self._chance = Random()  # noqa: S311  # what is invented is to be invented again
-        self._vault = Vault(key, lambda count: self._chance.randbytes(count))
+        self._vault = Vault(key, self._chance.randbytes)
         self._ids: dict[tuple[str, bool], dict[str, str]] = {}
 
     def cast(self, form: Form, casting: Casting, lines: Lines) -> list[bytes]:
@@ -219,12 +223,17 @@ class Caster:
             for kind, side, minor in form.people
         ]
         first = {side: who.name for _, side, who in reversed(some)}
-        told = {"a": first["applicant"], "b": first["respondent"], "day": f"{day.month}月{day.day}日", "yuan": str(form.yuan)}
+        told = {
+            "a": first["applicant"],
+            "b": first["respondent"],
+            "day": f"{day.month}月{day.day}日",
+            "yuan": str(form.yuan),
+        }
         told["facts"] = townsfolk.facts(self._chance, form.mould.category, told)
         return told, [{"kind": kind, **who._asdict()} for kind, _, who in some]
 
     def retold(self, mould: Mould, casting: Casting) -> list[bytes]:
-        """The bytes of the events of a case, each step decided for itself where and by whom it is taken: as `cast` writes.
+        """The bytes of the events of a case, each step decided for itself where it is taken: as `cast` writes them.
 
         Raises whatever `decide` raises.
         """
@@ -239,9 +248,9 @@ class Caster:
             told = msgspec.json.decode(body.of(values))
             for party, who in zip(told.get("parties", ()) if step.brings else (), people, strict=False):
                 party.update({name: value for name, value in who.items() if value})
-            who = f"{line.who[:-1]}2" if casting.other and line.who.endswith(_MEDIATOR) else line.who
+            actor = f"{line.who[:-1]}2" if casting.other and line.who.endswith(_MEDIATOR) else line.who
             digests = Digests(event.sd[: step.brings], event.sd[step.brings :])
-            taken_by = line._replace(who=who, at=at.of(values))
+            taken_by = line._replace(who=actor, at=at.of(values))
             decision = taken(taken_by, STEP.validate_python(told), case, casting.village, digests, casting.number)
             made = decision.event(case, event_id=event.event, case_id=event.case, request_id=event.request)
             case = evolve(case, made)

@@ -1,4 +1,4 @@
-"""Counties after the pattern of the demo's: the reference county of 21 townships and 608 villages, as often as wanted."""
+"""Counties after the pattern of the demo's: the reference county of 21 townships and 608 villages, many times."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from mediation.service.registry import org_id, person_id
 
 TOWNSHIPS, VILLAGES = 21, 608
 """Of the reference county."""
-MOST_COUNTIES = 9000
+MOST_COUNTIES = 8000
 
 MODEL = f"{COUNTY}103201"
 """The village in which every history is first told; whatever is told of it may be told of any other."""
@@ -188,4 +188,8 @@ def _said(value: str, home: str) -> str:
         return home + value[len(COUNTY) :]
     if value.startswith(COUNTY[:_CITY]) and value[_CITY : _CITY + 1] in {"", "-"}:
         return home[:_CITY] + value[_CITY:]
-    return value.replace("奈曼旗", f"{home}旗").replace("Naiman Banner", f"County {home}").replace("通辽市", f"{home[:_CITY]}市")
+    return (
+        value.replace("奈曼旗", f"{home}旗")
+        .replace("Naiman Banner", f"County {home}")
+        .replace("通辽市", f"{home[:_CITY]}市")
+    )

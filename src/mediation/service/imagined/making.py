@@ -1,4 +1,4 @@
-"""A process that casts: it is told a task, and gives the lines of its cases; the rows of spans it leaves in files by day."""
+"""A process that casts: it is told a task, and gives the lines of its cases; spans it leaves in files by day."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from mediation.domain.calendar import SHANGHAI
-from mediation.domain.commands import STEP, Command
+from mediation.domain.commands import STEP, Command, File
 from mediation.domain.decision import Decision, Digests, World, decide
 from mediation.domain.errors import MediationError
 from mediation.domain.events import Event, evolve
@@ -36,7 +36,8 @@ from mediation.store.tables import CaseColumns, columns_of
 NUMBER = "MOULD-NUMBER"
 FIRST_SERIAL = 1_000_000
 _ENDS = time(18)
-_HALF_YEAR = 180
+_SOON, _A_MONTH = 0.93, 28
+"""How many promise what is due within a month."""
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _NAMES = re.compile(
@@ -44,6 +45,7 @@ _NAMES = re.compile(
     r'|(?<!T16:00:)00\.000000Z|"[\w-]{43}"(?:,"[\w-]{43}")*'
 )
 """Whatever a cast says otherwise. No step is taken at midnight, so what is to happen then is a day's and stays."""
+_ALIKE = {"00.": "tail", "papers/": "papers", "NM0525": "docket"}
 
 
 class Sketch(NamedTuple):
@@ -114,9 +116,7 @@ class Mould:
                 gaps.append(gap)
                 at = found.end()
         text = "%s".join([*parts, told[at:].replace("%", "%%")])
-        if len(gaps) > 1:
-            return Filled(text, itemgetter(*gaps))
-        return Filled(text, (lambda values, gap=gaps[0]: (values[gap],)) if gaps else lambda _: ())
+        return Filled(text, _picking(gaps))
 
     def array(self, ids: Sequence[str]) -> str:
         """The ids of bodies or people as a PostgreSQL array, which a cast sorts anew."""
@@ -125,26 +125,19 @@ class Mould:
         return f"\x01{' '.join(str(self._place(each)) for each in ids)}\x02"
 
     def _place(self, name: str) -> int | None:
-        if name in self._known:
-            return self.gaps[self._known[name]]
-        if name in self.gaps:
-            return self.gaps[name]
-        if name.endswith("Z"):
-            return self.gaps["tail"]
-        if name.startswith("papers/"):
-            return self.gaps["papers"]
-        if name.startswith("NM0525"):
-            return self.gaps["docket"]
-        if name.startswith("\x01"):
-            self.arrays[name] = tuple(map(int, name[1:-1].split()))
-            return self._gap(name)
-        if name in _codes():
-            self.codes[name] = _codes()[name]
-            return self._gap(name)
-        if name in self._refs():
-            self.papers[name] = self._refs()[name]
-            return self._gap(name)
-        return None
+        """Which gap what is named so goes into; None where every cast says the same."""
+        name = self._known.get(name, name)
+        if name not in self.gaps:
+            if name.startswith("\x01"):
+                self.arrays[name] = tuple(map(int, name[1:-1].split()))
+            elif name in _codes():
+                self.codes[name] = _codes()[name]
+            elif name in self._refs():
+                self.papers[name] = self._refs()[name]
+            else:
+                name = next((gap for start, gap in _ALIKE.items() if name.startswith(start)), "")
+                return self.gaps[name] if name else None
+        return self._gap(name)
 
     def _gap(self, name: str) -> int:
         return self.gaps.setdefault(name, len(self.gaps))
@@ -155,6 +148,12 @@ class Mould:
         return {paper.sha256: paper.ref.split("/", 2)[2] for paper in self.case.documents}
 
 
+def _picking(gaps: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    if len(gaps) > 1:
+        return itemgetter(*gaps)
+    return lambda values: tuple(values[gap] for gap in gaps)
+
+
 def tell(sketch: Sketch, seed: str) -> tuple[dict[str, Any], list[Line]]:
     """The dispute of a sketch and the steps taken in it up to the day `until`; the same of the same seed."""
     chance = Random(f"{seed}/{sketch.number}")  # noqa: S311  # invented, and to be invented again
@@ -162,8 +161,7 @@ def tell(sketch: Sketch, seed: str) -> tuple[dict[str, Any], list[Line]]:
     dispute: dict[str, Any] = deepcopy(dict(chance.choice(disputes_like(sketch.plot))))
     dispute["id"] = FIRST_SERIAL + chance.randrange(1000, 9999)
     _in_other_words(dispute, sketch, chance)
-    days = plot.days or _HALF_YEAR
-    story = Chronicle(dispute, sketch.day, sketch.day + timedelta(days=days), load_laws().calendar)
+    story = Chronicle(dispute, sketch.day, sketch.day + timedelta(days=plot.days), load_laws().calendar)
     plot.tell(story)
     last = datetime.combine(sketch.until, _ENDS, SHANGHAI).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return dispute, [line for line in story.lines if line.at <= last]
@@ -182,7 +180,9 @@ def _in_other_words(dispute: dict[str, Any], sketch: Sketch, chance: Random) -> 
             owed["amount_fen"] = owed["amount_fen"] * scale // 1000 * 100
     for claim in dispute["claims"]:
         claim["text"] = _CLAIMED.get(claim["what"], "{a}的其他请求")
+    soon = chance.random() < _SOON
     for owed in dispute["obligations"]:
+        owed["days"] = 1 + owed["days"] % _A_MONTH if soon else owed["days"]
         owed["text"] = _OWED.get(owed["what"], "{b}按约定履行")
     longest = "十五天内未能调成。" if "十五天" in dispute["facts"] else ""
     dispute.update(
@@ -199,12 +199,12 @@ def _noted(note: str) -> str:
 
 _CLAIMED = {
     "money": "请{b}赔偿{a}{yuan}元", "conduct": "请{b}停止侵害、恢复原状", "apology": "请{b}当面赔礼道歉",
-    "return_property": "请{b}返还{a}的财物", "land_boundary": "请确定{a}与{b}的地界", "custody": "请{b}按月支付抚养（赡养）费",
+    "return_property": "请{b}返还{a}的财物", "land_boundary": "请确定{a}与{b}的地界", "custody": "请{b}按月支付费用",
     "violation": "依法处理{b}的违法行为", "crime": "依法处理{b}的行为", "petition": "{a}反映的信访事项",
 }  # fmt: skip
 _OWED = {
     "money": "{b}按期付给{a}款项", "conduct": "{b}按约定恢复原状", "apology": "{b}向{a}赔礼道歉",
-    "return_property": "{b}把财物还给{a}", "land_boundary": "{a}、{b}按新立界桩使用土地", "custody": "{b}按月支付{a}费用",
+    "return_property": "{b}把财物还给{a}", "land_boundary": "{a}、{b}按新界使用土地", "custody": "{b}按月支付{a}费用",
 }  # fmt: skip
 
 
@@ -215,7 +215,7 @@ def _decided(lines: Sequence[Line], seed: str) -> list[Step]:
     for line in lines:
         command = STEP.validate_python(line.body)
         words = words_of(command, case)
-        count = len(command.parties) if hasattr(command, "parties") and line.body["action"] == "file" else 0
+        count = len(command.parties) if isinstance(command, File) else 0
         sealed = [_digest(chance) for _ in range(count + sum(1 for said in words.values() if said))]
         digests = Digests(tuple(sealed[:count]), tuple(sealed[count:]))
         try:
@@ -263,4 +263,3 @@ def _digest(chance: Random) -> str:
 def _codes() -> Mapping[str, str]:
     """The codes of all bodies and people that the model village meets, by their ids."""
     return {org_id(code): code for code in counties.body_codes()} | {person_id(code): code for code in counties.roles()}
-

@@ -1,10 +1,11 @@
-"""What may become of an imagined dispute, and how often: the demo's histories, and those that end where it breaks off."""
+"""What may become of an imagined dispute, and how often: the demo's histories, and others that go on to the end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any, NamedTuple
 
+from mediation.domain.vocabulary import DecisionKind
 from mediation.service.naiman import chronicle as c
 from mediation.service.naiman import county, link_ups, mediations
 from mediation.service.naiman.chronicle import CENTRE, COURT, Chronicle, Dispute
@@ -101,7 +102,7 @@ def sued(story: Chronicle) -> None:
     story.wait(4)
     c.accept(story, COURT, number=f"{story.today.year}-NM0525-MC-{1000 + story.dispute['id']}")
     story.wait(45)
-    link_ups.decide(story, COURT, link_ups.DecisionKind.JUDGMENT, "经开庭审理，依法判决")
+    link_ups.decide(story, COURT, DecisionKind.JUDGMENT, "经开庭审理，依法判决")
 
 
 def tried(story: Chronicle) -> None:
@@ -113,7 +114,7 @@ def tried(story: Chronicle) -> None:
     c.start(story, COURT)
     c.fail(story, COURT)
     story.wait(50)
-    link_ups.decide(story, COURT, link_ups.DecisionKind.JUDGMENT, "调解未成，及时判决")
+    link_ups.decide(story, COURT, DecisionKind.JUDGMENT, "调解未成，及时判决")
 
 
 def entrusted(story: Chronicle) -> None:
@@ -137,7 +138,7 @@ def entrusted(story: Chronicle) -> None:
     story.wait(2)
     c.accept(story, COURT)
     story.wait(6)
-    link_ups.decide(story, COURT, link_ups.DecisionKind.CONFIRMED, "经审查，调解协议合法有效，裁定确认")
+    link_ups.decide(story, COURT, DecisionKind.CONFIRMED, "经审查，调解协议合法有效，裁定确认")
     mediations.perform_and_close(story, body)
 
 
@@ -158,8 +159,8 @@ def _like(*paths: str) -> str:
 _SETTLING = _like("closed_performed", "archived", "settled", "settled_partly_performed", "at_township", "at_county")
 _DEMO: Mapping[str, tuple[float, int, int]] = {
     # share, days, lately
-    "on_the_spot": (22, 400, 0),
-    "declined": (3, 400, 0),
+    "on_the_spot": (30, 400, 0),
+    "declined": (4, 400, 0),
     "confirmed": (2, 400, 0),
     "joint": (1.2, 400, 0),
     "danger": (0.7, 400, 0),
@@ -170,11 +171,11 @@ _DEMO: Mapping[str, tuple[float, int, int]] = {
     "medical": (1.2, 400, 0),
     "traffic": (5, 400, 0),
     "consumer": (2.5, 400, 0),
-    "reopened": (0.3, 400, 0),
+    "reopened": (0.2, 400, 0),
     "enforcement": (0.4, 400, 0),
     "court_trial": (0.6, 200, 0),
     "breached": (0.4, 400, 0),
-    "suspended": (0.2, 90, 0),
+    "suspended": (0.15, 90, 0),
     "settled_partly_performed": (0.3, 400, 0),
     "court_entrusted": (0.4, 40, 60),
     "suit_offered": (0.5, 30, 35),
@@ -199,20 +200,18 @@ def plots() -> Mapping[str, Plot]:
         "failed": Plot(failed, 5, f"{_SETTLING} unsettled"),
         "withdrawn": Plot(withdrawn, 3, _SETTLING),
         "returned": Plot(returned, 0.8, _SETTLING),
-        "settled_at_township": Plot(at_township, 5, _SETTLING),
+        "settled_at_township": Plot(at_township, 4, _SETTLING),
         "settled_at_county": Plot(at_county, 1.5, _SETTLING),
         "supervised_to_the_end": Plot(supervised, 0.5, _SETTLING),
         "sued": Plot(sued, 1.8, f"{_SETTLING} unsettled suit_offered"),
         "tried": Plot(tried, 1.2, "court_trial"),
         "entrusted": Plot(entrusted, 1.5, "court_entrusted"),
     }
-    demo = {
-        name: Plot(PATHS[name].tell, share, name, days, lately) for name, (share, days, lately) in _DEMO.items()
-    }
+    demo = {name: Plot(PATHS[name].tell, share, name, days, lately) for name, (share, days, lately) in _DEMO.items()}
     return own | demo
 
 
-def disputes_like(plot: str) -> list[Dispute]:
+def disputes_like(plot: str) -> Sequence[Dispute]:
     """The disputes of the demo that such a history may be told of."""
     paths = plots()[plot].like.split()
     found = [one for one in county.disputes() if one["path"] in paths and one["id"] not in _REST]

@@ -1,4 +1,4 @@
-"""Who the parties of imagined disputes are, and what is said of their disputes: invented, and the same of every seed."""
+"""Who the parties of imagined disputes are, and what is said of these: invented, and the same of one seed."""
 
 import tomllib
 from bisect import bisect
@@ -20,10 +20,20 @@ _NOWHERE = "150599"
 _AGAIN = 0.12
 _WOMEN = 0.45
 _MONGOLIAN = 0.2
+_HALF = 0.5
 _OLDEST, _ADULT = date(1941, 1, 1), 23
 _MINOR = (7, 15)
 _DAYS = 365.25
-_TRADES = ("商贸有限公司", "建筑工程队", "农机合作社", "物业服务有限公司", "养殖专业合作社", "超市", "运输服务部", "装饰经营部")
+_TRADES = (
+    "商贸有限公司",
+    "建筑工程队",
+    "农机合作社",
+    "物业服务有限公司",
+    "养殖专业合作社",
+    "超市",
+    "运输服务部",
+    "装饰经营部",
+)
 
 
 class Person(NamedTuple):
@@ -55,13 +65,14 @@ def _somebody(chance: Random, village: str, on: date, *, legal: bool, minor: boo
     surname = words.surnames[int(drawn() * len(words.surnames))]
     woman = drawn() < _WOMEN
     if legal:
-        name = f"{surname}{words.given[woman][int(drawn() * len(words.given[woman]))]}{_TRADES[int(drawn() * len(_TRADES))]}"
+        owner = words.given[woman][int(drawn() * len(words.given[woman]))]
+        name = f"{surname}{owner}{_TRADES[int(drawn() * len(_TRADES))]}"
         return Person(name, None, phone, address)
     if drawn() < _MONGOLIAN:
         name = words.mongolian[woman][int(drawn() * len(words.mongolian[woman]))]
     else:
-        first = words.given[woman][int(drawn() * len(words.given[woman]))]
-        name = surname + (first if drawn() < 0.5 else first[0] + words.given[woman][int(drawn() * 32) % len(words.given[woman])][-1])
+        first, other = (words.given[woman][int(drawn() * len(words.given[woman]))] for _ in range(2))
+        name = surname + (first if drawn() < _HALF else first[0] + other[-1])
     if minor:
         born = on - timedelta(days=int((_MINOR[0] + drawn() * (_MINOR[1] - _MINOR[0])) * _DAYS))
     else:
@@ -77,7 +88,8 @@ def facts(chance: Random, category: str, told: Mapping[str, str]) -> str:
     causes = words.causes[category]
     thing = words.things[bisect(words.rarity, drawn() * words.rarity[-1])]
     said = (
-        f"{words.openings[int(drawn() * len(words.openings))]}{causes[int(drawn() * len(causes))]}发生争执，事涉{thing}。"
+        f"{words.openings[int(drawn() * len(words.openings))]}{causes[int(drawn() * len(causes))]}发生争执，"
+        f"事涉{thing}。"
         f"{words.manners[int(drawn() * len(words.manners))]}{words.demands[int(drawn() * len(words.demands))]}"
     )
     return said.format_map(told)

@@ -15,9 +15,9 @@ from mediation.service.lawbook import load_laws
 
 _REST = 0.15
 """How many come on a day of rest, beside a working day."""
-_FEW, _SOME, _MOST_OF_A_MOULD = 2000, 250, 48
+_FEW, _SOME, _MOST_OF_A_MOULD = 2000, 250, 96
 _A_TASK = 192
-_RETOLD = 500
+_RETOLD = 150
 
 
 class Wanted(NamedTuple):
