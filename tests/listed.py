@@ -20,6 +20,14 @@ def listed(urls: Urls) -> set[tuple[Any, ...]]:
         return set(everything.execute(_LISTED))
 
 
+def referred(urls: Urls) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """By which references cases are found, and what the cases themselves say: (reference, case)."""
+    with psycopg.connect(whole(urls)) as everything:
+        found = everything.execute("SELECT ref, case_id::text FROM case_refs").fetchall()
+        said = everything.execute("SELECT unnest(refs), id::text FROM cases").fetchall()
+    return set(found), set(said)
+
+
 def belonging(urls: Urls) -> set[tuple[Any, ...]]:
     """The rows that there should be: each case at every body it names, and at all above those."""
     with psycopg.connect(whole(urls)) as everything:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from tests.listed import belonging, listed
+from tests.listed import belonging, listed, referred
 from tests.service.town import ESCALATE, NOTE, Town, now, opened, populate
 from tests.whole import whole
 
@@ -133,3 +133,11 @@ async def test_a_step_that_changes_nothing_of_where_the_case_is_listed_leaves_it
     before = listed(town.urls)
     await town.step("wang", case, NOTE, version=1)
     assert listed(town.urls) == before == belonging(town.urls)
+
+
+async def test_a_case_is_found_by_every_reference_it_was_filed_with_or_given_later(town: Town):
+    police, court = {"system": "police", "number": "110-2026-77"}, {"system": "court", "number": "nei-0525-88"}
+    first, second = [(await town.file(refs=[police])).case for _ in range(2)]
+    await town.step("wang", first, {"action": "correct", "refs": [police, court]}, version=1)
+    found, said = referred(town.urls)
+    assert found == said == {(police["number"], first), (police["number"], second), (court["number"], first)}

@@ -39,6 +39,7 @@ OF_A_CASE = {
     "vault": "case_id",
     "vault_keys": "case_id",
     "erasures": "case_id",
+    "case_refs": "case_id",
     "spans": "case_id",
 }
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -76,6 +77,7 @@ def sown(district: District) -> District:
             key = "INSERT INTO vault_keys (case_id, subject, wrapped) VALUES (%s, 1, 'k') ON CONFLICT DO NOTHING"
             everything.execute(key, row[:1])
             everything.execute(words, row[:1])
+            everything.execute("INSERT INTO case_refs (ref, case_id) VALUES ('r', %s)", row[:1])
         for body in BODIES:
             counted = "INSERT INTO tallies (org, year, category, what, count) VALUES (%s, 1999, 'other', 'filed', 1)"
             everything.execute(counted, (org(body),))

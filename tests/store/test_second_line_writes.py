@@ -30,6 +30,7 @@ _QUEUED = "INSERT INTO outbox (event, case_id) VALUES (gen_random_uuid(), '{othe
 _LISTED = (
     "INSERT INTO worklists (org, case_id, state, inbound, outbound) VALUES ('{court}', '{other}', 'x', false, false)"
 )
+_REFERRED = "INSERT INTO case_refs (ref, case_id) VALUES ('r', '{other}')"
 _KEY = "INSERT INTO event_keys (caller, case_id, key, fingerprint, event) VALUES (?, 'k', 'f', gen_random_uuid())"
 _ACCESS = "INSERT INTO disclosures (person, org, request, kind, purpose, fields) VALUES (?, gen_random_uuid(), 'k', 'p', '{{}}')"
 ATTEMPTED: dict[tuple[str, str], tuple[str, ...]] = {
@@ -50,6 +51,7 @@ ATTEMPTED: dict[tuple[str, str], tuple[str, ...]] = {
         "UPDATE worklists SET case_id = '{new}'",
     ),
     ("worklists", "DELETE"): ("DELETE FROM worklists WHERE case_id <> '{hand}'",),
+    ("case_refs", "INSERT"): (_REFERRED, _REFERRED.replace("{other}", "{own}")),
     ("vault", "INSERT"): (
         "INSERT INTO vault (case_id, subject, digest, name, sealed) VALUES ('{other}', 1, 'new', 'n', 's')",
         "INSERT INTO vault (case_id, subject, digest, name, sealed) VALUES ('{own}', 1, 'new', 'n', 's')",
