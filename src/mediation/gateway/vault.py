@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import filterfalse
 from typing import Any, NamedTuple
 
 import msgspec
@@ -224,7 +225,7 @@ class Vault:
         """
         even = _even(text)
         adjacent = {even[at : at + 2] for at in range(len(even) - 1)}
-        return tuple(sorted(self._hashed_pair(pair) for pair in adjacent if not pair.isdigit()))
+        return tuple(sorted(map(self._hashed_pair, filterfalse(str.isdigit, adjacent))))
 
     def case_code(self, case_id: str, number: str) -> str:
         """The code printed on a party's papers: whoever shows it may file a further leg of the case."""
