@@ -13,8 +13,8 @@ from mediation.domain.facts import Case, Instant
 from mediation.domain.tallying import tallies
 from mediation.settings import Urls
 from mediation.store import append
+from mediation.store.columns import CaseColumns, columns_of
 from mediation.store.leaves import instant
-from mediation.store.tables import CaseColumns, columns_of
 from mediation.store.trails import trails
 
 AT_ONCE = 2500

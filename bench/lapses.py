@@ -36,7 +36,7 @@ from mediation.service.perform import Context
 from mediation.service.verification import verify_trail
 from mediation.settings import Urls
 from mediation.store import append, database
-from mediation.store.tables import columns_of
+from mediation.store.columns import columns_of
 from mediation.store.trails import trails
 
 DIVISIONS = "code,level,name,parent_code\n150525,county,奈曼旗,\n150525100,township,大沁他拉镇,150525\n"

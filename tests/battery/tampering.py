@@ -35,7 +35,7 @@ from mediation.service.verification import Report, verify_database
 from mediation.settings import Urls
 from mediation.store import database
 from mediation.store.append import Memory
-from mediation.store.tables import columns_of
+from mediation.store.columns import columns_of
 
 VAULT = Vault(b"k" * 32)
 WITNESS = new_signer("court.example/witness", b"w" * 32, SignatureKind.COSIGNATURE)

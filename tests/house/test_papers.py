@@ -152,7 +152,7 @@ def test_the_architecture_page_draws_every_room_and_none_that_is_not_there(root)
     floors = {path.parent.name for path in house.glob("*/__init__.py")}
     rooms = {path.stem for floor in floors for path in (house / floor).glob("*.py")} - {"__init__"}
     rooms |= {path.parent.name for path in house.glob("*/*/__init__.py")} | {"cli"}
-    labels = {"http", "service", "store", "gateway", "domain", "command", "line"}
+    labels = {"http", "service", "store", "gateway", "domain", "commandline"}
     labels |= {"the", "counter", "corridor", "memory", "doors", "law"}
     assert set(drawn) - labels == rooms
     assert {name for name in rooms if drawn[name] != 1} == set()

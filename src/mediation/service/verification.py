@@ -16,7 +16,7 @@ from mediation.gateway.vault import COMPROMISE, TEXT, UNDISPUTED, WORDS, Sealed,
 from mediation.service.findings import Failure, Tally, Trust, found
 from mediation.service.placing import History, log_misplaced
 from mediation.service.treeproof import prove_logs
-from mediation.store.tables import columns_of
+from mediation.store.columns import columns_of
 from mediation.store.trails import Erasure, StoredCase, StoredRegistry, StoredSeal, Trail, Trails, trails
 
 _TEXTS = {WORDS, UNDISPUTED, COMPROMISE}

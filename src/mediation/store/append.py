@@ -36,8 +36,8 @@ from mediation.store.calls import (
     sealed_json,
     sealed_rows,
 )
+from mediation.store.columns import columns_of
 from mediation.store.line import Line, Value
-from mediation.store.tables import columns_of
 
 __all__ = [
     "CLOCK",

@@ -9,9 +9,9 @@ from uuid import UUID
 import psycopg
 
 from mediation.domain.tallying import Summed
+from mediation.store.columns import CaseColumns
 from mediation.store.database import connect
 from mediation.store.evidence import Evidence
-from mediation.store.tables import CaseColumns
 
 _ROWS_AT_ONCE = 500
 _AS_TEXT = {

@@ -31,7 +31,7 @@ from mediation.service.imagined.plots import disputes_like, more_parties, plots
 from mediation.service.lawbook import load_laws
 from mediation.service.naiman.chronicle import CLOCK, Chronicle, Line
 from mediation.service.registry import org_id, person_id
-from mediation.store.tables import CaseColumns, columns_of
+from mediation.store.columns import CaseColumns, columns_of
 
 NUMBER = "MOULD-NUMBER"
 FIRST_SERIAL = 1_000_000
