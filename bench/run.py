@@ -7,7 +7,7 @@ clients, sends what the service sent (read from the server's log); and so on in 
 by a fifth. Told are medians and quartiles of the turns. A ratio won by heavier SQL is a loss: so pgbench's own rate,
 rows and bytes of write-ahead log stand beside it.
 
-  make bench                                        everything, about 25 minutes on two idle cores
+  make bench                                        everything, about 30 minutes on two idle cores
   make bench ARGS=--quick                           everything, once and briefly, about 3 minutes
   make bench ARGS='--only step,read --clients 16'   two workloads with 16 clients
   make bench ARGS='--json bench.json'               the figures in a file, for `make bench-report`
