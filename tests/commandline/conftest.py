@@ -28,14 +28,14 @@ def surroundings(place):
 
 @pytest.fixture
 def run(surroundings):
-    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, patience: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "mediation", *words],
             env=surroundings | environment,
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=patience,
         )
 
     return run

@@ -28,7 +28,7 @@ from mediation.service import registry
 from mediation.service.imagined import counties
 from mediation.service.imagined.casts import SPAN_COLUMNS, SPAN_KEY, TABLES
 from mediation.service.imagined.making import Made, begin, make
-from mediation.service.imagined.years import Plan, Wanted
+from mediation.service.imagined.years import A_TASK, Plan, Wanted
 from mediation.service.integrate import integrate_once, standing
 from mediation.service.lawbook import load_laws, package_set
 from mediation.service.verification import verify_trail
@@ -87,7 +87,8 @@ async def synthesize(
     await integrate_once(urls.log, keys)
     with tempfile.TemporaryDirectory(prefix="mediation-synthesize-") as folder:
         async with loading(urls.owner, wanted.since) as load:
-            made = await _loaded(load, key, wanted, Path(folder), processes or os.cpu_count() or 1, progress)
+            many = min(processes or os.cpu_count() or 1, -(-wanted.cases // A_TASK))
+            made = await _loaded(load, key, wanted, Path(folder), many, progress)
             note = await _placed(load, keys.events, Path(folder))
     await asyncio.to_thread(keys.events.remember, note)
     proven = await _verified(urls, Vault(key), keys.events, made.retold)

@@ -16,7 +16,8 @@ from mediation.service.lawbook import load_laws
 _REST = 0.15
 """How many come on a day of rest, beside a working day."""
 _FEW, _SOME, _MOST_OF_A_MOULD = 2000, 250, 96
-_A_TASK = 192
+A_TASK = 192
+"""So many cases a process makes at a time."""
 _RETOLD = 150
 
 
@@ -64,7 +65,7 @@ class Plan:
         for work in self._works():
             some.append(work)
             count += len(work.castings)
-            if count >= _A_TASK:
+            if count >= A_TASK:
                 yield tuple(some)
                 some, count = [], 0
         if some:
