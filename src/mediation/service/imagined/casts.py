@@ -20,6 +20,7 @@ from mediation.service.registry import org_id, person_id
 Tallies = Counter[tuple[str, int, str, str, int]]
 
 _MINUTE_US = 60_000_000
+_VILLAGES_KNOWN = 4000
 _NULL = "\\N"
 _MEDIATOR = "-mediator-1"
 
@@ -205,6 +206,8 @@ class Caster:
             values[event] = _uuid7(minute + later, drawn[at:])
             values[request] = _uuid7(minute + later, drawn[at + 19 :])
             at += 38
+        if len(self._ids) > _VILLAGES_KNOWN:
+            self._ids.clear()
         ids = self._ids.setdefault((village, casting.other), {})
         for code, gap in form.named:
             values[gap] = ids.get(code) or ids.setdefault(code, casting.id_of(code))
