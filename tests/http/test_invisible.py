@@ -15,6 +15,8 @@ from tests.matrix.district import PEOPLE, STORIES
 from tests.matrix.oracle import readers
 from tests.matrix.told import District, org
 
+from mediation.store.line import Line
+
 __all__ = ["anyio_backend", "district"]
 
 ASKED: dict[str, tuple[Any, ...]] = {
@@ -135,7 +137,15 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> None:
             heard.append(str(query))
         return await send(self, query, *values, **how)
 
+    ask = Line.ask
+
+    async def put(self: Line, call: str, values: Any) -> Any:
+        if (heard := counting.get()) is not None:
+            heard.append(call)
+        return await ask(self, call, values)
+
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", noted)
+    monkeypatch.setattr(Line, "ask", put)
 
 
 @pytest.mark.parametrize("who", STRANGERS)
