@@ -203,14 +203,14 @@ def standing(case: Case, actor: Actor, orgs: Mapping[str, Organisation], *, show
     live = [handoff for handoff in case.handoffs if handoff.live]
     offered = [handoff for handoff in live if handoff.to_org == org]
     received = [handoff for handoff in offered if handoff.received_at]
-    people = assigned(case)
+    people, named = assigned(case), case.named
     office = orgs.get(org)
     audits = office.division if office and office.kind is OrgKind.AUDIT_OFFICE else ""
-    where = [case.division, *(orgs[body].division for body in case.named if body in orgs)]
+    where = [case.division, *(orgs[body].division for body in named if body in orgs)]
     found = {
         S.HOLDER: bool(mine),
         S.MEDIATES: any(not leg.decides for leg in mine),
-        S.ASSIGNED: org in case.named and (actor.person in people or not people),
+        S.ASSIGNED: org in named and (actor.person in people or not people),
         S.HANDLING: any(_assigned(actor, leg) for leg in mine),
         S.REFERRED: bool(offered),
         S.RECEIVED: bool(received),
@@ -218,8 +218,8 @@ def standing(case: Case, actor: Actor, orgs: Mapping[str, Organisation], *, show
         S.SENDER: any(handoff.from_org == org for handoff in live),
         S.SUPERVISING: case.leader == actor.person or any(x.org == org and not x.lifted for x in case.listings),
         S.KEEPER: case.holder == org,
-        S.NAMED: org in case.named,
-        S.SUBTREE: any(org in orgs[body].path for body in case.named if body in orgs),
+        S.NAMED: org in named,
+        S.SUBTREE: any(org in orgs[body].path for body in named if body in orgs),
         S.AUDIT: bool(audits) and actor.person not in closers(case) and any(d.startswith(audits) for d in where),
         S.SHOWN: shown,
     }
