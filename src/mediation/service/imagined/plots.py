@@ -58,7 +58,7 @@ def withdrawn(story: Chronicle) -> None:
     if story.dispute["id"] % 2:
         c.start(story, body)
     reason = ("solved", "unwilling", "other")[story.dispute["id"] % 3]
-    story.by(body, story.clerk(body), "withdraw", on_behalf_of=story.applicants, reason=reason)
+    story.by(body, story.clerk(body), "withdraw", on_behalf_of=story.applicants, reason=reason, routes_told=True)
 
 
 def returned(story: Chronicle) -> None:
@@ -86,6 +86,14 @@ def at_county(story: Chronicle) -> None:
     """Without result in village and township; settled and performed at the county centre."""
     mediations.at_county(story)
     _finished(story, CENTRE)
+
+
+def arbitrated(story: Chronicle) -> None:
+    """Before the committee, then the commission, which closes what was settled there and performed."""
+    link_ups.labour_arbitration(story)
+    if story.agreements:
+        story.wait(2)
+        c.close(story, link_ups.LABOUR_COMMISSION)
 
 
 def _finished(story: Chronicle, body: str) -> None:
@@ -167,7 +175,6 @@ _DEMO: Mapping[str, tuple[float, int, int]] = {
     "police_case": (2, 400, 0),
     "procuratorate": (0.4, 400, 0),
     "petition": (1.2, 400, 0),
-    "labour_arbitration": (1.6, 400, 0),
     "medical": (1.2, 400, 0),
     "traffic": (5, 400, 0),
     "consumer": (2.5, 400, 0),
@@ -206,6 +213,7 @@ def plots() -> Mapping[str, Plot]:
         "sued": Plot(sued, 1.8, f"{_SETTLING} unsettled suit_offered"),
         "tried": Plot(tried, 1.2, "court_trial"),
         "entrusted": Plot(entrusted, 1.5, "court_entrusted"),
+        "arbitrated": Plot(arbitrated, 1.6, "labour_arbitration"),
     }
     demo = {name: Plot(PATHS[name].tell, share, name, days, lately) for name, (share, days, lately) in _DEMO.items()}
     return own | demo
