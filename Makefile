@@ -14,8 +14,7 @@ READY := .venv/.ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo serve test battery check fix migrate docs bench bench-scale bench-soak bench-flame bench-report \
-	bench-lapses bench-absent bench-log bench-verify lock
+.PHONY: help setup demo serve test battery check fix migrate docs bench bench-scale bench-soak bench-flame bench-report bench-lapses bench-absent bench-log bench-verify lock
 
 help: ## list the commands 列出命令
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
