@@ -33,6 +33,13 @@ async def test_a_statement_is_prepared_once_for_each_connection(pool):
         assert await (await line.execute(prepared)).fetchone() == (1,)
 
 
+async def test_a_statement_that_the_server_has_forgotten_is_prepared_anew(pool):
+    async with pool.connection() as line:
+        assert await line.ask("SELECT 8 + %s::int", (1,)) == [(9,)]
+        await line.execute("DEALLOCATE ALL")
+        assert await line.ask("SELECT 8 + %s::int", (2,)) == [(10,)]
+
+
 async def test_what_is_larger_than_the_socket_takes_at_once_gets_through(pool):
     async with pool.connection() as line:
         assert await line.ask("SELECT length(%s), %s", ("好" * 3_000_000, "end")) == [(3_000_000, "end")]

@@ -269,14 +269,14 @@ class Memory:
 
         The lock is a transaction's, as a session's would stay behind with a pooler; idle, that one holds up no vacuum.
         """
-        async with self._pool.connection() as connection:
-            await connection.execute("BEGIN")
+        async with self._pool.connection() as line:
+            await line.ask("BEGIN", ())
             try:
-                row = await (await connection.execute(_ALONE, (work,))).fetchone()
-                yield row is not None and row[0]
+                ((alone, _),) = await line.ask(_ALONE, (work,))
+                yield alone
             finally:
                 with suppress(psycopg.Error):  # a connection that is lost has lost its lock
-                    await connection.execute("ROLLBACK")
+                    await line.ask("ROLLBACK", ())
 
     async def waking(self, until: Instant, after: tuple[Instant, str] | None, limit: int) -> list[Case]:
         """The cases a clock of which wants attention by then, earliest first; `after` this instant and id of a case."""

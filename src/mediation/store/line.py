@@ -29,6 +29,7 @@ class Line(psycopg.AsyncConnection[Any]):
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401  # psycopg's own
         super().__init__(*given, **named)
         self._prepared_here: dict[str, bytes] = {}
+        self._number = count()
         self._loading = Transformer(self)
 
     async def ask(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
@@ -44,12 +45,16 @@ class Line(psycopg.AsyncConnection[Any]):
         else:
             name = self._prepared_here.get(call) or await self._prepare(call)
             self.pgconn.send_query_prepared(name, sent, kinds, Format.BINARY)
-        result = await self._answered()
+        try:
+            result = await self._answered()
+        except errors.InvalidSqlStatementName:  # whoever rolls back by psycopg has it forget all that was prepared
+            self._prepared_here.clear()
+            return await self.ask(call, values)
         self._loading.set_pgresult(result)
         return self._loading.load_rows(0, result.ntuples, tuple)
 
     async def _prepare(self, call: str) -> bytes:
-        name = b"line_%d" % len(self._prepared_here)
+        name = b"line_%d" % next(self._number)
         self.pgconn.send_prepare(name, _numbered(call))
         await self._answered()
         self._prepared_here[call] = name
