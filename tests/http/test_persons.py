@@ -1,5 +1,7 @@
 """People are found by their number alone, among the cases one may see, and whoever looks is written down; facts by words."""
 
+import re
+
 import psycopg
 import pytest
 from tests.http.county import DISPUTE, NOTE, County, file_one, step
@@ -161,11 +163,15 @@ def test_nobody_guesses_what_was_said_in_a_case_that_fewer_may_see_and_another_b
 
 
 def test_words_are_looked_up_in_their_index(county):
-    """Behind row-level security too, whose own condition must be served by the index."""
+    """Behind row-level security too, whose own condition must be served by the index, of each part."""
     with psycopg.connect(county.settings.given_urls("app").app, autocommit=False) as connection:
         connection.execute("SET LOCAL enable_seqscan = off")
         connection.execute("SELECT enter(NULL, NULL, NULL, NULL, NULL), set_config('mediation.grams', '{1,2}', true)")
         asked = "EXPLAIN SELECT case_id FROM vault_words WHERE grams @> '{1,2}'"
         plan = "\n".join(line for (line,) in connection.execute(asked).fetchall())
-    assert "vault_words_grams" in plan
+        parts = connection.execute(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'vault_words'::regclass"
+        ).fetchone()
+    searched = re.findall(r"Bitmap Index Scan on vault_words_\w+_grams_idx", plan)
+    assert (len(set(searched)),) == parts
     assert "Seq Scan on vault_words" not in plan
