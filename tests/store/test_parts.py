@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 from psycopg.sql import SQL, Identifier
-from tests.service.town import NOTE, Town, opened, populate
+from tests.service.town import NOTE, opened, populate
 from tests.whole import whole
 
 from mediation.settings import Urls
@@ -180,10 +180,19 @@ async def test_keys_are_dropped_by_the_month_and_only_where_all_of_it_is_over(da
 # ── what no index over all months can say ──
 
 
-async def test_one_key_sent_at_once_for_two_cases_moves_one_of_them(town: Town):
-    cases = [(await town.file()).case for _ in range(2)]
-    answers = await asyncio.gather(
-        *(town.step("wang", cases[turn % 2], NOTE, key="two-cases", version=1) for turn in range(8))
-    )
-    assert len({answer.event for answer in answers}) == 1
-    assert sorted([(await town.seen("wang", case)).case.version for case in cases]) == [1, 2]
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END';
+CREATE TRIGGER slow BEFORE UPDATE ON cases FOR EACH ROW EXECUTE FUNCTION slow();
+"""
+
+
+async def test_one_key_sent_at_once_for_four_cases_moves_one_of_them(
+    database_urls: Urls, everything: psycopg.Connection[Any]
+):
+    await populate(database_urls)
+    async with opened(database_urls) as town:
+        cases = [(await town.file()).case for _ in range(4)]
+        everything.execute(SLOW)  # each has looked whether the key was used before the first has written it
+        steps = (town.step("wang", case, NOTE, key="four-cases", version=1) for case in cases)
+        assert len({answer.event for answer in await asyncio.gather(*steps)}) == 1
+        assert sorted([(await town.seen("wang", case)).case.version for case in cases]) == [1, 1, 1, 2]
