@@ -225,7 +225,7 @@ VAULT_WORDS = Table(
     Column("digest", Text, primary_key=True),
     _column("subject", Integer),
     _column("grams", ARRAY(BigInteger)),
-    Index("vault_words_grams", "grams", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    Index("vault_words_grams", "grams", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 512}),
     postgresql_partition_by="RANGE (case_id)",
 )
 VAULT_MARKS = Table(
