@@ -152,8 +152,8 @@ BEGIN
     EXECUTE format('CREATE POLICY moved ON cases FOR UPDATE TO mediation_app USING (%s OR (id = %s AND version = 0)) WITH CHECK (id = %s)',
                    seen, this_case, this_case);
 
-    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (id = %s OR (case_id = %s AND %s) OR (%s AND (SELECT follows())) OR %s)',
-                   this_event, the_log, format(may, 'oversees'), following, of_case);
+    EXECUTE format('CREATE POLICY seen ON events FOR SELECT TO mediation_app USING (id = %s OR %s OR (case_id = %s AND %s) OR (%s AND (SELECT follows())) OR %s)',
+                   this_event, written, the_log, format(may, 'oversees'), following, one_by_one);
     EXECUTE format('CREATE POLICY appended ON events FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE 'CREATE POLICY integrated ON events FOR SELECT TO mediation_log USING (id IS NOT NULL)';
 

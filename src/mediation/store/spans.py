@@ -1,7 +1,9 @@
 """Events chosen by how their cases stood, page by page or all of them; and the cases as they stood at an instant."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -85,17 +87,29 @@ async def newest(engine: AsyncEngine, viewer: Viewer) -> int:
 async def stream(
     engine: AsyncEngine, viewer: Viewer, wanted: Wanted = _ALL, *, after: int = 0, end: int
 ) -> AsyncIterator[list[Stored]]:
-    """Every such event after one position and up to another, in chunks; the next is read once one has been taken.
+    """Every such event after one position and up to another, in chunks; while one is taken the next is read, no more.
 
     Each chunk is a short transaction of its own, so that no stream holds up the vacuum or a connection.
     """
-    width = CHUNK
-    while after < end:
+
+    async def chunk(after: int, width: int) -> tuple[list[Stored], int]:
         async with reading(engine, viewer) as connection:
-            found, after = await _stretch(connection, viewer, wanted, (after, min(after + width, end)), CHUNK)
-        width = CHUNK if len(found) > CHUNK // 2 else min(2 * width, _WIDEST)
-        if found:
-            yield found
+            return await _stretch(connection, viewer, wanted, (after, min(after + width, end)), CHUNK)
+
+    width = CHUNK
+    coming = asyncio.ensure_future(chunk(after, width)) if after < end else None
+    try:
+        while coming:
+            found, after = await coming
+            width = CHUNK if len(found) > CHUNK // 2 else min(2 * width, _WIDEST)
+            coming = asyncio.ensure_future(chunk(after, width)) if after < end else None
+            if found:
+                yield found
+    finally:
+        if coming:
+            coming.cancel()
+            with suppress(asyncio.CancelledError):
+                await coming
 
 
 async def stood(
