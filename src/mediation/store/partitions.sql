@@ -28,9 +28,10 @@ END
 $$;
 
 -- Make the months that are missing from one instant to another, one transaction for all; how many were made. A month whose
--- rows have come already lies in the rest (`…_rest`) and stays there.
+-- rows have come already lies in the rest (`…_rest`) and stays there. Where somebody reads for long (a dump), it gives up soon,
+-- as whoever comes after it would wait too: there are two months to try again.
 CREATE FUNCTION make_partitions(p_from timestamptz, p_to timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '3s' SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '300ms' SET timezone = 'UTC' AS $$
 DECLARE
     whole text;
     month timestamptz;
@@ -38,6 +39,9 @@ DECLARE
     bound text;
     made integer := 0;
 BEGIN
+    IF p_from < timestamptz '1990-01-01' OR p_to > now() + interval '10 years' THEN
+        RAISE 'months from % to % are not made', p_from, p_to USING ERRCODE = 'datetime_field_overflow';
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('mediation.partitions'));
     FOREACH whole IN ARRAY ARRAY['outbox', 'event_keys', 'attempts', 'disclosures', 'vault_words'] LOOP
         FOR month IN SELECT generate_series(date_trunc('month', p_from), p_to, interval '1 month') LOOP
@@ -60,14 +64,14 @@ $$;
 
 -- Drop the months of keys that ended so many days ago; how many.
 CREATE FUNCTION forget_keys(p_days integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '3s' SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '300ms' SET timezone = 'UTC' AS $$
 DECLARE
     part text;
     dropped integer := 0;
 BEGIN
     FOR part IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE i.inhparent = 'event_keys'::regclass AND c.relname ~ '^event_keys_[0-9]{6}$'
-                  AND to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month' <= now() - make_interval(days => p_days)
+                  AND to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month' <= now() - make_interval(days => greatest(p_days, 1))
     LOOP
         EXECUTE format('DROP TABLE %I', part);
         dropped := dropped + 1;
