@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _BETWEEN = frozenset("·•・‧. ")
@@ -24,19 +24,15 @@ def masked(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not name.startswith("party_"):
         return {part: _told(words) for part, words in value.items()}
-    legal = value.get("kind") == "legal"
-    shown = {
-        "name": mask_body if legal else mask_name,
-        "id_number": mask_number,
-        "phone": mask_phone,
-        "address": mask_address,
-    }
-    return {field: shown[field](text) if field in shown else text for field, text in value.items()}
+    masks = _OF_BODIES if value.get("kind") == "legal" else _OF_PEOPLE
+    return {field: masks[field](text) if field in masks else text for field, text in value.items()}
 
 
 def mask_name(name: str) -> str:
     """张三 → 张*, 买买提·吐尔逊 → 买**·***, John Smith → J*** *****: one letter; of a single letter nothing."""
     text = unicodedata.normalize("NFKC", name)
+    if text.isalpha() and len(text) > 1:  # most names: no sign stands between their letters
+        return text[0] + "*" * (len(text) - 1)
     letters = [at for at, sign in enumerate(text) if sign not in _BETWEEN]
     if len(letters) < 2:  # noqa: PLR2004 - one letter is the whole name
         return "*" * len(text)
@@ -83,6 +79,8 @@ def mask_address(address: str) -> str:
 
 def _compact(number: str) -> str:
     """A number without what people write between its digits, full-width forms evened; itself where nothing is left."""
+    if number.isascii() and number.isalnum():  # as most are written
+        return number
     even = unicodedata.normalize("NFKC", number)
     left = (c for c in even if not c.isspace() and c != "." and unicodedata.category(c) not in {"Pd", "Ps", "Pe", "Cf"})
     return "".join(left) or number
@@ -98,3 +96,12 @@ def _told(words: object) -> object:
     if isinstance(words, dict):
         return {part: _told(text) for part, text in words.items()}
     return "*" * min(len(str(words)), _TOLD_LENGTH)
+
+
+_OF_PEOPLE: Mapping[str, Callable[[str], str]] = {
+    "name": mask_name,
+    "id_number": mask_number,
+    "phone": mask_phone,
+    "address": mask_address,
+}
+_OF_BODIES = {**_OF_PEOPLE, "name": mask_body}

@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import secrets
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +56,7 @@ ERASED = "erased"
 """The name of the row that stands for a subject whose key was destroyed."""
 
 _SAID_IN = {c.Convene: COMPROMISE, c.RecordUndisputed: UNDISPUTED}
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_URL_SAFE, _PLAIN = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 _CODE_LENGTH = 8
@@ -253,7 +252,7 @@ class Vault:
         bound = f"{case_id}|{row.subject}"
         try:
             key = AESGCM(self._decrypted(self._wrapping, row.wrapped, bound))
-            disclosures: list[str] = json.loads(self._decrypted(key, row.sealed, f"{bound}|{row.digest}"))
+            disclosures = _DISCLOSURES.decode(self._decrypted(key, row.sealed, f"{bound}|{row.digest}"))
         except InvalidTag as found:
             said = Reason("vault_row", f"保险库中 {row.name} 无法解开", f"The vault's {row.name} cannot be opened")
             raise BrokenTrail(said) from found
@@ -349,18 +348,23 @@ def _numbered(texts: Sequence[str | None], already: int) -> dict[str, str]:
     return {str(number): text for number, text in enumerate(texts, already + 1) if text}
 
 
+_DISCLOSURES = msgspec.json.Decoder(list[str])
+_WHOLE = msgspec.json.Decoder(tuple[str, str, dict[str, Any]])
+_FIELD = msgspec.json.Decoder(tuple[str, str, Any])
+
+
 def _opened(digest: str, name: str, disclosures: Sequence[str]) -> dict[str, Any]:
     outer, *inner = disclosures
     known = {_digest(disclosure): disclosure for disclosure in inner}
-    _, sealed_as, value = json.loads(_unbase64(outer))
+    _, sealed_as, value = _WHOLE.decode(_unbase64(outer))
     committed = value.pop("_sd", [])
     if _digest(outer) != digest or sorted(known) != committed or sealed_as != name:
         said = Reason("vault_digest", "保险库内容与摘要不符", "The vault's content does not match its digest")
         raise BrokenTrail(said)
     for disclosure in inner:
-        _, field, text = json.loads(_unbase64(disclosure))
+        _, field, text = _FIELD.decode(_unbase64(disclosure))
         value[field] = text
-    return dict(value)
+    return value
 
 
 def _digest(disclosure: str) -> str:
@@ -377,7 +381,7 @@ def _base64(data: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return binascii.a2b_base64(text.encode("ascii").translate(_PLAIN) + b"==")  # too much padding is passed over
 
 
 def _even(value: str) -> str:

@@ -1,6 +1,7 @@
 """The shapes of answers: how facts and events are shown, and what the OpenAPI file says of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,38 +62,35 @@ _NUMBERS_OF_OTHERS = frozenset(
 _PERSONAL = ("name", "id_number", "phone", "address")
 
 
-class _Field(NamedTuple):
-    name: str
-    droppable: bool
-    parts: bool
+class _Form(NamedTuple):
+    """How facts of a kind are shown: the values of their fields in order, and which of these are shown though empty."""
+
+    names: tuple[str, ...]
+    values: Callable[[Fact], tuple[Any, ...]]
+    kept: tuple[bool, ...]
+    labelled: Callable[[Fact], Any] | None
 
 
-def _fields(fact: type[Fact]) -> tuple[_Field, ...]:
-    return tuple(
-        _Field(
-            name=field.name,
-            droppable=field.default == "" or (field.default == 0 and field.name in _NUMBERS_OF_OTHERS),
-            parts=field.name in PARTS and fact is Case,
-        )
-        for field in msgspec.structs.fields(fact)
-    )
+def _form(fact: type[Fact]) -> _Form:
+    fields = msgspec.structs.fields(fact)
+    names = tuple(field.name for field in fields)
+    dropped = (field.default == "" or (field.default == 0 and field.name in _NUMBERS_OF_OTHERS) for field in fields)
+    word = LABELLED.get(fact)
+    return _Form(names, attrgetter(*names), tuple(not one for one in dropped), attrgetter(word) if word else None)
 
 
 _SHOWN: tuple[type[Fact], ...] = (Case, Organisation, *PARTS.values())
-_FIELDS = {fact: _fields(fact) for fact in _SHOWN}
+_FORMS = {fact: _form(fact) for fact in _SHOWN}
 
 
 def shown(fact: Fact) -> dict[str, Any]:
     """A fact as an answer shows it: what is absent is left out, nothing else is, and its word is spelt out."""
-    out: dict[str, Any] = {}
-    for field in _FIELDS[type(fact)]:
-        value = getattr(fact, field.name)
-        if field.parts:
-            out[field.name] = [shown(part) for part in value]
-        elif value or not field.droppable:
-            out[field.name] = value
-    word = getattr(fact, LABELLED.get(type(fact), ""), None)
-    if isinstance(word, v.Word):
+    names, values, kept, labelled = _FORMS[type(fact)]
+    out = {name: value for name, value, keep in zip(names, values(fact), kept, strict=True) if value or keep}
+    if isinstance(fact, Case):
+        for name in PARTS:
+            out[name] = [shown(part) for part in out[name]]
+    if labelled is not None and isinstance(word := labelled(fact), v.Word):
         out["label_zh"], out["label_en"] = word.zh, word.en
     return out
 
@@ -235,7 +233,8 @@ _LABELS = {"label_zh": _string("中文名称"), "label_en": _string("English lab
 
 def _fact_schema(fact: type[Fact], generated: Schema) -> Schema:
     properties = {name: _plain(name, schema) for name, schema in generated["properties"].items()}
-    optional = {field.name for field in _FIELDS[fact] if field.droppable}
+    form = _FORMS[fact]
+    optional = {name for name, keep in zip(form.names, form.kept, strict=True) if not keep}
     if fact in LABELLED:
         properties |= _LABELS
     return _object(properties, optional=optional, title=fact.__name__, description=generated.get("description", ""))
@@ -326,12 +325,12 @@ _WARNING = _object(
 
 def components(extra: Mapping[str, Schema]) -> dict[str, Schema]:
     """Every schema of the OpenAPI file: commands, facts, words, events and problems, and those of the routes."""
-    _, generated = msgspec.json.schema_components(list(_FIELDS), ref_template=REF)
+    _, generated = msgspec.json.schema_components(list(_FORMS), ref_template=REF)
     out: dict[str, Schema] = {}
     for model in (STEP.json_schema(ref_template="#/components/schemas/{model}"),):
         out |= model["$defs"]
         out["Step"] = {key: value for key, value in model.items() if key != "$defs"}
-    for fact in _FIELDS:
+    for fact in _FORMS:
         out[fact.__name__] = _fact_schema(fact, generated[fact.__name__])
     masked = {name: _string("遮蔽显示 shown masked") for name in _PERSONAL}
     out["Party"]["properties"] |= masked

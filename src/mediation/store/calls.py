@@ -105,15 +105,11 @@ def sealed_json(rows: Sequence[SealedRow]) -> str | None:
 
 
 def sealed_rows(said: str) -> list[SealedRow]:
-    """The sealed rows in the answer of `read_case`."""
+    """The sealed rows in the answer of `read_case`, as far as they are needed to be opened: without blind indexes."""
     return [
-        SealedRow(subject, digest, name, _unhexed(data), _unhexed(blind), _unhexed(wrapped), _unhexed(blind_id))
-        for subject, digest, name, data, blind, wrapped, blind_id in _VALUES.decode(said)
+        SealedRow(subject, digest, name, bytes.fromhex(data), b"", bytes.fromhex(wrapped))
+        for subject, digest, name, data, wrapped in _VALUES.decode(said)
     ]
 
 
-def _unhexed(said: str | None) -> bytes:
-    return bytes.fromhex(said) if said else b""
-
-
-_VALUES = msgspec.json.Decoder(list[tuple[int, str, str, str, str | None, str, str | None]])
+_VALUES = msgspec.json.Decoder(list[tuple[int, str, str, str, str]])

@@ -23,7 +23,8 @@ $$;
 -- standing: 'ok', 'none' (no membership), 'foreign' (not a member of the body named), 'several' (say which).
 -- p_person: null, where the token names a p_subject of a p_issuer.
 -- p_shown: the number of the case, where its case code was shown and checked: then it is read though the actor's body is
--- not named by it. p_sealed: also its sealed values, as `sealed_rows` gives them, each an array with bytea in hex.
+-- not named by it. p_sealed: also its sealed values as far as `sealed_rows` gives what opens them, each an array with
+-- bytea in hex.
 CREATE FUNCTION read_case(
     p_person uuid, p_issuer text, p_subject text, p_acting_for uuid, p_request uuid, p_case uuid, p_key text,
     p_named uuid[], p_shown text, p_sealed boolean,
@@ -85,8 +86,8 @@ BEGIN
         PERFORM set_config('mediation.case', p_case::text, true);
         SELECT v.wrapped INTO text_key FROM vault_keys v WHERE v.case_id = p_case AND v.subject = 0;
         IF p_sealed THEN
-            SELECT json_agg(json_build_array(r.subject, r.digest, r.name, encode(r.sealed, 'hex'), encode(r.blind, 'hex'),
-                                             encode(r.wrapped, 'hex'), encode(r.blind_id, 'hex')))::text
+            SELECT json_agg(json_build_array(r.subject, r.digest, r.name, encode(r.sealed, 'hex'),
+                                             encode(r.wrapped, 'hex')))::text
             INTO sealed FROM sealed_values(p_case) r;
         END IF;
     ELSIF p_case IS NOT NULL THEN  -- an invisible row has made its policy ask this already; an absent one takes as long
