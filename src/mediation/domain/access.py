@@ -9,6 +9,7 @@ from mediation.domain.process import ROWS
 from mediation.domain.vocabulary import (
     Action,
     Category,
+    HandoffState,
     Letter,
     Mode,
     OrgKind,
@@ -230,15 +231,17 @@ def permitted(
     power: Power, actor: Actor, stands: frozenset[Standing], *, fewer: bool = False
 ) -> frozenset[Sensitivity]:
     """Up to which sensitivities the actor has a power from these standings; none: refused. `fewer`: a restricted case."""
-    roles = frozenset(actor.roles)
+    roles = actor.roles
     return frozenset(
         permit.sensitivity
-        for permit in PERMITS
-        if permit.power is power
-        and permit.roles & roles
-        and permit.standings & stands
-        and (permit.restricted or not fewer)
+        for permit in _PERMITS[power]
+        if (permit.restricted or not fewer)
+        and not permit.roles.isdisjoint(roles)
+        and not permit.standings.isdisjoint(stands)
     )
+
+
+_PERMITS = {power: tuple(permit for permit in PERMITS if permit.power is power) for power in Power}
 
 
 def over(actor: Actor, body: Organisation) -> frozenset[Standing]:
@@ -265,15 +268,20 @@ def step_standing(
         return frozenset(Standing)
     org = leg.org if leg else actor.org
     body = orgs.get(org)
-    found = {
-        S.HOLDER: org == actor.org,
-        S.ASSIGNED: org == actor.org and _assigned(actor, leg),
-        S.REFERRED: handoff is not None and handoff.to_org == actor.org,
-        S.SENDER: handoff is not None and handoff.from_org == actor.org,
-        S.NAMED: case is not None and actor.org in case.named,
-        S.SUBTREE: body is not None and actor.org in body.path,
-    }
-    return frozenset(word for word, true in found.items() if true)
+    found = set()
+    if org == actor.org:
+        found.add(S.HOLDER)
+        if _assigned(actor, leg):
+            found.add(S.ASSIGNED)
+    if handoff is not None and handoff.to_org == actor.org:
+        found.add(S.REFERRED)
+    if handoff is not None and handoff.from_org == actor.org:
+        found.add(S.SENDER)
+    if case is not None and _names(case, actor.org):
+        found.add(S.NAMED)
+    if body is not None and actor.org in body.path:
+        found.add(S.SUBTREE)
+    return frozenset(found)
 
 
 def capacity(
@@ -291,6 +299,18 @@ def capacity(
 
 
 _CAPACITIES = {letter: tuple(row for row in CAPACITIES if row.letter is letter) for letter in Letter}
+
+
+def _names(case: Case, org: str) -> bool:
+    """Whether a body is one of `case.named`."""
+    if any(leg.org == org and leg.outcome != "returned" for leg in case.legs):
+        return True
+    own = (handoff for handoff in case.handoffs if handoff.to_org == org)
+    return any(
+        handoff.state is not HandoffState.RETURNED
+        and (handoff.state is not HandoffState.RECALLED or handoff.received_at)
+        for handoff in own
+    )
 
 
 def _assigned(actor: Actor, leg: Leg | None) -> bool:

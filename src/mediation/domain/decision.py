@@ -105,6 +105,16 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
 
     Raises NotPermitted when role or relation may not take it, Malformed when what it names is not there or not clear.
     """
+    step, leg = concerning(case, command, actor, at, world)
+    if step is None:
+        raise access.refusal(Action(command.action), actor, leg)
+    return step
+
+
+def concerning(
+    case: Case | None, command: c.Command, actor: Actor, at: str, world: World
+) -> tuple[Step | None, Leg | None]:
+    """As `permit`, but None where it raises NotPermitted; and the leg."""
     action = Action(command.action)
     facts = case or Case(id="")
     handoff = _handoff(facts, action, command, actor)
@@ -123,12 +133,12 @@ def permit(case: Case | None, command: c.Command, actor: Actor, at: str, world: 
         stands = (stands - {Standing.HOLDER, Standing.SUBTREE}) | (chosen & {Standing.HOLDER, Standing.SUBTREE})
     found = access.capacity(action, actor, stands, on_behalf_of=bool(command.on_behalf_of))
     if found is None:
-        raise access.refusal(action, actor, leg)
+        return None, leg
     role, letter = found
     return Step(
-        facts, leg, handoff, agreement, command, actor, role, letter, at, world.laws, dict(world.orgs), world.other,
-        world.case_number, dict(world.people),
-    )  # fmt: skip
+        facts, leg, handoff, agreement, command, actor, role, letter, at, world.laws, world.orgs, world.other,
+        world.case_number, world.people,
+    ), leg  # fmt: skip
 
 
 def decide(case: Case | None, command: c.Command, actor: Actor, at: str, world: World) -> Decision:

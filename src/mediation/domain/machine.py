@@ -6,7 +6,7 @@ token carries the leg's state and its situation through one event.
 
 import warnings
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 
 from mediation.domain.errors import ActionUnavailable, Reason
 from mediation.domain.process import NONE, ROWS, Row, row_conditions
@@ -75,14 +75,17 @@ def step(action: Action, state: str, situation: Mapping[str, bool]) -> Row:
 
 def unavailable(action: Action, state: str) -> ActionUnavailable:
     """The refusal of a step the process does not have, naming from where it could be taken."""
+    return ActionUnavailable(_reason(action, state))
+
+
+@cache
+def _reason(action: Action, state: str) -> Reason:
     label = "尚无程序段" if state == NONE else LegState(state).zh
     possible = [state for state in LegState if state.value in _SOURCES[action]]
     zh = "、".join(state.zh for state in possible) or "新的程序段"
     en = ", ".join(state.en for state in possible) or "a new leg"
-    return ActionUnavailable(
-        Reason(
-            "no_such_step",
-            f"处于“{label}”的程序段不能“{action.zh}”；可在：{zh}",
-            f"A leg that is {state} does not admit {action.en}; it can be taken from: {en}",
-        )
+    return Reason(
+        "no_such_step",
+        f"处于“{label}”的程序段不能“{action.zh}”；可在：{zh}",
+        f"A leg that is {state} does not admit {action.en}; it can be taken from: {en}",
     )

@@ -1,5 +1,6 @@
 """One step as it is asked for, and the changes that it makes."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -29,10 +30,10 @@ class Step(NamedTuple):
     letter: Letter
     at: str
     laws: Laws
-    orgs: "dict[str, Organisation]"
+    orgs: Mapping[str, Organisation]
     other: Case | None = None
     case_number: str = ""
-    people: "dict[str, frozenset[str]]" = {}  # noqa: RUF012  never written to
+    people: Mapping[str, frozenset[str]] = {}
 
     @property
     def on(self) -> date:
