@@ -143,7 +143,7 @@ CREATE TABLE tallies (
     days integer[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (org, year, category, what)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE tallies IS 'what happened at each body in a year: made of the events, and to be made anew from them';
+COMMENT ON TABLE tallies IS 'what happened at each body and all below it in a year: made of the events, and to be made anew from them';
 COMMENT ON COLUMN tallies.days IS 'how many took 0 days, 1 day, 2 days …';
 CREATE TABLE events (
     id uuid NOT NULL,
@@ -374,7 +374,7 @@ class HistoryKept(MediationError):
 def upgrade() -> None:
     for statements in (REFERENCE, HISTORY, LOGS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
-    for name in ("grants.sql", "grows.sql", "partitions.sql", "rls.sql", "hot.sql"):
+    for name in ("grants.sql", "grows.sql", "partitions.sql", "rls.sql", "hot.sql", "tallies.sql"):
         op.get_bind().exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 
@@ -386,7 +386,7 @@ def downgrade() -> None:
         DROP SCHEMA jobs CASCADE;
         DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, sealed_values, disclose,
             waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions, forget_keys,
-            furnish_part, uuid_from;
+            furnish_part, uuid_from, add_tallies, move_tallies, statistics;
         DROP TABLE worklists, case_refs, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed,
             access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault,
             feed, outbox, event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;

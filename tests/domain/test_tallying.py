@@ -161,9 +161,9 @@ def test_the_median_of_summed_days_is_that_of_all_the_days(bodies: list[list[int
     for days in bodies:
         sums = Sums()
         sums.add(Tally("org", 2026, "other", "ended", day) for day in days)
-        for row in sums.rows():
+        for row in sums.rows({}):
             assert row.many == len(days)
-            summed = together(summed, row.days)
+            summed = together([summed, row.days])
     every = [day for days in bodies for day in days]
     assert sum(summed) == len(every)
     assert median(summed) == (statistics.median_low(every) if every else None)

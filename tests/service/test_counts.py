@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import psycopg
 import pytest
+from tests.service.test_listing import OTHERS, moved, wide
 from tests.service.town import ESCALATE, NOTE, Town
 from tests.whole import integrated, keys_of, whole
 
@@ -13,7 +14,9 @@ from mediation.service.integrate import LogHalted, integrate_once
 from mediation.service.recounting import recount
 from mediation.service.verification import verify_database
 
-VILLAGE, TOWNSHIP = registry.org_id("village"), registry.org_id("township")
+__all__ = ["wide"]
+
+VILLAGE, TOWNSHIP, CENTRE = ABOVE = tuple(map(registry.org_id, ("village", "township", "centre")))
 DECLINE: dict[str, Any] = {"action": "decline", "ground": "not_competent", "routes_told": True, "text": "非本地"}
 Counts: TypeAlias = dict[tuple[str, str], tuple[int, list[int]]]
 
@@ -49,15 +52,56 @@ async def test_what_is_counted_is_there_once_the_events_have_their_places_and_no
     await town.step("wang", filed.case, NOTE, version=1)
     assert await counts(town) == before
     await drained(town)
-    assert grown(before, await counts(town)) == {(VILLAGE, what): 1 for what in ("cases", "received", "open")}
+    came = ("cases", "received", "open")
+    assert grown(before, await counts(town)) == {(body, what): 1 for body in ABOVE for what in came}
     await town.step("wang", filed.case, ESCALATE, version=2)
     await town.step("li", filed.case, {"action": "receive", "handoff": 1}, version=3)
     await town.step("li", filed.case, {"action": "accept"}, version=4)
     await drained(town)
     assert grown(before, await counts(town)) == {
-        **{(VILLAGE, what): 1 for what in ("cases", "received", "ended", "ended_handed_off")},
-        **{(TOWNSHIP, what): 1 for what in ("received", "accepted", "open")},
+        **{(body, what): 1 for body in ABOVE for what in ("cases", "received", "ended", "ended_handed_off")},
+        **{(body, what): 1 for body in (TOWNSHIP, CENTRE) for what in ("accepted", "open")},
+        **{(body, "received"): 2 for body in (TOWNSHIP, CENTRE)},
     }
+
+
+async def test_what_a_body_did_goes_with_it_to_the_superiors_it_has_now(wide: Town):
+    for who in ("wang", "wang", "li"):
+        filed = await wide.file(who)
+        await wide.step(who, filed.case, DECLINE, version=1)
+    await drained(wide)
+    codes = ("village", "township", "second", "third", "centre", "bureau")
+
+    async def ended() -> list[int]:
+        there = await rows(wide)
+        assert all(sum(days) == count for (_, what), (count, days) in there.items() if what == "ended")
+        assert (await verify_database(wide.urls.reader)).failures == ()
+        return [there.get((registry.org_id(code), "ended"), (0, []))[0] for code in codes]
+
+    assert await ended() == [2, 3, 0, 0, 3, 3]
+    await moved(wide, "third")
+    assert await ended() == [2, 1, 0, 2, 1, 3]
+    await wide.step("wang", (await wide.file()).case, DECLINE, version=1)
+    await moved(wide, "second")
+    assert await ended() == [2, 1, 2, 0, 3, 3]
+    await drained(wide)
+    assert await ended() == [3, 1, 3, 0, 4, 4]
+
+
+async def test_bodies_that_change_places_take_what_they_did_along(wide: Town):
+    for who in ("wang", "li"):
+        await wide.file(who)
+    await drained(wide)
+    head, *_ = OTHERS.splitlines()
+    village = "village,一村人民调解委员会,,people_committee,village,150525100201,,bureau"
+    township = "township,大沁他拉镇人民调解委员会,,people_committee,township,150525100,,village"
+    await registry.import_organisations(wide.engine, f"{head}\n{village}\n{township}\n")
+    found = await counts(wide)
+    received = [
+        found.get((registry.org_id(code), "received"), 0) for code in ("village", "township", "centre", "bureau")
+    ]
+    assert received == [2, 1, 0, 2]
+    assert (await verify_database(wide.urls.reader)).failures == ()
 
 
 @pytest.mark.parametrize("point", ["read", "signed", "stored"])

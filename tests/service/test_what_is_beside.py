@@ -32,9 +32,18 @@ OTHER: dict[str, tuple[str, str]] = {
     ),
     "numbers that would be given twice": ("UPDATE case_numbers SET last = last - 1", "wrong_number"),
     "a count of numbers that is gone": ("DELETE FROM case_numbers", "wrong_number"),
-    "a body that has settled more": ("UPDATE tallies SET count = count + 1 WHERE what = 'cases'", "wrong_tallies"),
-    "a body that took less time": ("UPDATE tallies SET days = '{1}' WHERE what = 'cases'", "wrong_tallies"),
-    "a body of which nothing is counted": ("DELETE FROM tallies WHERE what = 'cases'", "wrong_tallies"),
+    "a body that has settled more": (
+        "UPDATE tallies SET count = count + 1 WHERE what = 'cases' AND org = (SELECT id FROM organisations WHERE code = 'village')",
+        "wrong_tallies",
+    ),
+    "a body that took less time": (
+        "UPDATE tallies SET days = '{1}' WHERE what = 'cases' AND org = (SELECT id FROM organisations WHERE code = 'village')",
+        "wrong_tallies",
+    ),
+    "a body of which nothing is counted": (
+        "DELETE FROM tallies WHERE what = 'cases' AND org = (SELECT id FROM organisations WHERE code = 'village')",
+        "wrong_tallies",
+    ),
 }
 
 

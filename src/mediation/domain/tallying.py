@@ -1,9 +1,8 @@
 """What a step adds to the statistics of bodies, leg by leg: what came in, what became of it, after how many days."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import accumulate
-from operator import add
+from itertools import accumulate, zip_longest
 from typing import NamedTuple
 
 from mediation.domain.calendar import day_of
@@ -35,7 +34,7 @@ class Tally(NamedTuple):
 
 
 class Summed(NamedTuple):
-    """A row of the table of counts: how many in all, and how many took 0 days, 1 day, 2 days and so on."""
+    """A row of the table of counts, of a body and all below it: how many, and how many took 0 days, 1 day and so on."""
 
     org: str
     year: int
@@ -154,7 +153,7 @@ def _ran_out(case: Case, clock: Clock, leg: int, at: str) -> bool:
 
 
 class Sums:
-    """Tallies added up by body, year, category and what."""
+    """Tallies added up by body, year, category and what; each body by itself."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, int, str, str], int] = {}
@@ -168,19 +167,43 @@ class Sums:
                 days = self._days.setdefault(key, {})
                 days[tally.days] = days.get(tally.days, 0) + tally.more
 
-    def rows(self) -> list[Summed]:
-        """Each sum that is not nothing, in the order of body, year, category and what."""
-        return [Summed(*key, many, self._spread(key)) for key, many in sorted(self._counts.items()) if many]
+    @property
+    def bodies(self) -> frozenset[str]:
+        """The bodies of which there is anything."""
+        return frozenset(org for org, *_ in self._counts)
 
-    def _spread(self, key: tuple[str, int, str, str]) -> list[int]:
-        days = self._days.get(key)
-        return [days.get(day, 0) for day in range(max(days) + 1)] if days else []
+    def rows(self, paths: Mapping[str, Sequence[str]]) -> list[Summed]:
+        """Each sum that is not nothing, of a body and all below it, in the order of body, year, category and what.
+
+        `paths`: all bodies above each; where there are none it may be left out.
+        """
+        counts: dict[tuple[str, int, str, str], int] = {}
+        days: dict[tuple[str, int, str, str], dict[int, int]] = {}
+        for key, many in self._counts.items():
+            for place in _places(key, paths):
+                counts[place] = counts.get(place, 0) + many
+        for key, took in self._days.items():
+            for place in _places(key, paths):
+                whole = days.setdefault(place, {})
+                for day, many in took.items():
+                    whole[day] = whole.get(day, 0) + many
+        return [Summed(*key, many, _spread(days.get(key, {}))) for key, many in sorted(counts.items()) if many]
 
 
-def together(days: Sequence[int], more: Sequence[int]) -> list[int]:
-    """How many took 0 days, 1 day, 2 days and so on, in both."""
-    both = min(len(days), len(more))
-    return [*map(add, days, more), *days[both:], *more[both:]]
+def _places(key: tuple[str, int, str, str], paths: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int, str, str]]:
+    """Where a sum of a body counts: at itself and at all above it."""
+    org, year, category, what = key
+    for body in (org, *paths.get(org, ())):
+        yield body, year, category, what
+
+
+def _spread(days: Mapping[int, int]) -> list[int]:
+    return [days.get(day, 0) for day in range(max(days) + 1)] if days else []
+
+
+def together(days: Iterable[Sequence[int]]) -> list[int]:
+    """How many took 0 days, 1 day, 2 days and so on, in all of these."""
+    return [sum(each) for each in zip_longest(*days, fillvalue=0)]
 
 
 def median(days: Sequence[int]) -> int | None:

@@ -1,7 +1,6 @@
 """The statistics of a body and those below it in a year: each rate as a count and what it is a count of."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -78,7 +77,7 @@ async def show_statistics(request: Request, wanted: Annotated[Asked, InQuery()])
     at = now(request)
     year = wanted.year or day_of(at).year
     org = str(wanted.org or viewer.org.id)
-    found = await figures.statistics(desk(request).engine, viewer, org, year, datetime.fromisoformat(at))
+    found = await figures.statistics(desk(request).house.memory, viewer, org, year, at)
     body = {
         "year": year,
         "at": at,

@@ -90,7 +90,8 @@ async def verify_database(
         if not entries and (failure := verify_log(Trail(LOG_ID, None, [], []), await every.registry(), erasures)):
             tally.add(failure)
         if not tally.count:  # a history that is not whole has no counts of its own
-            tally.extend(_wrong_tallies(sums.rows(), await every.tallies()))
+            made = sums.rows((await every.registry()).paths)
+            tally.extend(_wrong_tallies(made, await every.tallies()))
         tally.extend([*_miscounted(given, await every.numbers()), *await _wrong_laws(every)])
         log, access, cosignatures = await prove_logs(every.logs, trust, tally, growing)
     checkpoints = log.checkpoints + access.checkpoints

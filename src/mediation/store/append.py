@@ -141,13 +141,13 @@ class Memory:
         """
         number, similar = await self._call(
             _FILING,
-            (*_who(actor, context.request), year, division, since.isoformat(), _bytes(blinds[0]), _bytes(blinds[1])),
+            (*who(actor, context.request), year, division, since.isoformat(), _bytes(blinds[0]), _bytes(blinds[1])),
         )
         return Filing(number, tuple(str(case_id) for case_id in similar))
 
     async def bodies_of(self, people: Sequence[str]) -> dict[str, frozenset[str]]:
         """The bodies at which each of these people is a member; who is a member of none is left out."""
-        rows = await self._all(_MEMBERS, (_array(people),))
+        rows = await self.rows(_MEMBERS, (_array(people),))
         return {person: frozenset(bodies) for person, bodies in rows}
 
     async def sealed(self, context: Context, actor: Actor, case_id: str) -> list[SealedRow]:
@@ -155,7 +155,7 @@ class Memory:
 
         A row named `erased` stands for each subject whose key was destroyed.
         """
-        rows = await self._all(_SEALED, (*_who(actor, context.request), context.shown or None, case_id))
+        rows = await self.rows(_SEALED, (*who(actor, context.request), context.shown or None, case_id))
         return [
             SealedRow(subject, digest, name, data, blind or b"", key, blind_id or b"")
             for subject, digest, name, data, blind, key, blind_id in rows
@@ -180,7 +180,7 @@ class Memory:
         where the number is another case's.
         """
         columns = columns_of(after)
-        person, _, roles, request = _who(actor, context.request)
+        person, _, roles, request = who(actor, context.request)
         step = (
             person,
             event.org or None,
@@ -236,7 +236,7 @@ class Memory:
         try:
             for start in range(0, len(fields) or 1, MOST_FIELDS):
                 named = _array(fields[start : start + MOST_FIELDS])
-                said = (*_who(actor, context.request), shown, kind, case_id, purpose, named, sealed or None)
+                said = (*who(actor, context.request), shown, kind, case_id, purpose, named, sealed or None)
                 await self._call(_DISCLOSE, said)
         except InsufficientPrivilege as found:
             raise NotFound from found
@@ -252,7 +252,7 @@ class Memory:
     async def events(self, actor: Actor, request: str, case_id: str, after: int, limit: int) -> list[Placed]:
         """The events of a case after that one, in order. Raises NotFound, where it is absent or invisible."""
         try:
-            rows = await self._all(_EVENTS, (*_who(actor, request), case_id, after, limit))
+            rows = await self.rows(_EVENTS, (*who(actor, request), case_id, after, limit))
         except InsufficientPrivilege as found:
             raise NotFound from found
         return [Placed(*row) for row in rows]
@@ -281,32 +281,33 @@ class Memory:
     async def waking(self, until: Instant, after: tuple[Instant, str] | None, limit: int) -> list[Case]:
         """The cases a clock of which wants attention by then, earliest first; `after` this instant and id of a case."""
         since = after or ("-infinity", CLOCK_CALLER)
-        return [load(facts) for (facts,) in await self._all(_WAKING, (until, *since, limit))]
+        return [load(facts) for (facts,) in await self.rows(_WAKING, (until, *since, limit))]
 
     async def awake(self, until: Instant) -> int:
         """How many cases want attention by then."""
-        ((count,),) = await self._all("SELECT awake_cases(%s::timestamptz)", (until,))
+        ((count,),) = await self.rows("SELECT awake_cases(%s::timestamptz)", (until,))
         return int(count)
 
     async def counting(self, after: str, limit: int) -> list[Case]:
         """So many of the cases after that id (at first "") in which a clock runs, by id."""
-        return [load(facts) for (facts,) in await self._all(_COUNTING, (after or CLOCK_CALLER, limit))]
+        return [load(facts) for (facts,) in await self.rows(_COUNTING, (after or CLOCK_CALLER, limit))]
 
     async def organisations(self, ids: Iterable[str]) -> dict[str, Organisation]:
         """These bodies by id."""
-        rows = await self._all(_BODIES, (_array(ids),))
+        rows = await self.rows(_BODIES, (_array(ids),))
         return {body.id: body for (body,) in ((_ORGANISATION.decode(text),) for (text,) in rows)}
 
     async def recounted(self) -> str:
         """The digest of the laws for which days were last counted anew; "" for never."""
-        rows = await self._all("SELECT digest FROM recounts ORDER BY done_at DESC LIMIT 1", ())
+        rows = await self.rows("SELECT digest FROM recounts ORDER BY done_at DESC LIMIT 1", ())
         return rows[0][0] if rows else ""
 
     async def note_recount(self, digest: str) -> None:
         """Every day to come has been counted anew under these laws."""
         await self._call(_RECOUNTED, (digest,))
 
-    async def _all(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+    async def rows(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+        """The rows of one statement, in a transaction of its own."""
         line = await self._pool.getconn()
         try:
             return await line.ask(call, values)
@@ -317,11 +318,11 @@ class Memory:
                 await self._pool.check()
 
     async def _call(self, call: str, values: Sequence[Value]) -> tuple[Any, ...]:
-        (row,) = await self._all(call, values)
+        (row,) = await self.rows(call, values)
         return row
 
 
-def _who(actor: Actor, request: str) -> tuple[str, str, str, str]:
+def who(actor: Actor, request: str) -> tuple[str, str, str, str]:
     """The first parameters of the functions of hot.sql: person, body, roles, request."""
     person = CLOCK_CALLER if actor.person == CLOCK else actor.person
     return person, actor.org, _array(actor.roles), request

@@ -64,6 +64,11 @@ _TOO_DEEP = text(
 )
 _AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
 _AS_NOBODY = text("SELECT enter(NULL, NULL, NULL, NULL, NULL)")
+_BEFORE = text("""
+SELECT json_agg(json_build_object('org', id, 'path', path))::text FROM organisations
+WHERE id = ANY (cast(:bodies AS uuid[]))
+""")
+_MOVE_TALLIES = text("SELECT move_tallies(cast(:before AS json))")
 _RELIST = text("SELECT relist(cast(:moved AS uuid[]))")
 _AS_BODY = text("SELECT enter(NULL, cast(:org AS uuid), NULL, NULL, NULL)")
 _NUMBERED = text("SELECT EXISTS (SELECT FROM case_numbers WHERE org = cast(:org AS uuid))")
@@ -153,6 +158,8 @@ async def put(
     memberships: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Put these rows down, new or changed, in the turn of this connection; then the path of every body follows."""
+    ids = [row["id"] for row in organisations]
+    before = await connection.scalar(_BEFORE, {"bodies": ids}) if ids else None
     for table, rows in (
         (DIVISIONS, divisions),
         (ORGANISATIONS, organisations),
@@ -162,7 +169,8 @@ async def put(
         await _upsert(connection, table, rows)
     if organisations:
         moved = list(await connection.scalars(_PATHS))
-        if moved:  # then their cases are listed elsewhere
+        if moved:  # then they are counted, and their cases listed, elsewhere
+            await connection.execute(_MOVE_TALLIES, {"before": before})
             await connection.execute(_RELIST, {"moved": moved})
             await connection.execute(_AS_NOBODY)
 

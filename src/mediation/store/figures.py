@@ -1,24 +1,19 @@
 """What happened in a year at a body and those below it, added up from the counts of each; and what is overdue now."""
 
-import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Row, or_, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mediation.domain import access
-from mediation.domain.calendar import SHANGHAI
-from mediation.domain.facts import Organisation
+from mediation.domain.calendar import day_of
+from mediation.domain.errors import NotFound
+from mediation.domain.facts import Instant, Organisation
 from mediation.domain.tallying import together
 from mediation.domain.vocabulary import Power, Standing
-from mediation.store.bodies import organisation
-from mediation.store.sight import Viewer, denied, reading
-from mediation.store.tables import ORGANISATIONS
+from mediation.store.append import Memory, who
+from mediation.store.sight import Viewer
 
 
 @dataclass
@@ -33,11 +28,14 @@ class Figures:
     days: dict[str, list[int]] = field(default_factory=dict)
     overdue: int = 0
 
-    def add_days(self, what: str, more: list[int]) -> None:
-        self.days[what] = together(self.days.get(what, ()), more)
 
+class _Found(msgspec.Struct):
+    """The answer of `statistics` in tallies.sql."""
 
-_Rows: TypeAlias = Sequence[Row[Any]]
+    bodies: list[Organisation] = []
+    counts: list[tuple[str, str, str, int]] | None = None
+    days: list[tuple[str, str, str, list[int]]] | None = None
+    overdue: list[tuple[str, str, int]] | None = None
 
 
 class Statistics(NamedTuple):
@@ -53,40 +51,49 @@ class Statistics(NamedTuple):
     types: tuple[tuple[str, Figures], ...]
 
 
-async def statistics(engine: AsyncEngine, viewer: Viewer, org: str, year: int, at: datetime) -> Statistics:
+async def statistics(memory: Memory, viewer: Viewer, org: str, year: int, at: Instant) -> Statistics:
     """The statistics of a body in a year of Asia/Shanghai, and what is overdue at this instant.
 
     What is overdue is counted as far as the viewer sees the cases. Raises NotFound, where the body is absent or not one
     that the viewer is above, a member of, or has jurisdiction over.
     """
-    async with reading(engine, viewer) as connection:
-        query = select(ORGANISATIONS).where(or_(ORGANISATIONS.c.id == org, ORGANISATIONS.c.superior == org))
-        near = [organisation(row) for row in await connection.execute(query.order_by(ORGANISATIONS.c.code))]
-        body = next((one for one in near if one.id == org), None)
-        if body is None or not access.permitted(Power.STATISTICS, viewer.actor, stands(viewer, body)):
-            raise await denied(connection)
-        said = {"org": org, "year": year, "at": at, "day": at.astimezone(SHANGHAI).date(), "own": viewer.org.id}
-        counts = (await connection.execute(_COUNTS, said)).all()
-        days = (await connection.execute(_DAYS, said)).all()
-        overdue = (await connection.execute(_OVERDUE_AUDITED if viewer.audits else _OVERDUE_LISTED, said)).all()
-    return await asyncio.to_thread(_added, body, [one for one in near if one.id != org], counts, days, overdue)
+    person, acting, roles, request = who(viewer.actor, viewer.request)
+    day = day_of(at).isoformat()
+    said = (person, acting, roles, request, viewer.audits, org, year, at, day)
+    ((found,),) = await memory.rows(_STATISTICS, said)
+    near = _FOUND.decode(found) if found else _Found()
+    body = next((one for one in near.bodies if one.id == org), None)
+    if body is None or not access.permitted(Power.STATISTICS, viewer.actor, stands(viewer, body)):
+        raise NotFound
+    return _added(body, [one for one in near.bodies if one is not body], near)
 
 
-def _added(body: Organisation, below: list[Organisation], counts: _Rows, days: _Rows, overdue: _Rows) -> Statistics:
+def _added(body: Organisation, below: list[Organisation], found: _Found) -> Statistics:
+    """What the body itself did is what is left of the whole once what those right below did is taken away."""
     total, of_branch, of_type = Figures(), defaultdict[str, Figures](Figures), defaultdict[str, Figures](Figures)
-    for row in counts:
-        for figures in (total, of_branch[row.branch], of_type[row.category]):
-            figures.counts[row.what] += row.many
-    cells: dict[tuple[str, str, str], list[int]] = {}
-    for row in days:
-        cell = row.branch, row.category, row.what
-        cells[cell] = together(cells.get(cell, ()), _DAYS_OF.decode(row.days))
-    for (branch, category, what), many in cells.items():
-        for figures in (total, of_branch[branch], of_type[category]):
-            figures.add_days(what, many)
-    for row in overdue:
-        for figures in (total, of_branch[row.branch], of_type[row.category]):
-            figures.overdue += row.many
+    own = of_branch[body.id]
+    for org, category, what, many in found.counts or ():
+        if org == body.id:
+            total.counts[what] += many
+            of_type[category].counts[what] = many
+        else:
+            of_branch[org].counts[what] = many
+    own.counts.update(total.counts)
+    for one in below:
+        own.counts.subtract(of_branch[one.id].counts)
+    days: defaultdict[tuple[str, str], list[list[int]]] = defaultdict(list)
+    for org, category, what, took in found.days or ():
+        days[org, what].append(took)
+        if org == body.id:
+            of_type[category].days[what] = took
+    for (org, what), each in days.items():
+        (total if org == body.id else of_branch[org]).days[what] = together(each)
+    for what, took in total.days.items():
+        less = together([figures.days.get(what, []) for figures in of_branch.values()])
+        own.days[what] = together([took, [-many for many in less]])
+    for org, category, many in found.overdue or ():
+        for figures in (total, of_branch[org], of_type[category]):
+            figures.overdue += many
     branches = tuple((one, of_branch[one.id]) for one in (body, *below)) if below else ()
     some = {one: figures for one, figures in of_type.items() if figures.overdue or any(figures.counts.values())}
     return Statistics(body, total, branches, tuple(sorted(some.items())))
@@ -99,34 +106,7 @@ def stands(viewer: Viewer, body: Organisation) -> frozenset[Standing]:
     return found | {Standing.AUDIT} if audited else found
 
 
-_DAYS_OF = msgspec.json.Decoder(list[int])
-_THERE = "(o.id = cast(:org AS uuid) OR o.path @> ARRAY[cast(:org AS uuid)])"
-_BRANCH = "(ARRAY[o.id] || o.path)[coalesce(array_position(o.path, cast(:org AS uuid)), 1)]"
-_BELOW = f"""
-WITH below AS MATERIALIZED (SELECT o.id, {_BRANCH} AS branch FROM organisations o WHERE {_THERE})
-"""  # noqa: S608  # our own text
-_COUNTS = text(f"""{_BELOW}
-SELECT b.branch::text, t.category, t.what, sum(t.count)::bigint AS many
-FROM below b JOIN tallies t ON t.org = b.id AND t.year IN (0, :year)
-GROUP BY b.branch, t.category, t.what
-""")  # noqa: S608  # our own text
-_DAYS = text(f"""{_BELOW}
-SELECT b.branch::text, t.category, t.what, to_json(t.days)::text AS days
-FROM below b JOIN tallies t ON t.org = b.id AND t.year = :year AND t.what IN ('ended', 'settled')
-""")  # noqa: S608  # our own text
-# Whatever is overdue fell due; so whoever has a worklist finds it there, and reads no case that is not theirs.
-_OVERDUE = f"""
-SELECT ({_BRANCH})::text AS branch, h.category, sum(h.many)::bigint AS many
-FROM (SELECT c.holder, c.category, count(*) AS many FROM {{listed}}
-      WHERE {{due}} AND c.late_at <= :at AND c.state NOT IN ('closed', 'archived')
-      GROUP BY c.holder, c.category) h
-JOIN organisations o ON o.id = h.holder
-WHERE {_THERE}
-GROUP BY 1, 2
-"""  # noqa: S608  # our own text
-_OVERDUE_LISTED = text(
-    _OVERDUE.format(
-        listed="worklists w JOIN cases c ON c.id = w.case_id", due="w.org = cast(:own AS uuid) AND w.due_on <= :day"
-    )
+_FOUND = msgspec.json.Decoder(_Found)
+_STATISTICS = (
+    "SELECT statistics(%s::uuid, %s::uuid, %s::text[], %s::uuid, %s, %s::uuid, %s::integer, %s::timestamptz, %s::date)"
 )
-_OVERDUE_AUDITED = text(_OVERDUE.format(listed="cases c", due="c.due_on <= :day"))

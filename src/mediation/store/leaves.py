@@ -179,20 +179,22 @@ async def count(connection: Connection, placed: Iterable[Waiting]) -> None:
             except msgspec.MsgspecError as found:
                 zh, en = f"统计增量 {one.outbox} 无法读取", f"The tallies of outbox {one.outbox} cannot be read"
                 raise BrokenTrail(Reason("wrong_tallies", zh, en)) from found
-    await _count_in(connection, sums)
+    await count_in(connection, sums)
 
 
 async def count_anew(connection: Connection, sums: Sums) -> None:
     """Put these in place of all counts of bodies."""
     await connection.execute("UPDATE tallies SET count = 0, days = '{}'")
-    await _count_in(connection, sums)
+    await count_in(connection, sums)
 
 
-async def _count_in(connection: Connection, sums: Sums) -> None:
-    rows = sums.rows()
+async def count_in(connection: Connection, sums: Sums) -> None:
+    """Add these to the counts of the bodies and of all above them, in whoever's turn it is: no body moves meanwhile."""
+    above = await connection.execute(_ABOVE, (list(sums.bodies),))
+    rows = sums.rows({org: path async for org, path in above})
     for start in range(0, len(rows), PLACED_AT_ONCE):
         some = rows[start : start + PLACED_AT_ONCE]
-        await connection.execute(COUNT_IN, (msgspec.json.encode(some).decode(),))
+        await connection.execute(_COUNT_IN, (msgspec.json.encode(some).decode(),))
 
 
 async def placed(connection: Connection) -> AsyncIterator[tuple[str, bytes]]:
@@ -313,17 +315,8 @@ _PLACED = """
 SELECT e.case_id::text, e.bytes FROM events e JOIN feed f ON f.event = e.id
 WHERE e.case_id <> %s::uuid ORDER BY e.case_id, e.seq
 """
-COUNT_IN = """
-INSERT INTO tallies AS t (org, year, category, what, count, days)
-SELECT (r->>0)::uuid, (r->>1)::integer, r->>2, r->>3, (r->>4)::bigint,
-       ARRAY(SELECT d::integer FROM json_array_elements_text(r->5) WITH ORDINALITY AS u (d, place) ORDER BY place)
-FROM json_array_elements(%s::json) AS r
-ON CONFLICT (org, year, category, what) DO UPDATE
-SET count = t.count + excluded.count,
-    days = CASE WHEN excluded.days = '{}' THEN t.days ELSE ARRAY(
-        SELECT coalesce(old, 0) + coalesce(new, 0)
-        FROM unnest(t.days, excluded.days) WITH ORDINALITY AS u (old, new, place) ORDER BY place) END
-"""
+_ABOVE = "SELECT id::text, path::text[] FROM organisations WHERE id = ANY (%s::uuid[])"
+_COUNT_IN = "SELECT add_tallies(%s::json)"
 _PLACE_READS = """
 WITH placed AS (
     SELECT %s::bigint - 1 + number AS position, access, outbox

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 
-import msgspec
 import psycopg
 
 from mediation.domain.errors import MediationError
@@ -59,11 +58,7 @@ class Loading:
 
     async def count(self, sums: Sums) -> None:
         """Add to the counts of bodies."""
-        rows = sums.rows()
-        for start in range(0, len(rows), _AT_ONCE):
-            await self.connection.execute(
-                leaves.COUNT_IN, (msgspec.json.encode(rows[start : start + _AT_ONCE]).decode(),)
-            )
+        await leaves.count_in(self.connection, sums)
 
     async def tiles(self, origin: str, whole: Mapping[tuple[int, int], bytes]) -> None:
         """Add tiles of a tree that are not there yet."""
@@ -119,7 +114,6 @@ async def positions_of(reader: psycopg.AsyncConnection[Any], cases: Sequence[str
     return {position: data async for position, data in rows}
 
 
-_AT_ONCE = 2000
 _SETTINGS = """
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '30s', true),
        set_config('idle_in_transaction_session_timeout', '0', true), set_config('timezone', 'UTC', true),

@@ -171,8 +171,11 @@ BEGIN
     EXECUTE format('CREATE POLICY noted ON case_refs FOR INSERT TO mediation_app WITH CHECK (%s)', written);
 
     EXECUTE format('CREATE POLICY seen ON tallies FOR SELECT TO mediation_app USING ('
-                   'org IN (SELECT unnest(%s::uuid[] || %s)) OR org IN (SELECT unnest(%s::uuid[]) WHERE %s IS NOT NULL))',
-                   below, org, audited, lowest);
+                   'org IN (SELECT unnest(%s::uuid[] || %s)) OR org IN (SELECT unnest(%s::uuid[]) WHERE %s IS NOT NULL) OR org >= %s)',
+                   below, org, audited, lowest, clock);
+    -- Only where a body is moved, in nobody's name: a step says in `outbox` what it adds, and the sequencer adds it.
+    EXECUTE format('CREATE POLICY moved_in ON tallies FOR INSERT TO mediation_app WITH CHECK (org >= %s)', clock);
+    EXECUTE format('CREATE POLICY moved ON tallies FOR UPDATE TO mediation_app USING (org >= %s) WITH CHECK (org >= %s)', clock, clock);
     EXECUTE 'CREATE POLICY known ON tallies FOR SELECT TO mediation_log USING (org IS NOT NULL)';
     EXECUTE 'CREATE POLICY begun ON tallies FOR INSERT TO mediation_log WITH CHECK (org IS NOT NULL)';
     EXECUTE 'CREATE POLICY counted ON tallies FOR UPDATE TO mediation_log USING (org IS NOT NULL) WITH CHECK (org IS NOT NULL)';

@@ -195,8 +195,9 @@ class Trails:
         return found
 
     async def tallies(self) -> list[Summed]:
-        """What happened at each body as the table has it, in no order; rows of nothing are left out."""
-        return [Summed(*row) for row in await self._all(_TALLIES)]
+        """What happened at each body and below as the table has it, in no order; rows of nothing are left out."""
+        found = [Summed(*row) for row in await self._all(_TALLIES)]
+        return [row for row in (one._replace(days=_trimmed(one.days)) for one in found) if row.many or row.days]
 
     async def law_sets(self) -> AsyncIterator[tuple[str, Any]]:
         """Every set of laws by its digest: the texts of its files by name, or whatever is there instead."""
@@ -254,6 +255,11 @@ async def snapshot(reader_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any
         await connection.set_read_only(True)
         async with connection.transaction():
             yield connection
+
+
+def _trimmed(days: list[int]) -> list[int]:
+    """Without the noughts at the end, which a body that was moved away leaves."""
+    return days[: max((day + 1 for day, many in enumerate(days) if many), default=0)]
 
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:
