@@ -57,7 +57,8 @@ WITH RECURSIVE up AS (
 ), whole AS (
     SELECT id, path FROM up WHERE superior IS NULL
 )
-UPDATE organisations o SET path = whole.path FROM whole WHERE whole.id = o.id AND o.path <> whole.path RETURNING o.id
+UPDATE organisations o SET path = whole.path FROM whole JOIN organisations old ON old.id = whole.id
+WHERE whole.id = o.id AND o.path <> whole.path RETURNING o.id, old.path
 """)
 _TOO_DEEP = text(
     "SELECT EXISTS (SELECT FROM organisations WHERE superior IS NOT NULL AND cardinality(path) NOT BETWEEN 1 AND 19)"
@@ -69,7 +70,7 @@ SELECT json_agg(json_build_object('org', id, 'path', path))::text FROM organisat
 WHERE id = ANY (cast(:bodies AS uuid[]))
 """)
 _MOVE_TALLIES = text("SELECT move_tallies(cast(:before AS json))")
-_RELIST = text("SELECT relist(cast(:moved AS uuid[]))")
+_RELIST = text("SELECT relist(cast(:moved AS uuid[]), cast(:left AS uuid[]))")
 _AS_BODY = text("SELECT enter(NULL, cast(:org AS uuid), NULL, NULL, NULL)")
 _NUMBERED = text("SELECT EXISTS (SELECT FROM case_numbers WHERE org = cast(:org AS uuid))")
 _OPEN = text("""
@@ -168,10 +169,11 @@ async def put(
     ):
         await _upsert(connection, table, rows)
     if organisations:
-        moved = list(await connection.scalars(_PATHS))
+        moved = {row.id: row.path for row in await connection.execute(_PATHS)}
         if moved:  # then they are counted, and their cases listed, elsewhere
             await connection.execute(_MOVE_TALLIES, {"before": before})
-            await connection.execute(_RELIST, {"moved": moved})
+            left = {above for path in moved.values() for above in path}
+            await connection.execute(_RELIST, {"moved": list(moved), "left": list(left)})
             await connection.execute(_AS_NOBODY)
 
 
