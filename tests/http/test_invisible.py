@@ -15,7 +15,7 @@ from tests.matrix.district import PEOPLE, STORIES
 from tests.matrix.oracle import readers
 from tests.matrix.told import District, org
 
-from mediation.store.line import Line
+from mediation.store.line import Call, Line
 
 __all__ = ["anyio_backend", "district"]
 
@@ -137,15 +137,15 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> None:
             heard.append(str(query))
         return await send(self, query, *values, **how)
 
-    ask = Line.ask
+    ask = Line.together
 
-    async def put(self: Line, call: str, values: Any) -> Any:
+    async def put(self: Line, *calls: Call) -> Any:
         if (heard := counting.get()) is not None:
-            heard.append(call)
-        return await ask(self, call, values)
+            heard += [call.text for call in calls]
+        return await ask(self, *calls)
 
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", noted)
-    monkeypatch.setattr(Line, "ask", put)
+    monkeypatch.setattr(Line, "together", put)
 
 
 @pytest.mark.parametrize("who", STRANGERS)

@@ -6,6 +6,8 @@ import psycopg
 import pytest
 
 from mediation.store import database
+from mediation.store import line as room
+from mediation.store.line import Call
 
 
 @pytest.fixture
@@ -40,6 +42,38 @@ async def test_a_statement_that_the_server_has_forgotten_is_prepared_anew(pool):
         assert await line.ask("SELECT 8 + %s::int", (2,)) == [(10,)]
 
 
+SET = Call("SELECT set_config('mediation.org', %s, true)", ("here",))
+TOLD = "SELECT current_setting('mediation.org', true), n FROM generate_series(1, %s) AS n"
+
+
+async def test_several_statements_are_one_transaction_and_the_last_one_s_rows_come_back(pool):
+    async with pool.connection() as line:
+        for _ in range(2):
+            assert await line.together(SET, Call(TOLD, (2,))) == [("here", 1), ("here", 2)]
+            assert await line.together(SET, SET, Call(TOLD, (1,), kept=False)) == [("here", 1)]
+        assert await line.ask(TOLD, (1,)) == [("", 1)]
+
+
+async def test_where_the_first_of_several_fails_its_error_is_raised_and_nothing_is_done(pool):
+    async with pool.connection() as line:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await line.together(SET, Call("SELECT 1 / %s::int", (0,)), Call(TOLD, (1,)))
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await line.together(SET, Call("SELECT 1 / %s::int", (0,)))
+        assert await line.ask(TOLD, (1,)) == [("", 1)]
+        await line.execute("DEALLOCATE ALL")
+        assert await line.together(SET, Call(TOLD, (1,))) == [("here", 1)]
+
+
+async def test_no_more_statements_are_kept_than_a_connection_has_room_for(pool, monkeypatch):
+    monkeypatch.setattr(room, "PREPARED", 2)
+    async with pool.connection() as line:
+        for n in (1, 2, 3, 1):
+            assert await line.ask(f"SELECT {n} + %s::int", (n,)) == [(2 * n,)]
+        kept = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'line%%'"
+        assert await (await line.execute(kept)).fetchone() == (2,)
+
+
 async def test_what_is_larger_than_the_socket_takes_at_once_gets_through(pool):
     async with pool.connection() as line:
         assert await line.ask("SELECT length(%s), %s", ("好" * 3_000_000, "end")) == [(3_000_000, "end")]
@@ -54,11 +88,12 @@ async def test_a_statement_that_fails_raises_its_own_error_and_the_next_one_work
         assert await line.ask("SELECT 1", ()) == [(1,)]
 
 
-async def test_a_caller_who_is_told_to_leave_leaves_no_answer_for_the_next(pool):
+@pytest.mark.parametrize("before", [(), (SET,)])
+async def test_a_caller_who_is_told_to_leave_leaves_no_answer_for_the_next(pool, before):
     async def ask():
         line = await pool.getconn()
         try:
-            await line.ask("SELECT 'old' FROM pg_sleep(5)", ())
+            await line.together(*before, Call("SELECT 'old' FROM pg_sleep(5)", ()))
         finally:
             await pool.putconn(line)
 
@@ -71,9 +106,12 @@ async def test_a_caller_who_is_told_to_leave_leaves_no_answer_for_the_next(pool)
         assert await line.ask("SELECT 'new'", ()) == [("new",)]
 
 
-async def test_a_connection_that_the_server_ends_raises_what_means_that_the_database_is_away(pool, database_urls):
+@pytest.mark.parametrize("before", [(), (SET,)])
+async def test_a_connection_that_the_server_ends_raises_what_means_that_the_database_is_away(
+    pool, database_urls, before
+):
     async with pool.connection() as line:
-        asking = asyncio.create_task(line.ask("SELECT pg_sleep(5)", ()))
+        asking = asyncio.create_task(line.together(*before, Call("SELECT pg_sleep(5)", ())))
         await asyncio.sleep(0.2)
         async with await database.connect(database_urls.app) as other:
             await other.execute("SELECT pg_terminate_backend(%s)", (line.info.backend_pid,))

@@ -35,7 +35,7 @@ async def everything(turn: Callable[[str | None], Awaitable[Page]]) -> list:
 async def listed(town: Town, who: str, **conditions) -> set[str]:
     viewer = await town.viewer(who)
     found = await everything(
-        lambda cursor: worklists.worklist(town.engine, viewer, Filters(NOW, **conditions), cursor=cursor, limit=3)
+        lambda cursor: worklists.worklist(town.house.memory, viewer, Filters(NOW, **conditions), cursor=cursor, limit=3)
     )
     ids = [item.case.id for item in found]
     assert ids == sorted(set(ids), reverse=True)  # newest first, none twice
@@ -83,7 +83,7 @@ async def test_a_worklist_knows_what_is_overdue_on_a_day(town: Town):
     viewer = await town.viewer("wang")
     for at, late in ((midnight(due), False), ("2099-12-31T16:00:00.000000Z", True)):
         for overdue in (True, False):
-            page = await worklists.worklist(town.engine, viewer, Filters(at, q=number, overdue=overdue))
+            page = await worklists.worklist(town.house.memory, viewer, Filters(at, q=number, overdue=overdue))
             assert bool(page.items) == (overdue is late)
     assert case.case in await listed(town, "wang", due_before=date(2100, 1, 1))
     assert case.case not in await listed(town, "wang", due_before=date.fromisoformat(due))
@@ -98,7 +98,7 @@ async def test_a_worklist_matches_any_open_leg_and_names_the_answerable_body(tow
     for body in ("village", "court"):
         assert case.case in await listed(town, "wang", holder=org_id(body))
     viewer = await town.viewer("judge")
-    page = await worklists.worklist(town.engine, viewer, Filters(NOW, q=case.attrs["case"]["number"]))
+    page = await worklists.worklist(town.house.memory, viewer, Filters(NOW, q=case.attrs["case"]["number"]))
     (found,) = page.items
     assert found.orgs[found.case.holder].name in {"一村人民调解委员会", "奈曼旗人民法院"}
 
@@ -113,7 +113,7 @@ async def test_trays_hold_what_was_handed_to_and_from_a_body(town: Town):
     async def tray(who: str, box: str, state: HandoffState | None = None) -> set[str]:
         viewer = await town.viewer(who)
         found = await everything(
-            lambda cursor: worklists.tray(town.engine, viewer, box=box, state=state, cursor=cursor, limit=2)
+            lambda cursor: worklists.tray(town.house.memory, viewer, box=box, state=state, cursor=cursor, limit=2)
         )
         ids = [item.case.id for item in found]
         assert len(ids) == len(set(ids))
@@ -188,9 +188,9 @@ async def test_a_cursor_of_somebody_s_own_making_is_refused(town: Town, cursor: 
     viewer = await town.viewer("wang")
     if cursor:
         with pytest.raises(Malformed):
-            await worklists.worklist(town.engine, viewer, Filters(NOW), cursor=cursor)
+            await worklists.worklist(town.house.memory, viewer, Filters(NOW), cursor=cursor)
     with pytest.raises(Malformed):
-        await worklists.tray(town.engine, viewer, box="in", cursor=cursor or json.dumps([]))
+        await worklists.tray(town.house.memory, viewer, box="in", cursor=cursor or json.dumps([]))
 
 
 @pytest.mark.parametrize("said", ['["\\ud800"]', '["1\\udfff5"]', '["\\u0000"]'])

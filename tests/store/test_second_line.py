@@ -24,7 +24,7 @@ from mediation.domain.errors import NotFound
 from mediation.domain.registering import LOG_ID
 from mediation.domain.vocabulary import Role
 from mediation.service.perform import Context
-from mediation.store import queries, spans, worklists
+from mediation.store import listing, queries, spans, worklists
 
 __all__ = ["anyio_backend", "district"]
 
@@ -132,8 +132,9 @@ async def test_lists_histories_and_the_feed_without_the_application_s_predicate_
     context = Context(person(who), "", str(uuid.uuid4()))
     asks = queries.viewer(context, await sown.desk.house.memory.read_case(context))
     with_it = await _found(sown, asks)
-    for room in (queries, spans, worklists):
+    for room in (queries, spans, listing):
         monkeypatch.setattr(room, "visible", lambda _viewer, **_how: true())
+    monkeypatch.setattr(listing, "_TEXTS", {})  # in which it stands
     assert await _found(sown, asks) == with_it
     assert with_it["list"] >= may_see(sown, who)
     assert with_it["stood"] == with_it["list"]
@@ -143,23 +144,23 @@ async def test_lists_histories_and_the_feed_without_the_application_s_predicate_
 async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]]:
     engine = district.desk.engine
     at = "2026-11-22T04:00:00.000000Z"
-    listed = (await worklists.worklist(engine, asks, worklists.Filters(at), limit=200)).items
-    trays = [(await worklists.tray(engine, asks, box=box, limit=200)).items for box in ("in", "out")]
+    memory = district.desk.house.memory
+    listed = (await worklists.worklist(memory, asks, worklists.Filters(at), limit=200)).items
+    trays = [(await worklists.tray(memory, asks, box=box, limit=200)).items for box in ("in", "out")]
+    sought = (await worklists.worklist(memory, asks, worklists.Filters(at, q="150525"), limit=200)).items
     fed, _ = await spans.feed(engine, asks)
     chosen, _ = await spans.feed(engine, asks, spans.Wanted(overdue=False))
     stood = await spans.stood(engine, asks, spans.Then(datetime.now(UTC)), limit=200)
     told: set[str] = set()
     for case in district.cases.values():
         try:
-            told |= {
-                stored.data.decode()
-                for stored in (await queries.history(district.desk.house.memory, asks, case.id)).items
-            }
+            told |= {stored.data.decode() for stored in (await queries.history(memory, asks, case.id)).items}
             told.add((await queries.event(engine, asks, case.event)).data.decode())
         except NotFound:
             continue
     return {
         "list": {item.case.id for item in listed},
+        "sought": {item.case.id for item in sought},
         "trays": {item.case.id for tray in trays for item in tray},
         "feed": {stored.data.decode() for stored in fed},
         "chosen": {stored.data.decode() for stored in chosen},

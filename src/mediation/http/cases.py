@@ -194,7 +194,7 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
     filters = worklists.Filters(at, holder=holder, grams=grams, **conditions)
     who = await viewing(request)
     found = await worklists.worklist(
-        desk(request).engine, who, filters, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
+        desk(request).house.memory, who, filters, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
     )
     laws = desk(request).house.laws
     return json_answer(page([case_line(item.case, item.orgs, laws, at) for item in found.items], found.next))

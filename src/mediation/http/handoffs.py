@@ -35,7 +35,7 @@ async def list_handoffs(request: Request, wanted: Annotated[Tray, InQuery()]) ->
     at = now(request)
     viewer = await viewing(request)
     found = await worklists.tray(
-        desk(request).engine, viewer, box=wanted.box, state=wanted.state, cursor=wanted.cursor, limit=wanted.limit
+        desk(request).house.memory, viewer, box=wanted.box, state=wanted.state, cursor=wanted.cursor, limit=wanted.limit
     )
     laws = desk(request).house.laws
     proven = await evidence(request, viewer, [(item.case.id, item.handoff) for item in found.items])

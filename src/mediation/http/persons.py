@@ -75,7 +75,7 @@ async def search_person(request: Request) -> Response:
         )
     await house.memory.disclose(who, seen.actor, "search", None, wanted.purpose.value, ())
     found = await queries.cases_of(
-        desk(request).engine,
+        house.memory,
         queries.viewer(who, seen),
         house.vault.blind_id(wanted.id_number),
         cursor=wanted.cursor,

@@ -25,6 +25,7 @@ from mediation.domain.facts import Actor, Case, Instant, Organisation
 from mediation.domain.tallying import tallies
 from mediation.domain.vocabulary import Role
 from mediation.store.calls import (
+    BODY,
     CLOCK,
     CLOCK_CALLER,
     Context,
@@ -33,11 +34,12 @@ from mediation.store.calls import (
     Replay,
     SealedRow,
     Seen,
+    bodies,
     sealed_json,
     sealed_rows,
 )
 from mediation.store.columns import columns_of
-from mediation.store.line import Line, Value
+from mediation.store.line import Call, Line, Value
 
 __all__ = [
     "CLOCK",
@@ -115,7 +117,7 @@ class Memory:
         return Seen(
             load(facts) if facts else None,
             actor,
-            {body.id: body for body in _ORGANISATIONS.decode(orgs)} if orgs else {},
+            bodies(orgs),
             Replay(fingerprint, parse(event)) if event else None,
             text_key or b"",
             sealed_rows(values) if values else [],
@@ -306,16 +308,20 @@ class Memory:
         """Every day to come has been counted anew under these laws."""
         await self._call(_RECOUNTED, (digest,))
 
-    async def rows(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
-        """The rows of one statement, in a transaction of its own."""
+    async def together(self, *calls: Call) -> list[tuple[Any, ...]]:
+        """The rows of the last of these statements, all of them in one transaction and one round trip: for lists."""
         line = await self._pool.getconn()
         try:
-            return await line.ask(call, values)
+            return await line.together(*calls)
         finally:
             lost = line.closed
             await self._pool.putconn(line)
             if lost:  # the server has died, and with it the other connections: else each would cost a request
                 await self._pool.check()
+
+    async def rows(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+        """The rows of one statement, in a transaction of its own."""
+        return await self.together(Call(call, values))
 
     async def _call(self, call: str, values: Sequence[Value]) -> tuple[Any, ...]:
         (row,) = await self.rows(call, values)
@@ -360,14 +366,9 @@ def _no_standing(standing: str) -> MediationError:
 
 
 _ROLES = {role.value: role for role in Role}
-_ORGANISATIONS = msgspec.json.Decoder(list[Organisation])
 _ORGANISATION = msgspec.json.Decoder(Organisation)
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtext(%s)), set_config('idle_in_transaction_session_timeout', '0', true)"
-_BODIES = (
-    "SELECT json_build_object('id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, "
-    "'tier', o.tier, 'division', o.division, 'superior', coalesce(o.superior::text, ''), "
-    "'speciality', o.speciality, 'path', o.path)::text FROM organisations o WHERE o.id = ANY (%s::uuid[])"
-)
+_BODIES = f"SELECT {BODY}::text FROM organisations o WHERE o.id = ANY (%s::uuid[])"  # noqa: S608  # our own text
 _WAKING = "SELECT waking_cases(%s::timestamptz, %s::timestamptz, %s::uuid, %s)"
 _COUNTING = "SELECT counting_cases(%s::uuid, %s)"
 _RECOUNTED = (

@@ -10,6 +10,12 @@ from mediation.domain.facts import Actor, Case, Organisation
 
 CLOCK = "clock"
 CLOCK_CALLER = "00000000-0000-0000-0000-000000000000"
+BODY = (
+    "json_build_object('id', o.id, 'code', o.code, 'name', o.name, 'name_en', o.name_en, 'kind', o.kind, "
+    "'tier', o.tier, 'division', o.division, 'superior', coalesce(o.superior::text, ''), "
+    "'speciality', o.speciality, 'path', o.path)"
+)
+"""A body `o` as JSON."""
 
 
 class Context(NamedTuple):
@@ -112,4 +118,10 @@ def sealed_rows(said: str) -> list[SealedRow]:
     ]
 
 
+def bodies(said: str | None) -> dict[str, Organisation]:
+    """Bodies by id, of a JSON array of them; None: there are none."""
+    return {body.id: body for body in _BODIES.decode(said)} if said else {}
+
+
 _VALUES = msgspec.json.Decoder(list[tuple[int, str, str, str, str]])
+_BODIES = msgspec.json.Decoder(list[Organisation])

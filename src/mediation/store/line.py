@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import count
 from re import sub
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import errors
@@ -20,7 +20,18 @@ from psycopg.pq.abc import PGresult
 Value: TypeAlias = str | bytes | int | None
 """What a statement takes: text as PostgreSQL reads it, bytes as they are, a number, NULL."""
 
+PREPARED = 256
+"""Statements that a connection keeps prepared at most: one that is asked again is prepared anew."""
+
 _DONE = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
+
+
+class Call(NamedTuple):
+    """A statement, with `%s` or `%b` (or `$1`) for each of its values. Unless `kept`, it is planned for these alone."""
+
+    text: str
+    values: Sequence[Value]
+    kept: bool = True
 
 
 class Line(psycopg.AsyncConnection[Any]):
@@ -33,70 +44,106 @@ class Line(psycopg.AsyncConnection[Any]):
         self._loading = Transformer(self)
 
     async def ask(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
-        """The rows that a statement gives, in the types psycopg gives; `%s` or `%b` stands for each value.
+        """The rows that a statement gives; as `together`."""
+        return await self.together(Call(call, values))
 
-        Where the caller is cancelled the connection is left in the midst of an answer, and the pool closes it.
-        Raises: psycopg's errors.
+    async def together(self, *calls: Call) -> list[tuple[Any, ...]]:
+        """The rows that the last of these statements gives, in the types psycopg gives; all go in one round trip.
+
+        Several are one transaction, so that the first may set what the last goes by. Where the caller is cancelled the
+        connection is left in the midst of an answer, and the pool closes it. Raises: psycopg's errors.
         """
-        sent = [str(value).encode() if isinstance(value, int) else _bytes(value) for value in values]
-        kinds = [Format.BINARY if isinstance(value, bytes) else Format.TEXT for value in values]
-        if self.prepare_threshold is None:  # behind a pooler, where the next statement may meet another session
-            self.pgconn.send_query_params(_numbered(call), sent, None, kinds, Format.BINARY)
-        else:
-            name = self._prepared_here.get(call) or await self._prepare(call)
-            self.pgconn.send_query_prepared(name, sent, kinds, Format.BINARY)
+        names = [await self._name(call) for call in calls]
+        if len(calls) > 1:
+            self.pgconn.enter_pipeline_mode()
+        for call, name in zip(calls, names, strict=True):
+            self._send(call, name)
+        if len(calls) > 1:
+            self.pgconn.pipeline_sync()
+        results = await self._answered()
+        if len(calls) > 1:
+            self.pgconn.exit_pipeline_mode()
         try:
-            result = await self._answered()
+            for result in results:
+                if result.status not in _DONE:
+                    raise errors.error_from_result(result)
         except errors.InvalidSqlStatementName:  # whoever rolls back by psycopg has it forget all that was prepared
             self._prepared_here.clear()
-            return await self.ask(call, values)
-        self._loading.set_pgresult(result)
-        return self._loading.load_rows(0, result.ntuples, tuple)
+            return await self.together(*calls)
+        self._loading.set_pgresult(results[-1])
+        return self._loading.load_rows(0, results[-1].ntuples, tuple)
 
-    async def _prepare(self, call: str) -> bytes:
+    def _send(self, call: Call, name: bytes) -> None:
+        sent = [str(value).encode() if isinstance(value, int) else _bytes(value) for value in call.values]
+        kinds = [Format.BINARY if isinstance(value, bytes) else Format.TEXT for value in call.values]
+        if name:
+            self.pgconn.send_query_prepared(name, sent, kinds, Format.BINARY)
+        else:
+            self.pgconn.send_query_params(_numbered(call.text), sent, None, kinds, Format.BINARY)
+
+    async def _name(self, call: Call) -> bytes:
+        """The name of a prepared statement; none behind a pooler, where the next may meet another session."""
+        if self.prepare_threshold is None or not call.kept:
+            return b""
+        known = self._prepared_here.get(call.text)
+        if known:
+            return known
+        if len(self._prepared_here) >= PREPARED:
+            oldest = next(iter(self._prepared_here))
+            self.pgconn.send_query(b"DEALLOCATE " + self._prepared_here.pop(oldest))
+            await self._answered()
         name = b"line_%d" % next(self._number)
-        self.pgconn.send_prepare(name, _numbered(call))
-        await self._answered()
-        self._prepared_here[call] = name
+        self.pgconn.send_prepare(name, _numbered(call.text))
+        (result,) = await self._answered()
+        if result.status not in _DONE:
+            raise errors.error_from_result(result)
+        self._prepared_here[call.text] = name
         return name
 
-    async def _answered(self) -> PGresult:
-        """The result of what was sent, once all of it has come."""
+    async def _answered(self) -> list[PGresult]:
+        """The results of what was sent, once all of it has come."""
         loop, socket = asyncio.get_running_loop(), self.pgconn.socket
-        found: asyncio.Future[PGresult] = loop.create_future()
+        found: asyncio.Future[list[PGresult]] = loop.create_future()
         loop.add_reader(socket, self._read, found, [])
         try:
             if self.pgconn.flush():  # more than the socket takes at once
                 loop.add_writer(socket, self._flush, found)
-            result = await found
+            return await found
         finally:
             loop.remove_reader(socket)
             loop.remove_writer(socket)
-        if result.status not in _DONE:
-            raise errors.error_from_result(result)
-        return result
 
-    def _flush(self, found: "asyncio.Future[PGresult]") -> None:
+    def _flush(self, found: "asyncio.Future[list[PGresult]]") -> None:
         try:
             if not self.pgconn.flush():
                 asyncio.get_running_loop().remove_writer(self.pgconn.socket)
         except psycopg.Error as lost:
             _tell(found, lost)
 
-    def _read(self, found: "asyncio.Future[PGresult]", results: list[PGresult]) -> None:
+    def _read(self, found: "asyncio.Future[list[PGresult]]", results: list[PGresult]) -> None:
         try:
             self.pgconn.consume_input()
+            piped = self.pgconn.pipeline_status
+            between = False
             while not self.pgconn.is_busy():
                 result = self.pgconn.get_result()
                 if result is None:
-                    _tell(found, results[0])
+                    if not piped:
+                        _tell(found, results)
+                    if not piped or between:  # two nothings: the next answer has not come yet
+                        return
+                    between = True
+                elif result.status == ExecStatus.PIPELINE_SYNC:
+                    _tell(found, results)
                     return
-                results.append(result)
+                else:
+                    between = False
+                    results.append(result)
         except psycopg.Error as lost:
             _tell(found, lost)
 
 
-def _tell(found: "asyncio.Future[PGresult]", said: PGresult | psycopg.Error) -> None:
+def _tell(found: "asyncio.Future[list[PGresult]]", said: list[PGresult] | psycopg.Error) -> None:
     if found.done():
         return
     if isinstance(said, psycopg.Error):

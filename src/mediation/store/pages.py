@@ -13,6 +13,9 @@ from mediation.domain.errors import Malformed, Reason
 MOST = 200
 """Rows of a page at most."""
 
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""Beyond every id there is (RFC 9562 §5.10)."""
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TEXT = re.compile(r"[^\0\ud800-\udfff]*")  # a NUL, or half of a pair of surrogates, is no text of PostgreSQL's
 _Item = TypeVar("_Item")

@@ -1,6 +1,6 @@
 """Every other SELECT, scoped by who asks: worklists, trays, histories, and the published registers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,11 +8,12 @@ from sqlalchemy import Row, Select, Text, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from mediation.domain.events import load
 from mediation.domain.facts import Case, Organisation
+from mediation.store import listing
 from mediation.store.append import Memory
-from mediation.store.pages import MOST, Id, Page, capped, page_of, uncursor
-from mediation.store.sight import Viewer, denied, reading, viewer, visible
+from mediation.store.listing import found_in, statement
+from mediation.store.pages import LAST_ID, MOST, Id, Page, capped, page_of, uncursor
+from mediation.store.sight import Viewer, denied, look, reading, viewer, visible
 from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, VAULT
 
 __all__ = [
@@ -30,8 +31,6 @@ __all__ = [
     "organisations",
     "viewer",
 ]
-
-_FACTS = cast(CASES.c.facts, Text).label("facts")  # as text: msgspec reads it, not the driver
 
 
 class Known(NamedTuple):
@@ -59,28 +58,15 @@ class Division(NamedTuple):
 
 
 async def cases_of(
-    engine: AsyncEngine, viewer: Viewer, blind_id: bytes, *, cursor: str | None = None, limit: int = 50
+    memory: Memory, viewer: Viewer, blind_id: bytes, *, cursor: str | None = None, limit: int = 50
 ) -> Page[Known]:
     """Cases with a party of this number (`Vault.blind_id`) among those the viewer may see, newest first."""
-    found = (
-        select(VAULT.c.case_id, func.array_agg(VAULT.c.subject).label("subjects"))
-        .where(VAULT.c.blind_id == blind_id)
-        .group_by(VAULT.c.case_id)
-        .subquery()
-    )
-    query = (
-        select(CASES.c.id, _FACTS, found.c.subjects)
-        .join(found, found.c.case_id == CASES.c.id)
-        .where(visible(viewer, in_codes=False))
-        .order_by(CASES.c.id.desc())
-    )
-    if cursor:
-        query = query.where(CASES.c.id < uncursor(cursor, Id)[0])
-    async with reading(engine, viewer) as connection:
-        rows = (await connection.execute(query.limit(capped(limit) + 1))).all()
-        cases = [load(row.facts) for row in rows]
-        orgs = await conducting(connection, cases, {viewer.org.id, *(org for case in cases for org in case.named)})
-    known = (Known(case, tuple(sorted(row.subjects)), orgs) for row, case in zip(rows, cases, strict=True))
+    before = uncursor(cursor, Id)[0] if cursor else LAST_ID
+    said = {"blind_id": blind_id, "before": before, "wanted": capped(limit) + 1}
+    facts, named, parties = await look(memory, viewer, statement(listing.known, viewer, None), said)
+    cases, orgs = found_in(facts, named)
+    orgs[viewer.org.id] = viewer.org
+    known = (Known(case, tuple(sorted(some)), orgs) for case, some in zip(cases, parties or (), strict=True))
     return page_of([(item.case.id, item) for item in known], limit)
 
 
@@ -154,11 +140,9 @@ async def organisations(
     return page_of([(row.code, _organisation(row)) for row in rows], limit)
 
 
-async def conducting(
-    connection: AsyncConnection, cases: Sequence[Case], more: Collection[str] = ()
-) -> dict[str, Organisation]:
-    """The bodies that conduct these cases, or sent a hand-off in them, whose rules bind their clocks; and `more`."""
-    ids = {case.holder for case in cases} | set(more)
+async def conducting(connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Organisation]:
+    """The bodies that conduct these cases, or sent a hand-off in them, whose rules bind their clocks."""
+    ids = {case.holder for case in cases}
     for case in cases:
         ids |= {leg.org for leg in case.legs} | {handoff.from_org for handoff in case.handoffs}
     rows = await connection.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id.in_(ids))) if ids else ()

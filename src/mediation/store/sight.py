@@ -1,24 +1,26 @@
 """Who asks, and what they may see: the context of row-level security, and the application's own predicate before it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, text
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, false, func, not_, or_, select, text
+from sqlalchemy.dialects.postgresql import array, psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain import access
 from mediation.domain.errors import NotFound
 from mediation.domain.facts import Actor, Organisation
 from mediation.domain.vocabulary import OrgKind, Power, Role, Standing
-from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Seen
+from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Memory, Seen
+from mediation.store.line import Call, Value
 from mediation.store.tables import CASES, ORGANISATIONS
 
+_ENTER = "SELECT enter(%s::uuid, %s::uuid, %s::text[], %s::uuid, NULL), set_config('mediation.grams', %s, true)"
+_WALK = Call("SELECT set_config('enable_seqscan', 'off', true)", ())
 _CONTEXT = text(
-    "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL), "
-    "set_config('mediation.grams', :grams, true)"
+    "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL)"
 )
-_WALKING = text("SELECT set_config('enable_seqscan', 'off', true)")
 _FOLLOWS = text("SELECT set_config('mediation.follows', '1', true)")
 _AS_LONG = text("SELECT bodies_below(), bodies_audited()")
 
@@ -37,32 +39,59 @@ class Viewer(NamedTuple):
         return self.org.division if auditor else ""
 
 
+class Worded(NamedTuple):
+    """A query as it is sent, and the names of its values in their order. `kept`: as of a Call."""
+
+    text: str
+    names: tuple[str, ...]
+    kept: bool = True
+
+
 def viewer(context: Context, seen: Seen) -> Viewer:
     """Who asks, as `Memory.read_case` found them."""
     return Viewer(seen.actor, seen.orgs[seen.actor.org], context.request)
 
 
-@asynccontextmanager
-async def reading(
-    engine: AsyncEngine, viewer: Viewer, grams: str = "", *, walking: bool = False
-) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which row-level security knows who asks; `grams`, an array, opens the index of words to it.
+def worded(query: Select[Any], *, kept: bool = True) -> Worded:
+    """A query whose values all have names, as `look` sends it: SQLAlchemy makes it once, and not for each request."""
+    compiled = query.compile(dialect=_DIALECT)
+    return Worded(str(compiled), tuple(compiled.positiontup or ()), kept)
 
-    `walking`: cases are read in the order of an index until a page is full. The planner cannot know how many of them a
-    policy lets through, thinks hardly any, and would read them all to sort the few.
+
+async def look(
+    memory: Memory,
+    viewer: Viewer,
+    asked: Worded,
+    values: Mapping[str, Value],
+    grams: str = "",
+    *,
+    walking: bool = False,
+) -> tuple[Any, ...]:
+    """The one row that a query tells in this viewer's sight, in one round trip and transaction.
+
+    `grams`, an array, opens the index of words to it. `walking`: cases are read in the order of an index until a page
+    is full. The planner cannot know how many of them a policy lets through, thinks hardly any, and would read them all
+    to sort the few.
     """
-    person = viewer.actor.person
+    said = {**_named(viewer), **values}
+    roles = "{" + ",".join(role.value for role in viewer.actor.roles) + "}"
+    entering = Call(_ENTER, (said["viewer_person"], viewer.org.id, roles, viewer.request, grams))
+    asking = Call(asked.text, [said[name] for name in asked.names], asked.kept)
+    (row,) = await memory.together(entering, *([_WALK] if walking else []), asking)
+    return row
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine, viewer: Viewer) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which row-level security knows who asks."""
     said = {
-        "person": CLOCK_CALLER if person == CLOCK else person,
+        "person": _named(viewer)["viewer_person"],
         "org": viewer.org.id,
         "roles": [role.value for role in viewer.actor.roles],
         "request": viewer.request,
-        "grams": grams,
     }
     async with engine.begin() as connection:
         await connection.execute(_CONTEXT, said)
-        if walking:
-            await connection.execute(_WALKING)
         yield connection
 
 
@@ -94,26 +123,49 @@ def visible(viewer: Viewer, *, in_codes: bool = True) -> ColumnElement[bool]:
 
     `in_codes`: also the cases in which this reader sees nothing personal, not even masked.
     """
-    person, roles = viewer.actor.person, frozenset(viewer.actor.roles)
+    said, roles = _named(viewer), frozenset(viewer.actor.roles)
+    person, org = (_value(name, said[name], CASES.c.id) for name in ("viewer_person", "viewer_org"))
+    division = _value("viewer_audits", viewer.audits, CASES.c.division)
     ordinary = CASES.c.restricted.is_(False)
     arms: list[ColumnElement[bool]] = []
     if roles & access.EVERYBODY:
-        here = CASES.c.orgs.contains([viewer.org.id])
-        below = CASES.c.orgs.op("&&")(_bodies(ORGANISATIONS.c.path.contains([viewer.org.id])))
+        here = CASES.c.orgs.contains(array([org]))
+        below = CASES.c.orgs.op("&&")(_bodies(ORGANISATIONS.c.path.contains(array([org]))))
         if not roles & access.WIDE:
             unassigned = CASES.c.assigned == text("'{}'::uuid[]")
-            here = and_(here, or_(ordinary, CASES.c.assigned.contains([person]), unassigned))
+            here = and_(here, or_(ordinary, CASES.c.assigned.contains(array([person])), unassigned))
         arms += [here, below if roles & access.ABOVE else and_(below, ordinary)]
     if viewer.audits:
-        there = ORGANISATIONS.c.division.startswith(viewer.audits, autoescape=True)
-        lies_there = CASES.c.division.startswith(viewer.audits, autoescape=True)
-        audited = or_(CASES.c.orgs.op("&&")(_bodies(there)), lies_there)
-        audited = and_(audited, not_(CASES.c.closers.contains([person])))
+        there = func.starts_with(ORGANISATIONS.c.division, division)
+        audited = or_(CASES.c.orgs.op("&&")(_bodies(there)), func.starts_with(CASES.c.division, division))
+        audited = and_(audited, not_(CASES.c.closers.contains(array([person]))))
         arms.append(audited if in_codes else and_(audited, ordinary))
-    return and_(or_(false(), *arms), not_(CASES.c.recused.contains([person])))
+    return and_(or_(false(), *arms), not_(CASES.c.recused.contains(array([person]))))
+
+
+def stands(viewer: Viewer) -> tuple[bool, ...]:
+    """All that `visible` goes by to say it one way or another; of the rest it has but the values."""
+    roles = frozenset(viewer.actor.roles)
+    return *(bool(roles & some) for some in (access.EVERYBODY, access.WIDE, access.ABOVE)), bool(viewer.audits)
+
+
+def _named(viewer: Viewer) -> dict[str, Value]:
+    person = viewer.actor.person
+    return {
+        "viewer_person": CLOCK_CALLER if person == CLOCK else person,
+        "viewer_org": viewer.org.id,
+        "viewer_audits": viewer.audits,
+    }
+
+
+def _value(name: str, value: Value, of: ColumnElement[Any]) -> BindParameter[Any]:
+    return bindparam(name, value, of.type)
 
 
 def _bodies(which: ColumnElement[bool]) -> ColumnElement[Any]:
     """The ids of these bodies as an array."""
     ids = func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))
     return select(ids).where(which).scalar_subquery()
+
+
+_DIALECT = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # as SQLAlchemy has it

@@ -1,0 +1,269 @@
+"""The statements that list cases: each is made once for its shape, and gives its page in one row, bodies and all."""
+
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    CTE,
+    Boolean,
+    Column,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+    union,
+)
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.types import TypeEngine
+
+from mediation.domain.facts import Case, Organisation
+from mediation.store.calls import BODY, bodies
+from mediation.store.sight import Viewer, Worded, stands, visible, worded
+from mediation.store.tables import CASE_REFS, CASES, ORGANISATIONS, VAULT, VAULT_WORDS, WORKLISTS
+
+NEAR = 2000
+"""So many of the newest cases are looked at one by one for a word, before the index of words is asked."""
+EQUAL = ("track", "tier", "category", "risk")
+"""What must be the same in a case, if it is asked for."""
+
+
+_Shape = TypeVar("_Shape")
+
+
+class Shape(NamedTuple):
+    """What a statement is made by, its values apart.
+
+    `everywhere`: of all cases, not of the list of a body. `dated`: narrowed by due day, though not in that order.
+    `told`: nothing is sought, or numbers and references ("named"), or "words" too; `numbered`: it may be a number.
+    """
+
+    everywhere: bool
+    by_state: bool
+    by_due: bool
+    dated: bool
+    told: str
+    numbered: bool
+
+
+class Found(NamedTuple):
+    """Cases in their order, and the bodies that they name or named."""
+
+    cases: list[Case]
+    orgs: dict[str, Organisation]
+
+
+def statement(made: Callable[[Viewer, _Shape], Worded], viewer: Viewer, shape: _Shape) -> Worded:
+    """One of the statements below, in the shape asked for, for such a viewer; made at its first use."""
+    key = made, stands(viewer), shape
+    if key not in _TEXTS:
+        _TEXTS[key] = made(viewer, shape)
+    return _TEXTS[key]
+
+
+def found_in(facts: str | None, orgs: str | None) -> Found:
+    """What the row of such a statement says; None: nothing."""
+    return Found(_CASES.decode(facts) if facts else [], bodies(orgs))
+
+
+def walk(viewer: Viewer, shape: Shape) -> Worded:
+    """The cases of a list in its order, beyond a key."""
+    listed, conditions = _listed(shape), [*_conditions(viewer), *_told(viewer, shape)]
+    found = _each(listed.where(*conditions) if shape.everywhere else listed, *conditions, by_due=shape.by_due)
+    return _page(found, kept=not shape.dated)  # by which index is best, the days say
+
+
+def _listed(shape: Shape) -> Select[Any]:
+    """Ids and due days of a worklist, or of all cases, in order beyond a key."""
+    table = CASES if shape.everywhere else WORKLISTS
+    number = CASES.c.id if shape.everywhere else WORKLISTS.c.case_id
+    query = select(number.label("id"), table.c.due_on)
+    if not shape.everywhere:
+        query = query.where(WORKLISTS.c.org == _of("body", _ID))
+    if shape.by_state:
+        query = query.where(table.c.state == _of("state"))
+    if shape.by_due:
+        beyond = tuple_(table.c.due_on, number) > tuple_(_of("day", _DAY), _of("number", _ID))
+        query = query.where(table.c.due_on.is_not(None), beyond, table.c.due_on < _of("due_before", _DAY))
+        return query.order_by(table.c.due_on, number)
+    if shape.dated:
+        query = query.where(table.c.due_on > _of("due_after", _DAY), table.c.due_on < _of("due_before", _DAY))
+    return query.where(number < _of("before", _ID)).order_by(number.desc())
+
+
+def _each(listed: Select[Any], *conditions: ColumnElement[bool], by_due: bool = False) -> Select[Any]:
+    """The cases that are listed, in that order, of which the conditions hold.
+
+    Each is looked at by itself, the next only if it is wanted: the OFFSETs keep the planner, who thinks that hardly any
+    case is seen, from reading all cases first.
+    """
+    ids = listed.offset(_NONE).subquery()
+    case = select(*_PAGE).where(CASES.c.id == ids.c.id, *conditions).offset(_NONE).lateral()
+    order = (ids.c.due_on, ids.c.id) if by_due else (ids.c.id.desc(),)
+    return select(case).select_from(ids.join(case, true())).order_by(*order)
+
+
+def _page(found: Select[Any], *, kept: bool = True) -> Worded:
+    return worded(_shown(_limited(found)), kept=kept)
+
+
+def _conditions(viewer: Viewer) -> list[ColumnElement[bool]]:
+    """What a case itself must be, seen first of all; a value of NULL is no condition."""
+    holder, overdue, division = _of("holder", _ID), _of("overdue"), _of("division")
+    late = func.coalesce(CASES.c.late_at <= _of("at", CASES.c.late_at.type), false())
+    return [
+        visible(viewer),
+        *(or_(_of(name).is_(None), CASES.c[name] == _of(name)) for name in EQUAL),
+        or_(holder.is_(None), CASES.c.open_orgs.contains(array([holder]))),
+        or_(overdue.is_(None), late == cast(overdue, Boolean)),
+        or_(division.is_(None), func.starts_with(CASES.c.division, division)),
+    ]
+
+
+def _of(name: str, kind: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
+    """A value of a statement, by name."""
+    return bindparam(name, type_=kind or Text())
+
+
+def near(viewer: Viewer, shape: Shape) -> Worded:
+    """Of the newest cases those that `q` finds. Words are looked up first, and then the cases that hold them alone."""
+    listed, conditions = _listed(shape).limit(literal_column(str(NEAR))), [*_conditions(viewer), *_told(viewer, shape)]
+    if shape.told == "words" and not shape.numbered:
+        near = listed.subquery("near")
+        named = near.c.id == func.any(func.array(select(CASE_REFS.c.case_id).where(_referred()).scalar_subquery()))
+        listed = select(near).where(or_(named, _holding(near.c.id))).order_by(near.c.id.desc())
+    return _page(_each(listed, *conditions))
+
+
+def end(_: Viewer, shape: Shape) -> Worded:
+    """The id of the last case that is near; none where there are fewer."""
+    near = _listed(shape).limit(literal_column(str(NEAR))).subquery()
+    last = select(near.c.id).order_by(near.c.id.desc()).offset(literal_column(str(NEAR - 1))).limit(literal_column("1"))
+    return worded(select(cast(last.scalar_subquery(), Text)))
+
+
+def found(viewer: Viewer, shape: Shape) -> Worded:
+    """The cases that an index finds from `lo` up to `hi`, by number, by reference or by words, the newest first."""
+    indexes: list[tuple[Column[Any], ColumnElement[bool]]] = [(CASE_REFS.c.case_id, _referred())]
+    if shape.numbered:
+        indexes.append((CASES.c.id, _numbered()))
+    if shape.told == "words":
+        indexes.append((VAULT_WORDS.c.case_id, VAULT_WORDS.c.grams.contains(_of("grams", _GRAMS))))
+    lo, hi = _of("lo", _ID), _of("hi", _ID)
+    ids = union(*(select(number.label("id")).where(number >= lo, number < hi, found) for number, found in indexes))
+    query = select(ids.subquery().c.id)
+    number = query.selected_columns.id
+    if not shape.everywhere:
+        here = select(WORKLISTS.c.org).where(WORKLISTS.c.org == _of("body", _ID), WORKLISTS.c.case_id == number)
+        query = query.where(here.exists())
+    conditions = [*_state(shape), *_conditions(viewer), *_told(viewer, shape)]
+    return _page(_each(query.order_by(number.desc()), *conditions), kept=False)  # how many months, the ids say
+
+
+def _referred() -> ColumnElement[bool]:
+    return CASE_REFS.c.ref == _of("q")
+
+
+def _numbered() -> ColumnElement[bool]:
+    """A number that begins so, as comparisons: behind row-level security an index serves no LIKE."""
+    return and_(CASES.c.number >= _of("q"), CASES.c.number < _of("q_end"))
+
+
+def _holding(case_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """All the grams are words of one text of that case."""
+    words = select(VAULT_WORDS.c.case_id).where(
+        VAULT_WORDS.c.case_id == case_id, VAULT_WORDS.c.grams.contains(_of("grams", _GRAMS))
+    )
+    return words.correlate_except(VAULT_WORDS).offset(_NONE).exists()
+
+
+def _state(shape: Shape) -> list[ColumnElement[bool]]:
+    """The conditions that a worklist holds itself, on the case."""
+    wanted = [CASES.c.state == _of("state")] if shape.by_state else []
+    if shape.dated:
+        wanted += [CASES.c.due_on > _of("due_after", _DAY), CASES.c.due_on < _of("due_before", _DAY)]
+    return wanted
+
+
+def _told(viewer: Viewer, shape: Shape) -> list[ColumnElement[bool]]:
+    """`q` as a condition on one case that is looked at."""
+    if not shape.told:
+        return []
+    named = [_numbered(), CASES.c.refs.contains(array([cast(_of("q"), Text)]))]
+    if shape.told == "named":
+        return [or_(*named)]
+    return [or_(*named, and_(_may_be_told(viewer), _holding(CASES.c.id)))]
+
+
+def _may_be_told(viewer: Viewer) -> ColumnElement[bool]:
+    """Where a viewer cannot guess, word by word, what they are not shown.
+
+    So not where they read codes alone, and of the cases that fewer may see those alone that their own body handles.
+    """
+    here = array([_of("viewer_org", _ID)])
+    handled = or_(CASES.c.open_orgs.contains(here), CASES.c.inbound.contains(here))
+    told = or_(CASES.c.restricted.is_(False), handled)
+    return and_(told, visible(viewer, in_codes=False)) if viewer.audits else told
+
+
+def tray(viewer: Viewer, shape: tuple[bool, bool]) -> Worded:
+    """The cases of the tray of the viewer's body up to an id, the newest first: (incoming, live ones alone)."""
+    incoming, live = shape
+    org = _of("viewer_org", _ID)
+    listed = select(WORKLISTS.c.case_id.label("id")).where(
+        WORKLISTS.c.org == org, WORKLISTS.c.case_id <= _of("through", _ID)
+    )
+    if live:
+        listed = listed.where(WORKLISTS.c.inbound if incoming else WORKLISTS.c.outbound)
+    listed = listed.order_by(WORKLISTS.c.case_id.desc())
+    return _page(_each(listed, visible(viewer), CASES.c.orgs.contains(array([org]))))
+
+
+def known(viewer: Viewer, _: None) -> Worded:
+    """The cases in which somebody is a party, before an id, the newest first; and as which parties."""
+    listed = (
+        select(VAULT.c.case_id.label("id"), func.array_agg(VAULT.c.subject).label("parties"))
+        .where(VAULT.c.blind_id == _of("blind_id", LargeBinary()), VAULT.c.case_id < _of("before", _ID))
+        .group_by(VAULT.c.case_id)
+        .order_by(VAULT.c.case_id.desc())
+        .offset(_NONE)
+        .subquery()
+    )
+    case = select(*_PAGE).where(CASES.c.id == listed.c.id, visible(viewer, in_codes=False)).offset(_NONE).lateral()
+    some = select(case, listed.c.parties).select_from(listed.join(case, true())).order_by(listed.c.id.desc())
+    page = _limited(some)
+    return worded(_shown(page, func.json_agg(page.c.parties)))
+
+
+def _limited(found: Select[Any]) -> CTE:
+    return found.limit(bindparam("wanted", type_=Integer())).cte("page")
+
+
+def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
+    """The facts of the cases of a page in its order, and the bodies they name or named: both JSON, in one row."""
+    named = func.unnest(
+        page.c.orgs.concat(page.c.past_orgs).concat(func.array_append(text("'{}'::uuid[]"), page.c.holder))
+    )
+    ids = func.array(select(named.label("id")).distinct().scalar_subquery())
+    orgs = select(cast(func.json_agg(literal_column(BODY)), Text)).select_from(_O).where(_O.c.id == func.any(ids))
+    return select(cast(func.json_agg(page.c.facts), Text), orgs.scalar_subquery(), *more).select_from(page)
+
+
+_PAGE = [CASES.c[name] for name in ("id", "facts", "orgs", "past_orgs", "holder")]
+_ID, _DAY, _GRAMS = CASES.c.id.type, CASES.c.due_on.type, VAULT_WORDS.c.grams.type
+_NONE: ColumnElement[int] = literal_column("0")
+_O = ORGANISATIONS.alias("o")
+_CASES = msgspec.json.Decoder(list[Case])
+_TEXTS: dict[Hashable, Worded] = {}
