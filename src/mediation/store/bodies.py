@@ -65,10 +65,6 @@ _TOO_DEEP = text(
 )
 _AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
 _AS_NOBODY = text("SELECT enter(NULL, NULL, NULL, NULL, NULL)")
-_BEFORE = text("""
-SELECT json_agg(json_build_object('org', id, 'path', path))::text FROM organisations
-WHERE id = ANY (cast(:bodies AS uuid[]))
-""")
 _MOVE_TALLIES = text("SELECT move_tallies(cast(:before AS json))")
 _RELIST = text("SELECT relist(cast(:moved AS uuid[]), cast(:left AS uuid[]))")
 _AS_BODY = text("SELECT enter(NULL, cast(:org AS uuid), NULL, NULL, NULL)")
@@ -159,8 +155,6 @@ async def put(
     memberships: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Put these rows down, new or changed, in the turn of this connection; then the path of every body follows."""
-    ids = [row["id"] for row in organisations]
-    before = await connection.scalar(_BEFORE, {"bodies": ids}) if ids else None
     for table, rows in (
         (DIVISIONS, divisions),
         (ORGANISATIONS, organisations),
@@ -171,7 +165,8 @@ async def put(
     if organisations:
         moved = {row.id: row.path for row in await connection.execute(_PATHS)}
         if moved:  # then they are counted, and their cases listed, elsewhere
-            await connection.execute(_MOVE_TALLIES, {"before": before})
+            before = [{"org": one, "path": path} for one, path in moved.items()]
+            await connection.execute(_MOVE_TALLIES, {"before": msgspec.json.encode(before).decode()})
             left = {above for path in moved.values() for above in path}
             await connection.execute(_RELIST, {"moved": list(moved), "left": list(left)})
             await connection.execute(_AS_NOBODY)

@@ -60,7 +60,8 @@ $$;
 
 -- What `p_of` and each body right below it did in a year (open legs are of the year 0) and what is overdue there, as one
 -- JSON: null, where the body is absent or the caller neither above it nor with jurisdiction, in `p_audits`, over it.
--- One statement, so that bodies and counts are those of one moment.
+-- One statement, so that bodies and counts are those of one moment. Whatever is overdue fell due, at a body below: so it is
+-- in the worklist of `p_of`, which an auditor has none of; each case is looked up by itself, as its policy is dear.
 -- {"bodies": by code, "counts": [[org, category, what, count]], "days": [[org, category, what, days]],
 -- "overdue": [[org, category, count]]}. Counts are of the body with all below, by category of `p_of` alone (else "");
 -- overdue is of the body itself and of each right below with all below that.
@@ -79,19 +80,21 @@ BEGIN
         ), counted AS MATERIALIZED (
             SELECT t.org, CASE WHEN t.org = p_of THEN t.category ELSE '' END AS category, t.what, t.count, t.days
             FROM tallies t WHERE t.org = ANY (ARRAY(SELECT n.id FROM near n)) AND t.year IN (0, p_year)
-        ), overdue AS (
-            SELECT (ARRAY[o.id] || o.path)[coalesce(array_position(o.path, p_of), 1)] AS org, h.category, sum(h.many) AS many
+        ), listed AS MATERIALIZED (
+            SELECT w.case_id FROM worklists w WHERE p_audits = '' AND w.org = p_of AND w.due_on <= p_day
+        ), late AS (
+            SELECT h.holder, h.category, count(*) AS many
             FROM (
-                SELECT c.holder, c.category, count(*) AS many FROM worklists w JOIN cases c ON c.id = w.case_id
-                WHERE p_audits = '' AND w.org = p_org AND w.due_on <= p_day
-                  AND c.late_at <= p_at AND c.state NOT IN ('closed', 'archived')
-                GROUP BY c.holder, c.category
+                SELECT c.holder, c.category
+                FROM listed l, LATERAL (SELECT * FROM cases c WHERE c.id = l.case_id OFFSET 0) c
+                WHERE c.late_at <= p_at AND c.state NOT IN ('closed', 'archived')
                 UNION ALL
-                SELECT c.holder, c.category, count(*) FROM cases c
-                WHERE p_audits <> '' AND c.due_on <= p_day
-                  AND c.late_at <= p_at AND c.state NOT IN ('closed', 'archived')
-                GROUP BY c.holder, c.category
-            ) h JOIN organisations o ON o.id = h.holder
+                SELECT c.holder, c.category FROM cases c
+                WHERE p_audits <> '' AND c.due_on <= p_day AND c.late_at <= p_at AND c.state NOT IN ('closed', 'archived')
+            ) h GROUP BY 1, 2
+        ), overdue AS (
+            SELECT (ARRAY[o.id] || o.path)[coalesce(array_position(o.path, p_of), 1)] AS org, l.category, sum(l.many) AS many
+            FROM late l JOIN organisations o ON o.id = l.holder
             WHERE o.id = p_of OR o.path @> ARRAY[p_of]
             GROUP BY 1, 2
         )
