@@ -96,11 +96,17 @@ WHERE relnamespace = 'public'::regnamespace AND relname !~ '_[0-9]{6}' ORDER BY 
         assert rows(module_database_urls, asked) == rows(database_urls, asked)
 
 
-def test_there_are_cases_already_and_so_nothing_is_put_among_them(made, module_database_urls: Urls):
-    before = rows(module_database_urls, "SELECT count(*) FROM events WHERE case_id IN (SELECT id FROM cases)")
+def test_there_are_cases_already_and_so_nothing_is_put_among_them_nor_among_the_bodies(
+    made, module_database_urls: Urls
+):
+    written = (
+        "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM organisations), (SELECT count(*) FROM people)"
+    )
+    before = rows(module_database_urls, written)
+    wanted = WANTED._replace(cases=1, counties=3)
     with pytest.raises(CasesThere):
-        asyncio.run(synthesize(module_database_urls, KEY, keys_of(module_database_urls), WANTED._replace(cases=1)))
-    assert rows(module_database_urls, "SELECT count(*) FROM events WHERE case_id IN (SELECT id FROM cases)") == before
+        asyncio.run(synthesize(module_database_urls, KEY, keys_of(module_database_urls), wanted))
+    assert rows(module_database_urls, written) == before
 
 
 def test_one_seed_makes_the_same_events_however_many_processes_and_whatever_the_key(

@@ -36,7 +36,7 @@ from mediation.settings import Urls
 from mediation.store import leaves
 from mediation.store.database import connect, engine
 from mediation.store.leaves import Epoch, Signed
-from mediation.store.loading import Loading, loading, positions_of
+from mediation.store.loading import CasesThere, Loading, loading, positions_of
 from mediation.store.logbook import Logbook
 from mediation.store.shelf import note_set
 from mediation.store.trails import trails
@@ -83,6 +83,9 @@ async def synthesize(
     `key` is the vault's. `progress` is told cases done and cases in all.
     Raises: CasesThere, DatabaseUnreachable, LogHalted, BadKeyFile; Untrue, BrokenTrail, which would be our fault.
     """
+    async with trails(urls.reader) as every:
+        if await every.count():  # before anything is written: what is imported stays in the log for ever
+            raise CasesThere
     imported = await _registered(urls, wanted.counties)
     await integrate_once(urls.log, keys)
     with tempfile.TemporaryDirectory(prefix="mediation-synthesize-") as folder:
