@@ -84,6 +84,16 @@ def urgencies(case: Case, laws: Laws, orgs: Mapping[str, Organisation], at: Inst
     return [Urgency() if case.archived else _urgency(case, clock, laws, orgs, at) for clock in case.clocks]
 
 
+def urgency(case: Case, laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> Urgency:
+    """How urgent a case is at an instant: as the most urgent of its clocks."""
+    overdue = due_soon = False
+    for clock in () if case.archived else case.clocks:
+        if clock.state is ClockState.RUNNING:
+            found = _urgency(case, clock, laws, orgs, at)
+            overdue, due_soon = overdue or found.overdue, due_soon or found.due_soon
+    return Urgency(overdue, due_soon)
+
+
 def most_urgent(found: list[Urgency]) -> Urgency:
     """Of a case: whether any of its clocks has run out, and whether any soon will."""
     return Urgency(any(one.overdue for one in found), any(one.due_soon for one in found))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mediation.domain import vocabulary as v
-from mediation.domain.clocks import Urgency, most_urgent, urgencies
+from mediation.domain.clocks import Urgency, most_urgent, urgency
 from mediation.domain.commands import STEP
 from mediation.domain.events import PARTS, leaf_hash
 from mediation.domain.facts import (
@@ -149,10 +149,14 @@ LINE = (
 
 def case_line(case: Case, orgs: Mapping[str, Organisation], laws: Laws, at: Instant) -> dict[str, Any]:
     """A case in a worklist, as urgent as it is at an instant."""
-    whole = shown(msgspec.structs.replace(case, **dict.fromkeys(PARTS, ())))
-    whole |= {"holder_name": orgs[case.holder].name, "due_on": case.due_on}
-    urgent = most_urgent(urgencies(case, laws, orgs, at))
-    return {name: whole[name] for name in LINE if whole.get(name)} | urgent._asdict()
+    state, holder = case.state, orgs[case.holder].name
+    values = (
+        *(case.id, case.number, case.version, state, state.zh, state.en, case.tier, case.track, case.holder, holder),
+        *(case.category, case.division, case.channel, case.risk, case.request_on, case.due_on, case.at),
+    )
+    line: dict[str, Any] = {name: value for name, value in zip(LINE, values, strict=True) if value}
+    line["overdue"], line["due_soon"] = urgency(case, laws, orgs, at)
+    return line
 
 
 class _Named(msgspec.Struct):

@@ -1,5 +1,6 @@
 """Routes lead straight to their handlers where there is nothing to solve on the way."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
@@ -13,35 +14,42 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def straightened(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """These routes, each of which leaves FastAPI out where a request has no query and its handler takes no more of it.
+    """These routes, each of which leaves FastAPI out where its handler takes no more than the request itself tells.
 
-    That is the request, the texts in its path, and models of the query, which are then as they are by default. FastAPI
-    would find the same at several times the price. It describes the routes in any case.
+    That is the request, the texts in its path, and a model of the query. FastAPI would find the same at several times
+    the price. It describes the routes in any case, and says what is wrong with a query.
     """
     for route in routes:
-        default = _default(route) if isinstance(route, APIRoute) else None
-        if default is not None and isinstance(route, APIRoute):
-            route.app = partial(_straight, route.endpoint, default, route.app)
+        models = _models(route) if isinstance(route, APIRoute) else None
+        if models is not None and isinstance(route, APIRoute):
+            route.app = partial(_straight, route.endpoint, models, route.app)
     return list(routes)
 
 
 async def _straight(
     handler: Callable[..., Awaitable[Response]],
-    default: dict[str, BaseModel],
+    models: dict[str, type[BaseModel]],
     solving: ASGIApp,
     scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    if scope["query_string"]:
+    request = Request(scope, receive, send)
+    said = request.query_params.multi_items() if scope["query_string"] else []
+    given = dict(said)
+    try:
+        wanted = {name: model.model_validate(given) for name, model in models.items()}
+    except ValidationError:
+        wanted = None
+    if wanted is None or len(given) < len(said) or (said and not models):
         await solving(scope, receive, send)
         return
-    response = await handler(Request(scope, receive, send), **scope["path_params"], **default)
+    response = await handler(request, **scope["path_params"], **wanted)
     await response(scope, receive, send)
 
 
-def _default(route: APIRoute) -> dict[str, BaseModel] | None:
-    """The models of a query that a handler takes, as they are without one; None where anything must be solved."""
+def _models(route: APIRoute) -> dict[str, type[BaseModel]] | None:
+    """The models of a query that a handler takes by name; None where anything else must be solved."""
     wanted = route.dependant
     if wanted.header_params or wanted.cookie_params or wanted.body_params or wanted.dependencies:
         return None
@@ -49,14 +57,11 @@ def _default(route: APIRoute) -> dict[str, BaseModel] | None:
         return None
     if wanted.request_param_name != "request" or any(p.field_info.annotation is not str for p in wanted.path_params):
         return None
-    try:
-        return {field.name: _model(field.field_info.annotation)() for field in wanted.query_params}
-    except (ValidationError, TypeError):
-        return None
+    models = {field.name: field.field_info.annotation for field in wanted.query_params}
+    plain = {name: kind for name, kind in models.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+    return plain if len(plain) == len(models) <= 1 and not any(map(_repeats, plain.values())) else None
 
 
-def _model(annotation: object) -> type[BaseModel]:
-    """Raises TypeError for what is no model."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    raise TypeError
+def _repeats(model: type[BaseModel]) -> bool:
+    """Whether it takes a parameter more than once, as a list of values."""
+    return '"array"' in json.dumps(model.model_json_schema())

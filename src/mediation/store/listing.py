@@ -258,7 +258,13 @@ def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
     )
     ids = func.array(select(named.label("id")).distinct().scalar_subquery())
     orgs = select(cast(func.json_agg(literal_column(BODY)), Text)).select_from(_O).where(_O.c.id == func.any(ids))
-    return select(cast(func.json_agg(page.c.facts), Text), orgs.scalar_subquery(), *more).select_from(page)
+    # A third of the price of json_agg, which makes every text anew.
+    facts = (
+        literal_column("'['")
+        .concat(func.string_agg(cast(page.c.facts, Text), literal_column("','")))
+        .concat(literal_column("']'"))
+    )
+    return select(facts, orgs.scalar_subquery(), *more).select_from(page)
 
 
 _PAGE = [CASES.c[name] for name in ("id", "facts", "orgs", "past_orgs", "holder")]

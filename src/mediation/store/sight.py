@@ -130,14 +130,14 @@ def visible(viewer: Viewer, *, in_codes: bool = True) -> ColumnElement[bool]:
     arms: list[ColumnElement[bool]] = []
     if roles & access.EVERYBODY:
         here = CASES.c.orgs.contains(array([org]))
-        below = CASES.c.orgs.op("&&")(_bodies(ORGANISATIONS.c.path.contains(array([org]))))
+        below = _names(org == func.any(ORGANISATIONS.c.path))
         if not roles & access.WIDE:
             unassigned = CASES.c.assigned == text("'{}'::uuid[]")
             here = and_(here, or_(ordinary, CASES.c.assigned.contains(array([person])), unassigned))
         arms += [here, below if roles & access.ABOVE else and_(below, ordinary)]
     if viewer.audits:
         there = func.starts_with(ORGANISATIONS.c.division, division)
-        audited = or_(CASES.c.orgs.op("&&")(_bodies(there)), func.starts_with(CASES.c.division, division))
+        audited = or_(_names(there), func.starts_with(CASES.c.division, division))
         audited = and_(audited, not_(CASES.c.closers.contains(array([person]))))
         arms.append(audited if in_codes else and_(audited, ordinary))
     return and_(or_(false(), *arms), not_(CASES.c.recused.contains(array([person]))))
@@ -162,10 +162,10 @@ def _value(name: str, value: Value, of: ColumnElement[Any]) -> BindParameter[Any
     return bindparam(name, value, of.type)
 
 
-def _bodies(which: ColumnElement[bool]) -> ColumnElement[Any]:
-    """The ids of these bodies as an array."""
-    ids = func.coalesce(func.array_agg(ORGANISATIONS.c.id), text("'{}'::uuid[]"))
-    return select(ids).where(which).scalar_subquery()
+def _names(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The case names such a body. Its few are looked up by id: below a city there are thousands."""
+    named = ORGANISATIONS.c.id == func.any(CASES.c.orgs)
+    return select(ORGANISATIONS.c.id).where(named, which).correlate_except(ORGANISATIONS).exists()
 
 
 _DIALECT = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
