@@ -25,9 +25,12 @@ from pydantic import (
 from mediation.domain import vocabulary as v
 from mediation.domain.numbers import born_on, check_number, evened, somebodys, worded
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Every sign of the categories Cc and Cs but the tab and the end of a line."""
+
 
 def _printable(text: str) -> str:
-    if any(unicodedata.category(sign) in {"Cc", "Cs"} and sign not in "\n\t" for sign in text):
+    if _CONTROL.search(text):
         message = "不得含控制字符 must not contain control characters"
         raise ValueError(message)
     return text

@@ -135,17 +135,19 @@ def _encoded(event: Event) -> bytes:
 def merge(case: Case, changes: Mapping[str, Any]) -> Case:
     """The case with these changes: header facts under `case`, and parts by their number (pure, no rule)."""
     changed: dict[str, Any] = {}
-    for name, kind in PARTS.items():
-        patches = changes.get(name)
-        if patches:
-            changed[name] = _merge_parts(getattr(case, name), patches, kind)
+    for name, patches in changes.items():
+        if patches and name in PARTS:
+            changed[name] = _merge_parts(getattr(case, name), patches, PARTS[name])
     header = changes.get("case")
     if header:
         unknown = header.keys() - HEADER
         if unknown:
             raise BrokenTrail(Reason("unknown_facts", "事件含未知字段", f"Unknown facts {sorted(unknown)}"))
         types = Case.__annotations__
-        changed |= {name: msgspec.convert(value, types[name]) for name, value in header.items()}
+        changed |= {
+            name: value if type(value) is types[name] else msgspec.convert(value, types[name])
+            for name, value in header.items()
+        }
     return msgspec.structs.replace(case, **changed)
 
 
@@ -177,8 +179,10 @@ def project(case: Case) -> Case:
     return msgspec.structs.replace(case, state=state, tier=last.tier.value, track=last.track.value, holder=last.org)
 
 
-def evolve(case: Case | None, event: Event) -> Case:
+def evolve(case: Case | None, event: Event, after: Case | None = None) -> Case:
     """The one fold: the case as it stands after this event.
+
+    `after` is what its changes make of the case (its `Decision.after`), where somebody has just merged them.
 
     Raises BrokenTrail when the event does not follow: wrong case, number, previous hash, time or state.
     """
@@ -192,14 +196,15 @@ def evolve(case: Case | None, event: Event) -> Case:
                 "does_not_follow", f"第{event.seq}号事件不衔接", f"Event {event.seq} does not follow {before.version}"
             )
         )
-    after = project(merge(before, event.attrs))
+    after = after or project(merge(before, event.attrs))
     if after.state != event.to:
         raise BrokenTrail(
             Reason(
                 "wrong_state", f"第{event.seq}号事件的状态不符", f"Event {event.seq} says {event.to}, not {after.state}"
             )
         )
-    return msgspec.structs.replace(after, version=event.seq, head=leaf_hash(event.canonical), at=event.at)
+    head = leaf_hash(event.canonical)
+    return msgspec.structs.replace(after, id=event.case, version=event.seq, head=head, at=event.at)
 
 
 def dump(case: Case) -> bytes:

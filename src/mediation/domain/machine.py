@@ -6,7 +6,7 @@ token carries the leg's state and its situation through one event.
 
 import warnings
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 from mediation.domain.errors import ActionUnavailable, Reason
 from mediation.domain.process import NONE, ROWS, Row, row_conditions
@@ -65,11 +65,18 @@ def step(action: Action, state: str, situation: Mapping[str, bool]) -> Row:
 
     Raises ActionUnavailable when the process has no such step.
     """
-    token = Token(state, situation)
+    row = _taken(action, state, frozenset(name for name, true in situation.items() if true))
+    if row is None:
+        raise unavailable(action, state)
+    return row
+
+
+@lru_cache(maxsize=4096)
+def _taken(action: Action, state: str, holding: frozenset[str]) -> Row | None:
+    """What the machine says of a situation: of one and the same it says the same."""
+    token = Token(state, dict.fromkeys(holding, True))
     if knows(action, state):
         _MACHINE.events[action.value].trigger(token, token)
-    if token.row is None:
-        raise unavailable(action, state)
     return token.row
 
 

@@ -31,20 +31,9 @@ from mediation.domain.plausible import plan_of
 from mediation.gateway.keys import KEY_BYTES, BadKeyFile, key_from
 
 __all__ = [
-    "COMPROMISE",
-    "ERASED",
-    "TEXT",
-    "UNDISPUTED",
-    "WORDS",
-    "BadKeyFile",
-    "Passing",
-    "Sealed",
-    "SealedStep",
-    "Vault",
-    "key_from",
-    "split_code",
-    "words_of",
-]
+    "COMPROMISE", "ERASED", "TEXT", "UNDISPUTED", "WORDS", "BadKeyFile", "Passing", "Sealed",
+    "SealedStep", "Vault", "key_from", "split_code", "words_of",
+]  # fmt: skip
 
 TEXT = 0
 """The subject of a case's own text; parties are numbered from 1."""
@@ -128,16 +117,20 @@ class Vault:
         before: Case | None,
         text_key: bytes = b"",
         passing: Passing | None = None,
+        blinds: Sequence[bytes] = (),
     ) -> SealedStep:
         """Seal what is personal in a command. `text_key`: the wrapped key of the case's text, or empty.
+
+        `blinds`: the blind indexes of the command's parties, where they are known.
 
         What passes over from another case is opened and sealed anew: new keys, new salts, and so new digests.
         Raises GuardRefused where it cannot be opened.
         """
         rows: list[Sealed] = []
         first = len(before.parties) + 1 if before else 1
+        known = iter(blinds)
         for number, party in enumerate(_parties(command), first):
-            rows.append(self.seal_party(case_id, number, _fields(party)))
+            rows.append(self.seal_party(case_id, number, _fields(party), next(known, b"")))
         words = words_of(command, before)
         if passing:
             rows += self._passed_parties(case_id, passing)

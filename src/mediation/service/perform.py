@@ -91,13 +91,15 @@ async def _step(house: House, request: Request, case_id: str | None, command: Co
     other = await _other(house, request, command)
     world, step = world._replace(other=other), step._replace(other=other)
     target = case_id or str(uuid7())
+    blinds: Sequence[bytes] = ()
     if case is None and isinstance(command, File):
-        filing = await _filing(house, request, seen, command, at)
+        blinds = [house.vault.blind_of(party) for party in command.parties]
+        filing = await _filing(house, request, seen, command, at, blinds)
         number = f"{seen.orgs[seen.actor.org].code}-{_shanghai(at).year}-{filing.number:06}"
         world = world._replace(case_number=number, similar=filing.similar)
         step = step._replace(case_number=number)
     same, passing = await _passing(house, request.context, seen.actor, command, case, other)
-    sealed = house.vault.seal(target, command, case, seen.text_key, passing)
+    sealed = house.vault.seal(target, command, case, seen.text_key, passing, blinds)
     world = world._replace(known=same)
     decision = settle_on(step, world._replace(digests=Digests(sealed.parties, sealed.others)))
     event = decision.event(case, event_id=str(uuid7()), case_id=target, request_id=context.request)
@@ -108,7 +110,7 @@ async def _step(house: House, request: Request, case_id: str | None, command: Co
             event,
             event.canonical,
             case,
-            evolve(case, event),
+            evolve(case, event, decision.after),
             sealed=_rows(sealed),
             key=request.key,
             fingerprint=request.fingerprint,
@@ -203,10 +205,12 @@ async def _case_of(house: House, context: Context, code: str) -> str:
     return case_id
 
 
-async def _filing(house: House, request: Request, seen: Seen, command: File, at: Instant) -> Filing:
+async def _filing(
+    house: House, request: Request, seen: Seen, command: File, at: Instant, blinds: Sequence[bytes]
+) -> Filing:
     local = _shanghai(at)
     sides: dict[Side, Sequence[bytes]] = {
-        side: [house.vault.blind_of(party) for party in command.parties if party.side is side]
+        side: [blind for party, blind in zip(command.parties, blinds, strict=True) if party.side is side]
         for side in (Side.APPLICANT, Side.RESPONDENT)
     }
     return await house.memory.prepare_filing(

@@ -348,8 +348,8 @@ def _listed_anew(before: Case | None, after: Case) -> bool:
 
 def _array(values: Iterable[str]) -> str:
     """A PostgreSQL array as text: psycopg is slower at lists than at strings."""
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+    quoted = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return '{"' + '","'.join(quoted) + '"}' if quoted else "{}"
 
 
 def _bytes(values: Iterable[bytes]) -> str:

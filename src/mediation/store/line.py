@@ -23,6 +23,7 @@ Value: TypeAlias = str | bytes | int | None
 PREPARED = 256
 """Statements that a connection keeps prepared at most: one that is asked again is prepared anew."""
 
+_BINARY, _TEXT = Format.BINARY, Format.TEXT
 _DONE = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
 
@@ -74,12 +75,12 @@ class Line(psycopg.AsyncConnection[Any]):
         return self._loading.load_rows(0, results[-1].ntuples, tuple)
 
     def _send(self, call: Call, name: bytes) -> None:
-        sent = [str(value).encode() if isinstance(value, int) else _bytes(value) for value in call.values]
-        kinds = [Format.BINARY if isinstance(value, bytes) else Format.TEXT for value in call.values]
+        sent = [value if value is None or isinstance(value, bytes) else str(value).encode() for value in call.values]
+        kinds = [_BINARY if isinstance(value, bytes) else _TEXT for value in call.values]
         if name:
-            self.pgconn.send_query_prepared(name, sent, kinds, Format.BINARY)
+            self.pgconn.send_query_prepared(name, sent, kinds, _BINARY)
         else:
-            self.pgconn.send_query_params(_numbered(call.text), sent, None, kinds, Format.BINARY)
+            self.pgconn.send_query_params(_numbered(call.text), sent, None, kinds, _BINARY)
 
     async def _name(self, call: Call) -> bytes:
         """The name of a prepared statement; none behind a pooler, where the next may meet another session."""
@@ -150,10 +151,6 @@ def _tell(found: "asyncio.Future[list[PGresult]]", said: list[PGresult] | psycop
         found.set_exception(said)
     else:
         found.set_result(said)
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
 
 
 @cache
