@@ -65,6 +65,21 @@ async def test_where_the_first_of_several_fails_its_error_is_raised_and_nothing_
         assert await line.together(SET, Call(TOLD, (1,))) == [("here", 1)]
 
 
+@pytest.mark.parametrize("value", ["\ud800", "a\x00b"])
+async def test_a_line_on_which_a_value_could_not_be_sent_answers_whoever_asks_next(pool, value):
+    async with pool.connection() as line:
+        with pytest.raises((UnicodeEncodeError, psycopg.DataError)):
+            await line.together(Call("SELECT %s", (value,)), Call(TOLD, (1,)))
+        async with asyncio.timeout(20):  # else it would wait for ever
+            assert await line.ask("SELECT %s", ("here",)) == [("here",)]
+
+
+async def test_text_with_a_nul_is_refused_and_not_cut_off_there(pool):
+    async with pool.connection() as line:
+        with pytest.raises(psycopg.DataError):
+            await line.ask("SELECT %s", ("alice\x00x",))
+
+
 async def test_no_more_statements_are_kept_than_a_connection_has_room_for(pool, monkeypatch):
     monkeypatch.setattr(room, "PREPARED", 2)
     async with pool.connection() as line:

@@ -6,6 +6,7 @@ may be. Ours are few and known: each is prepared once a connection, and its valu
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from re import sub
@@ -57,13 +58,16 @@ class Line(psycopg.AsyncConnection[Any]):
         names = [await self._name(call) for call in calls]
         if len(calls) > 1:
             self.pgconn.enter_pipeline_mode()
-        for call, name in zip(calls, names, strict=True):
-            self._send(call, name)
-        if len(calls) > 1:
-            self.pgconn.pipeline_sync()
-        results = await self._answered()
-        if len(calls) > 1:
-            self.pgconn.exit_pipeline_mode()
+        try:
+            for call, name in zip(calls, names, strict=True):
+                self._send(call, name)
+            if len(calls) > 1:
+                self.pgconn.pipeline_sync()
+            results = await self._answered()
+        finally:
+            if len(calls) > 1:
+                with suppress(psycopg.Error):  # in the midst of an answer it cannot be left: the pool closes it
+                    self.pgconn.exit_pipeline_mode()
         try:
             for result in results:
                 if result.status not in _DONE:
@@ -75,7 +79,7 @@ class Line(psycopg.AsyncConnection[Any]):
         return self._loading.load_rows(0, results[-1].ntuples, tuple)
 
     def _send(self, call: Call, name: bytes) -> None:
-        sent = [value if value is None or isinstance(value, bytes) else str(value).encode() for value in call.values]
+        sent = [value if value is None or isinstance(value, bytes) else _text(value) for value in call.values]
         kinds = [_BINARY if isinstance(value, bytes) else _TEXT for value in call.values]
         if name:
             self.pgconn.send_query_prepared(name, sent, kinds, _BINARY)
@@ -151,6 +155,13 @@ def _tell(found: "asyncio.Future[list[PGresult]]", said: list[PGresult] | psycop
         found.set_exception(said)
     else:
         found.set_result(said)
+
+
+def _text(value: str | int) -> bytes:
+    said = str(value).encode()
+    if b"\0" in said:  # libpq would send what stands before it, which may name somebody else
+        raise psycopg.DataError("text for the database holds a NUL")
+    return said
 
 
 @cache
