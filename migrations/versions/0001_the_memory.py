@@ -384,8 +384,8 @@ def downgrade() -> None:
         raise HistoryKept
     op.execute("""
         DROP SCHEMA jobs CASCADE;
-        DROP FUNCTION read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, sealed_values, disclose,
-            waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions, forget_keys,
+        DROP FUNCTION readable, read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, sealed_values,
+            disclose, waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions, forget_keys,
             furnish_part, uuid_from, add_tallies, move_tallies, statistics;
         DROP TABLE worklists, case_refs, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed,
             access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault,

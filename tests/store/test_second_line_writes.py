@@ -50,6 +50,10 @@ ATTEMPTED: dict[tuple[str, str], tuple[str, ...]] = {
         "UPDATE worklists SET state = 'closed' WHERE case_id <> '{hand}'",
         "UPDATE worklists SET case_id = '{new}'",
     ),
+    ("tallies", "INSERT"): (
+        "INSERT INTO tallies (org, year, category, what, count) VALUES ('{body}', 1999, 'neighbour', 'cases', 1)",
+    ),
+    ("tallies", "UPDATE"): ("UPDATE tallies SET count = count + 1",),
     ("worklists", "DELETE"): ("DELETE FROM worklists WHERE case_id <> '{hand}'",),
     ("case_refs", "INSERT"): (_REFERRED, _REFERRED.replace("{other}", "{own}")),
     ("vault", "INSERT"): (

@@ -98,7 +98,7 @@ BEGIN
                                              encode(r.wrapped, 'hex')))::text
             INTO sealed FROM sealed_values(p_case) r;
         END IF;
-    ELSIF p_case IS NOT NULL THEN  -- an invisible row has made its policy ask this already; an absent one takes as long
+    ELSIF p_case IS NOT NULL THEN  -- an invisible row has made its policy ask something of the kind; an absent one takes as long
         PERFORM bodies_below(), bodies_audited();
     END IF;
     -- After the case: whoever sees it moved on by this very key sees the key too, each statement having its own snapshot.
@@ -219,7 +219,7 @@ BEGIN
         PERFORM set_config('mediation.case', p_case::text, true);
         RETURN QUERY SELECT e.seq, e.bytes, s.position FROM events e LEFT JOIN spans s ON s.case_id = e.case_id AND s.seq = e.seq
                      WHERE e.case_id = p_case AND e.seq > p_after ORDER BY e.seq LIMIT p_limit;
-    ELSE  -- an invisible row has made its policy ask this already; an absent one takes as long
+    ELSE  -- an invisible row has made its policy ask something of the kind; an absent one takes as long
         PERFORM bodies_below(), bodies_audited();
         RAISE insufficient_privilege;
     END IF;

@@ -125,14 +125,16 @@ DECLARE
     the_log text := $x$ '8d7e034d-2138-5a8b-809a-92db1fc0bc68'::uuid $x$;
     name text;
 BEGIN
+    -- Whether it is a case of a body below is asked of the few bodies that it names, as there may be thousands below.
     seen := format($x$ (
         (orgs @> ARRAY[%s] AND (%s OR %s AND (NOT restricted OR assigned @> ARRAY[%s] OR assigned = '{}')))
-        OR (orgs && %s AND (NOT restricted AND (%s OR %s) OR %s))
+        OR ((NOT restricted AND (%s OR %s) OR %s)
+            AND EXISTS (SELECT FROM organisations o WHERE o.id = ANY (orgs) AND %s = ANY (o.path)))
         OR (((division >= %s AND division < %s || ':') OR orgs && %s) AND %s IS NOT NULL AND NOT closers @> ARRAY[%s])
         OR number = %s
     ) AND NOT recused @> ARRAY[%s] OR id >= %s $x$,
         org, format(may, 'all'), format(may, 'assigned'), person,
-        below, format(may, 'all'), format(may, 'assigned'), format(may, 'above'),
+        format(may, 'all'), format(may, 'assigned'), format(may, 'above'), org,
         lowest, lowest, audited, lowest, person,
         shown, person, clock);
 
