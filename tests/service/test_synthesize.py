@@ -5,6 +5,7 @@ from datetime import date
 
 import psycopg
 import pytest
+from tests.service import town
 from tests.whole import keys_of
 
 from mediation.domain.tiles import WIDTH
@@ -13,10 +14,12 @@ from mediation.gateway.vault import Vault
 from mediation.service.findings import Trust
 from mediation.service.imagined import counties
 from mediation.service.imagined.plots import disputes_like, plots
+from mediation.service.registry import import_divisions, import_organisations, org_id
 from mediation.service.synthesize import Synthesized, Wanted, synthesize
 from mediation.service.verification import verify_database
 from mediation.settings import Urls
-from mediation.store.loading import CasesThere
+from mediation.store.database import engine
+from mediation.store.loading import CasesThere, loading
 
 KEY = b"k" * 32
 WANTED = Wanted(cases=90, counties=2, years=1, until=date(2026, 11, 21), seed="1")
@@ -107,6 +110,18 @@ def test_there_are_cases_already_and_so_nothing_is_put_among_them_nor_among_the_
     with pytest.raises(CasesThere):
         asyncio.run(synthesize(module_database_urls, KEY, keys_of(module_database_urls), wanted))
     assert rows(module_database_urls, written) == before
+
+
+async def test_a_number_that_a_refused_filing_has_taken_is_no_obstacle_and_is_not_given_again(database_urls: Urls):
+    made = engine(database_urls.app)
+    await import_divisions(made, town.DIVISIONS)
+    await import_organisations(made, town.ORGANISATIONS)
+    await made.dispose()
+    village = org_id("village")
+    async with loading(database_urls.owner, WANTED.since) as load:
+        await load.number({(village, 2026): 7})
+        await load.number({(village, 2026): 3})
+    assert rows(database_urls, "SELECT last FROM case_numbers") == [(7,)]
 
 
 def test_one_seed_makes_the_same_events_however_many_processes_and_whatever_the_key(

@@ -127,7 +127,10 @@ _KEYS = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE contype = 'f' AND conrelid::regclass::text = ANY (%s) ORDER BY conname
 """
-_NUMBER = "INSERT INTO case_numbers (org, year, last) VALUES (%s, %s, %s)"
+_NUMBER = """
+INSERT INTO case_numbers AS n (org, year, last) VALUES (%s, %s, %s)
+ON CONFLICT (org, year) DO UPDATE SET last = greatest(n.last, excluded.last)
+"""
 _PLACED = """
 SELECT f.position, e.bytes FROM events e JOIN feed f ON f.event = e.id WHERE e.case_id = ANY (%s::uuid[])
 """
