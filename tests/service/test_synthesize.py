@@ -99,6 +99,16 @@ WHERE relnamespace = 'public'::regnamespace AND relname !~ '_[0-9]{6}' ORDER BY 
         assert rows(module_database_urls, asked) == rows(database_urls, asked)
 
 
+def test_there_are_months_of_the_past_for_words_alone_which_lie_by_when_a_case_was_filed(
+    made, module_database_urls: Urls
+):
+    past = """
+SELECT DISTINCT left(c.relname, -7) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE c.relname ~ '_[0-9]{6}$' AND right(c.relname, 6) < to_char(now() AT TIME ZONE 'UTC', 'YYYYMM')"""
+    assert rows(module_database_urls, past) == [("vault_words",)]
+    assert rows(module_database_urls, "SELECT count(*) FROM vault_words_rest") == [(0,)]
+
+
 def test_there_are_cases_already_and_so_nothing_is_put_among_them_nor_among_the_bodies(
     made, module_database_urls: Urls
 ):

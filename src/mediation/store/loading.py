@@ -83,7 +83,9 @@ async def loading(owner_url: str, since: date) -> AsyncIterator[Loading]:
             await connection.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
         if await (await connection.execute("SELECT id FROM cases LIMIT 1")).fetchone():
             raise CasesThere
-        await connection.execute("SELECT make_partitions(%s, now() + interval '2 months')", (since,))
+        await connection.execute("SELECT make_partitions(now(), now() + interval '2 months')")
+        # By when a case was filed.
+        await connection.execute("SELECT make_partitions(%s, now(), 'vault_words')", (since,))
         indexes = await (await connection.execute(_INDEXES, (list(LOADED),))).fetchall()
         keys = await (await connection.execute(_KEYS, (list(LOADED),))).fetchall()
         for table, name, _ in keys:

@@ -29,8 +29,9 @@ $$;
 
 -- Make the months that are missing from one instant to another, one transaction for all; how many were made. A month whose
 -- rows have come already lies in the rest (`…_rest`) and stays there. Where somebody reads for long (a dump), it gives up soon,
--- as whoever comes after it would wait too: there are two months to try again.
-CREATE FUNCTION make_partitions(p_from timestamptz, p_to timestamptz) RETURNS integer
+-- as whoever comes after it would wait too: there are two months to try again. `p_only`: of this table alone, as whoever asks for
+-- a key looks into every month of keys that there is.
+CREATE FUNCTION make_partitions(p_from timestamptz, p_to timestamptz, p_only text DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '300ms' SET timezone = 'UTC' AS $$
 DECLARE
     whole text;
@@ -44,6 +45,7 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('mediation.partitions'));
     FOREACH whole IN ARRAY ARRAY['outbox', 'event_keys', 'attempts', 'disclosures', 'vault_words'] LOOP
+        CONTINUE WHEN whole <> p_only;
         FOR month IN SELECT generate_series(date_trunc('month', p_from), p_to, interval '1 month') LOOP
             part := whole || to_char(month, '_YYYYMM');
             CONTINUE WHEN to_regclass(part) IS NOT NULL;
