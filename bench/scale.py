@@ -48,7 +48,9 @@ def compared(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[d
                 "workload": one["workload"],
                 "clients": one["clients"],
                 "rate": other["http"]["rate"] / one["http"]["rate"],
-                "p99": other["http"]["p99_ms"] / one["http"]["p99_ms"],
+                "p99": other["http"]["p99_ms"] / one["http"]["p99_ms"]
+                if one["http"]["p99_ms"]
+                else 1.0,  # a stream has none
                 "pgbench": other["pgbench"]["rate"] / one["pgbench"]["rate"],
             }
         )

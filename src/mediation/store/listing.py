@@ -147,11 +147,11 @@ def near(viewer: Viewer, shape: Shape) -> Worded:
     return _page(_each(listed, *conditions))
 
 
-def end(_: Viewer, shape: Shape) -> Worded:
-    """The id of the last case that is near; none where there are fewer."""
+def ends(_: Viewer, shape: Shape) -> Worded:
+    """The ids of the first and of the last case that is near; no last one where there are fewer."""
     near = _listed(shape).limit(literal_column(str(NEAR))).subquery()
-    last = select(near.c.id).order_by(near.c.id.desc()).offset(literal_column(str(NEAR - 1))).limit(literal_column("1"))
-    return worded(select(cast(last.scalar_subquery(), Text)))
+    at = [select(near.c.id).order_by(near.c.id.desc()).offset(literal_column(str(n))) for n in (0, NEAR - 1)]
+    return worded(select(*(cast(one.limit(literal_column("1")).scalar_subquery(), Text) for one in at)))
 
 
 def found(viewer: Viewer, shape: Shape) -> Worded:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -106,10 +105,8 @@ async def stream(
             if found:
                 yield found
     finally:
-        if coming:
-            coming.cancel()
-            with suppress(asyncio.CancelledError):
-                await coming
+        if coming:  # it is let end: to break it off would cost its connection
+            coming.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 async def stood(

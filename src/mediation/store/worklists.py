@@ -1,7 +1,7 @@
 """The worklist of a body: its cases and those of the bodies below it, by an index of its own whatever their number."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,7 +21,7 @@ RARE = 4
 
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
-_MONTH = timedelta(days=31)
+_DAY_MS = 86_400_000
 _MOST_AT_ONCE = 1000
 
 
@@ -178,27 +178,34 @@ async def _searched(search: _Search) -> Found:
     """The newest of the cases that `q` finds.
 
     What is frequent is found among the newest by looking at each; what is rare by the indexes, of which that of words
-    lies in parts by month and gives its finds unordered: so for what is neither, the months are gone through backwards.
+    lies in parts by month and gives its finds unordered: so for what is neither, it is gone back as far as needed.
     """
     cases, orgs = await search.look(listing.near)
-    months = 2 if len(cases) > RARE else None
-    hi = None if len(cases) == search.wanted else (await search.ask(listing.end))[0]
+    first, hi = (None, None) if len(cases) == search.wanted else await search.ask(listing.ends)
+    ms = _width(len(cases), search.wanted, first, hi) if first and hi else 0
     while len(cases) < search.wanted and hi is not None and hi != _FIRST_ID:
-        lo = _earlier(hi, months) if months else _FIRST_ID
+        lo = _earlier(hi, ms) if ms else _FIRST_ID
         more = await search.look(listing.found, lo=lo, hi=hi, wanted=search.wanted - len(cases))
         cases, orgs = cases + more.cases, orgs | more.orgs
-        months, hi = 4 * months if months else None, lo
+        ms, hi = 4 * ms, lo
     return Found(cases, orgs)
 
 
-def _earlier(case_id: str, months: int) -> str:
-    """The lowest id of so many months before that of a case (UUIDv7, RFC 9562 §5.7), or of all."""
-    try:
-        at = datetime.fromtimestamp((UUID(case_id).int >> 80) / 1000, UTC) - months * _MONTH
-    except (OverflowError, ValueError):
-        return _FIRST_ID
-    ms = int(at.timestamp() * 1000)
-    return str(UUID(int=ms << 80)) if ms > 0 else _FIRST_ID
+def _width(seen: int, wanted: int, first: str, last: str) -> int:
+    """How many milliseconds back the rest should be found, twice over, if they come as they did; 0 is all of them."""
+    if seen <= RARE:
+        return 0
+    return 2 * (_ms(first) - _ms(last)) * (wanted - seen) // seen + _DAY_MS
+
+
+def _ms(case_id: str) -> int:
+    """When a case was filed (UUIDv7, RFC 9562 §5.7)."""
+    return UUID(case_id).int >> 80
+
+
+def _earlier(case_id: str, ms: int) -> str:
+    """The lowest id of so much before that of a case, or of all."""
+    return str(UUID(int=max(_ms(case_id) - ms, 0) << 80))
 
 
 def _trayed(
