@@ -52,7 +52,7 @@ def viewer(context: Context, seen: Seen) -> Viewer:
     return Viewer(seen.actor, seen.orgs[seen.actor.org], context.request)
 
 
-def worded(query: Select[Any], *, kept: bool = True) -> Worded:
+def worded(query: Select[*tuple[Any, ...]], *, kept: bool = True) -> Worded:
     """A query whose values all have names, as `look` sends it: SQLAlchemy makes it once, and not for each request."""
     compiled = query.compile(dialect=_DIALECT)
     return Worded(str(compiled), tuple(compiled.positiontup or ()), kept)
