@@ -7,13 +7,15 @@ import psycopg
 import pytest
 from tests.listed import belonging, listed, referred
 from tests.service.town import ESCALATE, NOTE, Town, now, opened, populate
-from tests.whole import whole
+from tests.whole import integrated, whole
 
 from mediation.domain.facts import Actor, Organisation
 from mediation.domain.vocabulary import OrgKind, Role, Tier
 from mediation.service import administer, registry
 from mediation.service.administer import By
+from mediation.service.recounting import relist
 from mediation.service.registry import org_id, person_id
+from mediation.service.verification import verify_database
 from mediation.settings import Urls
 from mediation.store.bodies import Body
 
@@ -141,3 +143,29 @@ async def test_a_case_is_found_by_every_reference_it_was_filed_with_or_given_lat
     await town.step("wang", first, {"action": "correct", "refs": [police, court]}, version=1)
     found, said = referred(town.urls)
     assert found == said == {(police["number"], first), (police["number"], second), (court["number"], first)}
+
+
+WRONG = {
+    "a case is gone from its list": "DELETE FROM worklists WHERE case_id = %s",
+    "it is listed in another state": "UPDATE worklists SET state = 'closed' WHERE case_id = %s",
+    "it is due on another day": "UPDATE worklists SET due_on = '1999-01-01' WHERE case_id = %s",
+    "it is listed where it does not belong": (
+        "INSERT INTO worklists SELECT gen_random_uuid(), case_id, state, due_on, inbound, outbound FROM worklists "
+        "WHERE case_id = %s LIMIT 1"
+    ),
+    "its reference finds nothing": "DELETE FROM case_refs WHERE case_id = %s",
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+async def test_a_list_that_is_not_what_the_cases_say_is_found_by_verify_and_made_anew(town: Town, how: str):
+    filed = await town.file(refs=[{"system": "court", "number": f"court-{uuid4().hex[:6]}"}])
+    await integrated(town.urls)
+    async with await psycopg.AsyncConnection.connect(whole(town.urls), autocommit=True) as owner:
+        await owner.execute(WRONG[how], (filed.case,))
+    report = await verify_database(town.urls.reader)
+    assert {failure.reason.code for failure in report.failures} == {"wrong_lists"}
+    assert all(filed.case in failure.reason.en for failure in report.failures)
+    await relist(town.urls.app)
+    assert (await verify_database(town.urls.reader)).failures == ()
+    assert listed(town.urls) == belonging(town.urls)

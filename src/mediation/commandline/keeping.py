@@ -68,16 +68,19 @@ def stop(*, force: Annotated[bool, typer.Option(help="Even if a command uses it.
 
 @database.command()
 def recount(*, demo: Demo = False) -> None:
-    """Make the counts that statistics read anew from the histories, while the service runs. 重做统计计数
+    """Make the counts of statistics and the lists of cases anew, while the service runs. 重做统计计数与案件清单
 
-    For after `mediation verify` has named `wrong_tallies`. What is done meanwhile is counted afterwards.
+    For after `mediation verify` has named `wrong_tallies` or `wrong_lists`. What is done meanwhile is counted after it.
     """
     from mediation.gateway.embedded import database_ready
     from mediation.service.recounting import recount as count_anew
+    from mediation.service.recounting import relist
 
     with database_ready(read_settings(database="demo" if demo else None), "log") as urls:
         folded = asyncio.run(count_anew(urls.log))
-    say(f"已按{folded:,}个事件重做统计计数。", f"The counts are made anew from {folded:,} events.")
+        asyncio.run(relist(urls.app))
+    zh = f"已按{folded:,}个事件重做统计计数，并重列全部案件。"
+    say(zh, f"The counts are made anew from {folded:,} events, and every case is listed anew.")
 
 
 @app.command()

@@ -89,9 +89,10 @@ async def verify_database(
                 tally.add(failure)
         if not entries and (failure := verify_log(Trail(LOG_ID, None, [], []), await every.registry(), erasures)):
             tally.add(failure)
-        if not tally.count:  # a history that is not whole has no counts of its own
+        if not tally.count:  # a history that is not whole has no counts of its own, nor a list
             made = sums.rows((await every.registry()).paths)
             tally.extend(_wrong_tallies(made, await every.tallies()))
+            tally.extend([_wrong_list(*each) for each in await every.mislisted()])
         tally.extend([*_miscounted(given, await every.numbers()), *await _wrong_laws(every)])
         log, access, cosignatures = await prove_logs(every.logs, trust, tally, growing)
     checkpoints = log.checkpoints + access.checkpoints
@@ -306,6 +307,14 @@ def _wrong_tallies(made: Sequence[Summed], stored: Sequence[Summed]) -> list[Fai
         for org, year, category, what in sorted(known.keys() | told.keys())
         if (there := known.get(key := (org, year, category, what))) != (here := told.get(key))
     ]
+
+
+def _wrong_list(case: str, where: str) -> Failure:
+    return found(
+        "wrong_lists",
+        f"案件 {case} 未按其现状列入 {where} 的清单或索引",
+        f"The case {case} is not listed at {where} as it stands",
+    )
 
 
 def _count_of(row: Summed | None) -> str:

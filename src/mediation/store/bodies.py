@@ -65,6 +65,7 @@ _TOO_DEEP = text(
 )
 _AS_CLOCK = text("SELECT enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL)")
 _AS_NOBODY = text("SELECT enter(NULL, NULL, NULL, NULL, NULL)")
+_TAKING_LONG = text("SELECT set_config('statement_timeout', '0', true)")  # the cases of a county are many
 _MOVE_TALLIES = text("SELECT move_tallies(cast(:before AS json))")
 _RELIST = text("SELECT relist(cast(:moved AS uuid[]), cast(:left AS uuid[]))")
 _AS_BODY = text("SELECT enter(NULL, cast(:org AS uuid), NULL, NULL, NULL)")
@@ -166,10 +167,18 @@ async def put(
         moved = {row.id: row.path for row in await connection.execute(_PATHS)}
         if moved:  # then they are counted, and their cases listed, elsewhere
             before = [{"org": one, "path": path} for one, path in moved.items()]
+            await connection.execute(_TAKING_LONG)
             await connection.execute(_MOVE_TALLIES, {"before": msgspec.json.encode(before).decode()})
             left = {above for path in moved.values() for above in path}
             await connection.execute(_RELIST, {"moved": list(moved), "left": list(left)})
             await connection.execute(_AS_NOBODY)
+
+
+async def relist(engine: AsyncEngine) -> None:
+    """List every case anew where its bodies and those above them are; steps that change a list wait meanwhile."""
+    async with turn(engine) as connection:
+        await connection.execute(_TAKING_LONG)
+        await connection.execute(_RELIST, {"moved": None, "left": None})
 
 
 async def revoke(connection: AsyncConnection, person: str, org: str) -> None:

@@ -192,20 +192,29 @@ CREATE OR REPLACE FUNCTION and_above(p_orgs uuid[]) RETURNS uuid[] LANGUAGE sql 
     SELECT coalesce(array_agg(DISTINCT b.id), '{}') FROM organisations o, unnest(o.id || o.path) AS b (id) WHERE o.id = ANY (p_orgs)
 $$;
 
--- List the cases of these bodies anew, as those above them are no longer who they were (p_left). Steps wait until it
--- commits, as one that read the old tree would list its case there.
+-- List the cases of these bodies anew, as those above them are no longer who they were (p_left), and right whatever is not
+-- as the cases say; null: of all bodies. Steps wait until it commits, as one that read the old tree would list its case there.
 CREATE FUNCTION relist(p_orgs uuid[], p_left uuid[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
     LOCK TABLE worklists IN SHARE ROW EXCLUSIVE MODE;
-    INSERT INTO worklists (org, case_id, state, due_on, inbound, outbound)
+    INSERT INTO worklists AS l (org, case_id, state, due_on, inbound, outbound)
     SELECT b.org, c.id, c.state, c.due_on, b.org = ANY (c.inbound), b.org = ANY (c.outbound)
     FROM cases c, unnest(and_above(c.orgs)) AS b (org)
-    WHERE c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))
-    ON CONFLICT (org, case_id) DO NOTHING;
+    WHERE p_orgs IS NULL OR c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))
+    ON CONFLICT (org, case_id) DO UPDATE
+    SET state = excluded.state, due_on = excluded.due_on, inbound = excluded.inbound, outbound = excluded.outbound
+    WHERE (l.state, l.due_on, l.inbound, l.outbound)
+          IS DISTINCT FROM (excluded.state, excluded.due_on, excluded.inbound, excluded.outbound);
     DELETE FROM worklists w USING cases c
-    WHERE w.org = ANY (p_left) AND c.id = w.case_id AND NOT w.org = ANY (and_above(c.orgs))
-      AND w.case_id IN (SELECT l.case_id FROM worklists l WHERE l.org = ANY (p_orgs));
+    WHERE c.id = w.case_id AND NOT w.org = ANY (and_above(c.orgs))
+      AND (p_orgs IS NULL OR w.org = ANY (p_left)
+                             AND w.case_id IN (SELECT l.case_id FROM worklists l WHERE l.org = ANY (p_orgs)));
+    IF p_orgs IS NULL THEN
+        DELETE FROM worklists w WHERE NOT EXISTS (SELECT FROM cases c WHERE c.id = w.case_id);
+        INSERT INTO case_refs (ref, case_id) SELECT unnest(c.refs), c.id FROM cases c WHERE c.refs <> '{}'
+        ON CONFLICT DO NOTHING;
+    END IF;
 END
 $$;
 

@@ -99,6 +99,11 @@ async def turn(connection: Connection) -> bool:
     return row is not None and row[:2] == (False, True)
 
 
+async def unhurried(connection: Connection) -> None:
+    """Let each statement of this transaction take as long as it takes."""
+    await connection.execute("SELECT set_config('statement_timeout', '0', true)")
+
+
 async def epoch(connection: Connection, log: Log) -> Epoch | None:
     """The tree that grows now; None before the first leaf."""
     row = await (await connection.execute(_EPOCH, (log,))).fetchone()

@@ -49,11 +49,12 @@ class Line(psycopg.AsyncConnection[Any]):
         """The rows that a statement gives; as `together`."""
         return await self.together(Call(call, values))
 
-    async def together(self, *calls: Call) -> list[tuple[Any, ...]]:
+    async def together(self, *calls: Call, again: bool = True) -> list[tuple[Any, ...]]:
         """The rows that the last of these statements gives, in the types psycopg gives; all go in one round trip.
 
         Several are one transaction, so that the first may set what the last goes by. Where the caller is cancelled the
-        connection is left in the midst of an answer, and the pool closes it. Raises: psycopg's errors.
+        connection is left in the midst of an answer, and the pool closes it. Raises: psycopg's errors. `again`: once
+        more, where the server has forgotten what was prepared.
         """
         names = [await self._name(call) for call in calls]
         if len(calls) > 1:
@@ -74,7 +75,9 @@ class Line(psycopg.AsyncConnection[Any]):
                     raise errors.error_from_result(result)
         except errors.InvalidSqlStatementName:  # whoever rolls back by psycopg has it forget all that was prepared
             self._prepared_here.clear()
-            return await self.together(*calls)
+            if not again:
+                raise
+            return await self.together(*calls, again=False)
         self._loading.set_pgresult(results[-1])
         return self._loading.load_rows(0, results[-1].ntuples, tuple)
 

@@ -165,12 +165,13 @@ BEGIN
     -- Where a case is listed is an id, a state and a day; whether it is seen is asked of the case itself.
     EXECUTE format('CREATE POLICY listed ON worklists FOR SELECT TO mediation_app USING (org = %s OR org = ANY (%s::uuid[]) OR %s OR %s IS NOT NULL)', org, below, written, clock);
     EXECUTE format('CREATE POLICY entered ON worklists FOR INSERT TO mediation_app WITH CHECK (%s OR %s IS NOT NULL)', written, clock);
-    EXECUTE format('CREATE POLICY moved ON worklists FOR UPDATE TO mediation_app USING (%s) WITH CHECK (%s)', written, written);
+    EXECUTE format('CREATE POLICY moved ON worklists FOR UPDATE TO mediation_app USING (%s OR %s IS NOT NULL) WITH CHECK (%s OR %s IS NOT NULL)',
+                   written, clock, written, clock);
     EXECUTE format('CREATE POLICY gone ON worklists FOR DELETE TO mediation_app USING (%s OR %s IS NOT NULL)', written, clock);
 
     -- By the ten thousand at once: so these are looked up, and not gone through.
-    EXECUTE format('CREATE POLICY seen ON case_refs FOR SELECT TO mediation_app USING (%s OR %s)', written, one_by_one);
-    EXECUTE format('CREATE POLICY noted ON case_refs FOR INSERT TO mediation_app WITH CHECK (%s)', written);
+    EXECUTE format('CREATE POLICY seen ON case_refs FOR SELECT TO mediation_app USING (%s OR %s IS NOT NULL OR %s)', written, clock, one_by_one);
+    EXECUTE format('CREATE POLICY noted ON case_refs FOR INSERT TO mediation_app WITH CHECK (%s OR %s IS NOT NULL)', written, clock);
 
     EXECUTE format('CREATE POLICY seen ON tallies FOR SELECT TO mediation_app USING ('
                    'org IN (SELECT unnest(%s::uuid[] || %s)) OR org IN (SELECT unnest(%s::uuid[]) WHERE %s IS NOT NULL) OR org >= %s)',

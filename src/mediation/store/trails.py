@@ -39,6 +39,22 @@ FROM vault v LEFT JOIN vault_keys k USING (case_id, subject){words}{only} ORDER 
 _SEALED = ", v.sealed, k.wrapped, v.blind, v.blind_id, w.grams"
 _WORDS = " LEFT JOIN vault_words w USING (case_id, digest)"
 _TALLIES = "SELECT org::text, year, category, what, count, days FROM tallies WHERE count <> 0 OR days <> '{}'"
+# Where a case should be listed and is not, or otherwise; and where one is listed that should not be.
+_MISLISTED = """
+WITH wanted AS (
+    SELECT b.org, c.id AS case_id, c.state, c.due_on, b.org = ANY (c.inbound) AS inbound,
+           b.org = ANY (c.outbound) AS outbound
+    FROM cases c, LATERAL (
+        SELECT DISTINCT a.id AS org FROM organisations o, unnest(o.id || o.path) AS a (id) WHERE o.id = ANY (c.orgs)) b
+)
+SELECT coalesce(w.case_id, l.case_id)::text, coalesce(w.org, l.org)::text
+FROM wanted w FULL JOIN worklists l ON l.org = w.org AND l.case_id = w.case_id
+WHERE (w.case_id, w.state, w.due_on, w.inbound, w.outbound)
+      IS DISTINCT FROM (l.case_id, l.state, l.due_on, l.inbound, l.outbound)
+UNION ALL
+SELECT c.id::text, r.ref FROM cases c, unnest(c.refs) AS r (ref)
+WHERE NOT EXISTS (SELECT FROM case_refs f WHERE f.ref = r.ref AND f.case_id = c.id)
+ORDER BY 1, 2"""
 _CASE_IDS = ("id", "e.case_id", "v.case_id")
 _ERASURES = "SELECT case_id::text, subject, event::text FROM erasures"
 _DIVISIONS = "SELECT code, level, name, coalesce(parent, '') FROM divisions"
@@ -198,6 +214,10 @@ class Trails:
         """What happened at each body and below as the table has it, in no order; rows of nothing are left out."""
         found = [Summed(*row) for row in await self._all(_TALLIES)]
         return [row for row in (one._replace(days=_trimmed(one.days)) for one in found) if row.many or row.days]
+
+    async def mislisted(self) -> list[tuple[str, str]]:
+        """Each case that is not found where it should be, or as it should be: with the body, or the reference."""
+        return [(case, where) for case, where in await self._all(_MISLISTED)]
 
     async def law_sets(self) -> AsyncIterator[tuple[str, Any]]:
         """Every set of laws by its digest: the texts of its files by name, or whatever is there instead."""
