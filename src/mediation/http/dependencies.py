@@ -151,7 +151,7 @@ class Desk:
             stack.push_async_callback(_end, integrating)
         following = asyncio.create_task(self.lawbook.follow(self._adopt))
         stack.push_async_callback(_end, following)
-        forgetting = asyncio.create_task(_forget_daily(self.house.memory, settings.idempotency_days))
+        forgetting = asyncio.create_task(_turn_daily(self.house.memory, settings.idempotency_days))
         stack.push_async_callback(_end, forgetting)
 
     async def _adopt(self, found: LawSet) -> None:
@@ -176,8 +176,8 @@ class Desk:
             return await current_revision(driven)
 
 
-async def _forget_daily(memory: Memory, days: int) -> None:
-    """Idempotency keys are kept so many days; a day without a database is made up for on the next."""
+async def _turn_daily(memory: Memory, days: int) -> None:
+    """Months to come are made, keys kept for so many days let go of; a day without a database is made up for."""
     while True:
         with suppress(MediationError, *AWAY):
             await memory.turn_month(days)

@@ -1,4 +1,4 @@
-"""Every other SELECT, scoped by who asks: worklists, trays, histories, and the published registers."""
+"""Every other SELECT, scoped by who asks: histories, the cases of a person, and the published registers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

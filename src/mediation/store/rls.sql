@@ -2,8 +2,9 @@
 -- decided by the context that `enter` has set in it. With no context there is no row.
 --
 -- A custom setting that was ever set on a connection reverts to the empty string and not to null, so every reading of
--- one goes through nullif. Every arm of a policy is one that an index serves, as a condition of the application is used
--- for an index only after these. Settings are read in place, not in sub-selects: a step looks at one row, and setting up
+-- one goes through nullif. A condition of the application may use an index only where its operator is leakproof (of ids,
+-- days and texts compared, not of arrays or LIKE): so lists go through `worklists`, and words through the policy's own
+-- condition. Settings are read in place, not in sub-selects: a step looks at one row, and setting up
 -- thirty sub-plans took longer than the step (`make bench ARGS=--second-line`).
 
 -- Who acts here until the transaction ends: `p_roles` as the membership says, `p_shown` the number of a case whose code
