@@ -179,10 +179,8 @@ def project(case: Case) -> Case:
     return msgspec.structs.replace(case, state=state, tier=last.tier.value, track=last.track.value, holder=last.org)
 
 
-def evolve(case: Case | None, event: Event, after: Case | None = None) -> Case:
+def evolve(case: Case | None, event: Event) -> Case:
     """The one fold: the case as it stands after this event.
-
-    `after` is what its changes make of the case (its `Decision.after`), where somebody has just merged them.
 
     Raises BrokenTrail when the event does not follow: wrong case, number, previous hash, time or state.
     """
@@ -196,15 +194,14 @@ def evolve(case: Case | None, event: Event, after: Case | None = None) -> Case:
                 "does_not_follow", f"第{event.seq}号事件不衔接", f"Event {event.seq} does not follow {before.version}"
             )
         )
-    after = after or project(merge(before, event.attrs))
+    after = project(merge(before, event.attrs))
     if after.state != event.to:
         raise BrokenTrail(
             Reason(
                 "wrong_state", f"第{event.seq}号事件的状态不符", f"Event {event.seq} says {event.to}, not {after.state}"
             )
         )
-    head = leaf_hash(event.canonical)
-    return msgspec.structs.replace(after, id=event.case, version=event.seq, head=head, at=event.at)
+    return msgspec.structs.replace(after, version=event.seq, head=leaf_hash(event.canonical), at=event.at)
 
 
 def dump(case: Case) -> bytes:

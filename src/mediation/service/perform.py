@@ -110,7 +110,7 @@ async def _step(house: House, request: Request, case_id: str | None, command: Co
             event,
             event.canonical,
             case,
-            evolve(case, event, decision.after),
+            evolve(case, event),
             sealed=_rows(sealed),
             key=request.key,
             fingerprint=request.fingerprint,
