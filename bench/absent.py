@@ -33,6 +33,7 @@ from mediation.gateway.embedded import Server
 from mediation.gateway.identity import DevelopmentIssuer
 from mediation.gateway.vault import Vault, key_from
 from mediation.http.app import create_app
+from mediation.http.wire import Wire
 from mediation.service import registry
 from mediation.service.lawbook import load_laws
 from mediation.service.perform import Context, House, Request, perform
@@ -89,7 +90,7 @@ def served(urls: Urls, folder: Path) -> Iterator[str]:
     )  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    config = uvicorn.Config(create_app(settings), port=port, log_config=None, access_log=False, http="httptools")
+    config = uvicorn.Config(create_app(settings), port=port, log_config=None, access_log=False, http=Wire)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

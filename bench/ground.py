@@ -83,8 +83,8 @@ def served(house: House, workers: int, *, logged: bool = True) -> Iterator[tuple
         port = free.getsockname()[1]
     command = [
         *(sys.executable, "-m", "uvicorn", "--factory", "mediation.http.app:create_app", "--port", str(port)),
-        *("--workers", str(workers), "--http", "httptools", "--loop", "uvloop"),
-        *("--no-access-log", "--log-level", "error"),
+        *("--workers", str(workers), "--http", "mediation.http.wire:Wire", "--loop", "uvloop"),
+        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "error"),
     ]
     child = subprocess.Popen(command, env=os.environ | house.environment(logged=logged))
     try:

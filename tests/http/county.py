@@ -14,6 +14,7 @@ from tests.whole import keys_of
 
 from mediation.http.app import create_app
 from mediation.http.dependencies import issuer
+from mediation.http.wire import Wire
 from mediation.service.registry import import_divisions, import_organisations, import_people, org_id, person_id
 from mediation.settings import Settings, Urls
 from mediation.store.database import engine
@@ -67,7 +68,7 @@ async def populate(urls: Urls) -> None:
 @contextmanager
 def running(settings: Settings) -> Iterator[str]:
     """A server of these settings; gives its address."""
-    config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False, http="httptools")
+    config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False, http=Wire)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

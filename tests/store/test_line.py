@@ -1,13 +1,15 @@
 """A connection's short way for single statements gives what psycopg's cursor gives, and fails as it does."""
 
 import asyncio
+import socket
 
 import psycopg
 import pytest
 
 from mediation.store import database
 from mediation.store import line as room
-from mediation.store.line import Call
+from mediation.store.append import Memory
+from mediation.store.line import Call, Line
 
 
 @pytest.fixture
@@ -135,3 +137,49 @@ async def test_a_connection_that_the_server_ends_raises_what_means_that_the_data
         with pytest.raises(database.AWAY):
             await line.ask("SELECT 1", ())
         assert line.closed
+
+
+async def test_an_idle_connection_that_the_server_has_dropped_is_replaced_before_anybody_asks(pool, database_urls):
+    memory = Memory(pool)
+    ((dropped,),) = await memory.rows("SELECT pg_backend_pid()", ())
+    async with await database.connect(database_urls.app) as other:
+        await other.execute("SELECT pg_terminate_backend(%s)", (dropped,))
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if all(line.closed for line in pool._pool):
+            break
+    ((now,),) = await memory.rows("SELECT pg_backend_pid()", ())
+    assert now != dropped
+
+
+async def test_a_connection_that_is_lost_does_not_deafen_who_is_given_the_number_of_its_socket(
+    pool, database_urls, monkeypatch
+):
+    opened, heard, read = [], [], Line._read
+
+    def read_and_open_another(line):
+        number = line.fileno() if not line.closed else -1
+        read(line)
+        while line.closed and number >= 0 and not heard:
+            opened.extend(socket.socketpair())
+            mine = [one for one in opened if one.fileno() == number]
+            if mine or len(opened) > 100:
+                peer = opened[opened.index(mine[0]) ^ 1]
+                asyncio.get_running_loop().add_reader(number, heard.append, number)
+                peer.send(b"x")
+                return
+
+    monkeypatch.setattr(Line, "_read", read_and_open_another)
+    async with pool.connection() as line:
+        await line.execute("SELECT 1")  # psycopg listens, and not as we do
+        asking = asyncio.create_task(line.ask("SELECT pg_sleep(5)", ()))
+        await asyncio.sleep(0.2)
+        async with await database.connect(database_urls.app) as other:
+            await other.execute("SELECT pg_terminate_backend(%s)", (line.info.backend_pid,))
+        with pytest.raises(database.AWAY):
+            await asking
+    await asyncio.sleep(0.1)
+    assert heard
+    for one in opened:
+        asyncio.get_running_loop().remove_reader(one.fileno())
+        one.close()

@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from mediation.commandline.journal import log_config
 from mediation.commandline.leaving import begin, belong, dismiss
 from mediation.http.app import create_app
+from mediation.http.wire import Wire
 from mediation.settings import Settings
 
 PROXIES = "FORWARDED_ALLOW_IPS"
@@ -88,7 +89,7 @@ def _config(settings: Settings, *, answers: bool = True) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Wire,
         access_log=False,
         server_header=False,
         proxy_headers=bool(os.environ.get(PROXIES)),  # uvicorn would believe whoever is on this machine

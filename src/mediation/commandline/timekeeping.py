@@ -45,7 +45,6 @@ class Timekeeper:
     async def tick(self) -> None:
         """Once new laws are in use everywhere, the recount of days to come; then a sweep."""
         try:
-            await self.house.memory.mend()
             if time.monotonic() - self._since > 2 * LOOK_S:  # who answers requests looks for new laws as often
                 changed = await recount(self.house)
                 if changed is not None:

@@ -62,8 +62,7 @@ EventId = Annotated[str, Path(description="事件 id of the event", json_schema_
 
 _PATIENCE_S = 120
 _AWAY: tuple[type[Exception], ...] = (EmbeddedFailed, *AWAY)
-_PAUSE_S = 0.5
-_READY_S = 1.0
+_PAUSE_S, _READY_S = 0.5, 1.0
 _log = logging.getLogger(__name__)
 
 PRIVATE = {"Cache-Control": "private, no-cache", "Vary": VARY}
@@ -92,6 +91,7 @@ class Desk:
         self._asking: asyncio.Task[str | None] | None = None
         self._asked = 0.0
         self._blotter: Blotter | None = None
+        self.proven: dict[tuple[str, str], dict[str, Any]] = {}
 
     def heard(self, scope: Scope, taken: Visit, error: MediationError) -> None:
         """What is refused, for the blotter."""

@@ -13,6 +13,8 @@ from mediation.store.logbook import Logbook
 from mediation.store.sight import Viewer, reading
 
 COURTS = frozenset({OrgKind.COURT})
+MOST_PROVEN = 2000
+"""Proofs that a process remembers, of some 2 kB each."""
 
 Numbered = tuple[str, int]
 """A hand-off: the id of its case, and its number there."""
@@ -29,22 +31,23 @@ async def evidence(
     """The evidence of those of these hand-offs, each with its case's id, that were made to the reader's court.
 
     The cases must be the reader's to see. Until a published checkpoint holds the event there is none but `pending`.
+    What was proven once stays so: courts read a case again and again.
     """
+    known = desk(request).proven
     moments = {(case, each.id): (case, each.offered_at) for case, each in shown if proven_to(viewer, each)}
-    if not moments:
-        return {}
-    async with reading(desk(request).engine, viewer) as connection:
-        book = Logbook(connection, quorum=desk(request).settings.published_by)
-        logged = await book.logged(moments.values())
-        proofs = await book.proofs_of(found.position for found in logged.values())
-    made: dict[Numbered, dict[str, Any]] = {}
-    for numbered, moment in moments.items():
-        offered = logged.get(moment)
-        proof = proofs.get(offered.position) if offered else None
-        made[numbered] = {"pending": True}
-        if offered and proof:
-            told = {"event": offered.event, "bytes": offered.data.decode("ascii"), "proof": proof.text}
-            made[numbered] = {"pending": False} | told
+    unknown = [moment for moment in moments.values() if moment not in known]
+    if unknown:
+        async with reading(desk(request).engine, viewer) as connection:
+            book = Logbook(connection, quorum=desk(request).settings.published_by)
+            logged = await book.logged(unknown)
+            proofs = await book.proofs_of(found.position for found in logged.values())
+        for moment, offered in logged.items():
+            if offered.position in proofs:
+                told = {"event": offered.event, "bytes": offered.data.decode("ascii")}
+                known[moment] = {"pending": False, **told, "proof": proofs[offered.position].text}
+    made = {numbered: known.get(moment, {"pending": True}) for numbered, moment in moments.items()}
+    while len(known) > MOST_PROVEN:
+        del known[next(iter(known))]
     return made
 
 

@@ -261,17 +261,14 @@ class Memory:
 
     # ── what the clock looks up ──
 
-    async def mend(self) -> None:
-        """Replace the connections that the server has dropped: for who asks so seldom that each would cost a turn."""
-        await self._pool.check()
-
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator[bool]:
         """Whether nobody else, on whatever machine, is at this work; if so nobody else will be until the block ends.
 
         The lock is a transaction's, as a session's would stay behind with a pooler; idle, that one holds up no vacuum.
         """
-        async with self._pool.connection() as line:
+        line = await self._taken()
+        try:
             await line.ask("BEGIN", ())
             try:
                 ((alone, _),) = await line.ask(_ALONE, (work,))
@@ -279,6 +276,8 @@ class Memory:
             finally:
                 with suppress(psycopg.Error):  # a connection that is lost has lost its lock
                     await line.ask("ROLLBACK", ())
+        finally:
+            await self._pool.putconn(line)
 
     async def waking(self, until: Instant, after: tuple[Instant, str] | None, limit: int) -> list[Case]:
         """The cases a clock of which wants attention by then, earliest first; `after` this instant and id of a case."""
@@ -310,14 +309,17 @@ class Memory:
 
     async def together(self, *calls: Call) -> list[tuple[Any, ...]]:
         """The rows of the last of these statements, all of them in one transaction and one round trip: for lists."""
-        line = await self._pool.getconn()
+        line = await self._taken()
         try:
             return await line.together(*calls)
         finally:
-            lost = line.closed
             await self._pool.putconn(line)
-            if lost:  # the server has died, and with it the other connections: else each would cost a request
-                await self._pool.check()
+
+    async def _taken(self) -> Line:
+        """A connection of the pool; those that the server has dropped, all at once where it died, are replaced."""
+        while (line := await self._pool.getconn()).closed:
+            await self._pool.putconn(line)
+        return line
 
     async def rows(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
         """The rows of one statement, in a transaction of its own."""

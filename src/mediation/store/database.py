@@ -145,7 +145,7 @@ async def connect(url: str) -> psycopg.AsyncConnection[Any]:
 async def hot_pool(url: str, size: int, *, pooled: bool = False) -> psycopg_pool.AsyncConnectionPool[Line]:
     """The open pool of the hot path: `size` connections in autocommit that prepare each statement at its first use.
 
-    A connection that the server has dropped fails once and is then replaced. The caller closes the pool.
+    A connection knows at once when the server drops it. The caller closes the pool.
     `pooled`: a pooler in transaction mode is at `url`; nothing is prepared, as each statement may meet another session.
     Raises: DatabaseUnreachable, if not all connections stand within ten seconds; UnsafeDatabase, if `pooled` and the
     role does not bring the limits of a session.
@@ -159,6 +159,7 @@ async def hot_pool(url: str, size: int, *, pooled: bool = False) -> psycopg_pool
         kwargs={"autocommit": True, "prepare_threshold": 0, **session(pooled=pooled)},
         min_size=size,
         max_size=size,
+        configure=_listening,
         timeout=5.0,  # seconds a request waits for a connection
         # Seconds of ever rarer attempts to connect; then whoever asks for a connection has one tried at once, so that a
         # database that was away for an hour is not left alone for minutes after its return.
@@ -175,6 +176,10 @@ async def hot_pool(url: str, size: int, *, pooled: bool = False) -> psycopg_pool
         await made.close()
         raise
     return made
+
+
+async def _listening(line: Line) -> None:
+    line.listen()
 
 
 def engine(url: str, size: int = 5, *, pooled: bool = False) -> AsyncEngine:

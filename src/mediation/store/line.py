@@ -37,13 +37,44 @@ class Call(NamedTuple):
 
 
 class Line(psycopg.AsyncConnection[Any]):
-    """A connection with a short way for single statements; it must be in autocommit for them."""
+    """A connection with a short way for single statements; it must be in autocommit for them.
+
+    The loop tells it of what comes for as long as it is open, so that one which the server has dropped is `closed` at
+    once, whether or not anything was asked. Only psycopg's own operations, which listen themselves, interrupt that.
+    """
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401  # psycopg's own
         super().__init__(*given, **named)
         self._prepared_here: dict[str, bytes] = {}
         self._number = count()
         self._loading = Transformer(self)
+        self._heard = -1  # the socket that is listened to
+        self._found: asyncio.Future[list[PGresult]] | None = None
+        self._results: list[PGresult] = []
+
+    def listen(self) -> None:
+        """Have the loop tell of what comes."""
+        if self._heard < 0:
+            self._heard = self.pgconn.socket
+            asyncio.get_running_loop().add_reader(self._heard, self._read)
+
+    def _deafen(self) -> None:
+        """Listen no more: whoever closes a socket lets its number go, which may be another's in the next moment."""
+        if self._heard >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._heard)
+            loop.remove_writer(self._heard)
+            self._heard = -1
+
+    async def wait(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401  # psycopg's own
+        """As psycopg's, which listens itself."""
+        self._deafen()
+        return await super().wait(*given, **named)
+
+    async def close(self) -> None:
+        """As psycopg's."""
+        self._deafen()
+        await super().close()
 
     async def ask(self, call: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
         """The rows that a statement gives; as `together`."""
@@ -110,54 +141,59 @@ class Line(psycopg.AsyncConnection[Any]):
 
     async def _answered(self) -> list[PGresult]:
         """The results of what was sent, once all of it has come."""
-        loop, socket = asyncio.get_running_loop(), self.pgconn.socket
+        self.listen()
+        loop, socket = asyncio.get_running_loop(), self._heard
         found: asyncio.Future[list[PGresult]] = loop.create_future()
-        loop.add_reader(socket, self._read, found, [])
+        self._found, self._results = found, []
+        sending = self.pgconn.flush()  # more than the socket takes at once
+        if sending:
+            loop.add_writer(socket, self._flush)
         try:
-            if self.pgconn.flush():  # more than the socket takes at once
-                loop.add_writer(socket, self._flush, found)
             return await found
         finally:
-            loop.remove_reader(socket)
-            loop.remove_writer(socket)
+            self._found = None
+            if sending and self._heard == socket:
+                loop.remove_writer(socket)
 
-    def _flush(self, found: "asyncio.Future[list[PGresult]]") -> None:
+    def _flush(self) -> None:
         try:
             if not self.pgconn.flush():
-                asyncio.get_running_loop().remove_writer(self.pgconn.socket)
+                asyncio.get_running_loop().remove_writer(self._heard)
         except psycopg.Error as lost:
-            _tell(found, lost)
+            self._tell(lost)
 
-    def _read(self, found: "asyncio.Future[list[PGresult]]", results: list[PGresult]) -> None:
+    def _read(self) -> None:
         try:
             self.pgconn.consume_input()
+            if self._found is None:  # the server has something to say, or whoever asked has gone: the pool closes it
+                return
             piped = self.pgconn.pipeline_status
             between = False
             while not self.pgconn.is_busy():
                 result = self.pgconn.get_result()
                 if result is None:
                     if not piped:
-                        _tell(found, results)
+                        self._tell(self._results)
                     if not piped or between:  # two nothings: the next answer has not come yet
                         return
                     between = True
                 elif result.status == ExecStatus.PIPELINE_SYNC:
-                    _tell(found, results)
+                    self._tell(self._results)
                     return
                 else:
                     between = False
-                    results.append(result)
+                    self._results.append(result)
         except psycopg.Error as lost:
-            _tell(found, lost)
+            self._deafen()  # libpq has closed the socket
+            self._tell(lost)
 
-
-def _tell(found: "asyncio.Future[list[PGresult]]", said: list[PGresult] | psycopg.Error) -> None:
-    if found.done():
-        return
-    if isinstance(said, psycopg.Error):
-        found.set_exception(said)
-    else:
-        found.set_result(said)
+    def _tell(self, said: list[PGresult] | psycopg.Error) -> None:
+        if self._found is None or self._found.done():
+            return
+        if isinstance(said, psycopg.Error):
+            self._found.set_exception(said)
+        else:
+            self._found.set_result(said)
 
 
 def _text(value: str | int) -> bytes:
