@@ -37,6 +37,14 @@ async def test_a_statement_is_prepared_once_for_each_connection(pool):
         assert await (await line.execute(prepared)).fetchone() == (1,)
 
 
+async def test_the_connection_that_was_used_last_is_used_first(database_urls):
+    pool = await database.hot_pool(database_urls.app, 3)
+    memory = Memory(pool)
+    seen = {(await memory.rows("SELECT pg_backend_pid()", ()))[0] for _ in range(6)}
+    assert len(seen) == 1
+    await pool.close()
+
+
 async def test_a_statement_that_the_server_has_forgotten_is_prepared_anew(pool):
     async with pool.connection() as line:
         assert await line.ask("SELECT 8 + %s::int", (1,)) == [(9,)]

@@ -1,5 +1,6 @@
 """The connections to PostgreSQL: the hot path's pool, the engine for the rest, the only commit, and the migrations."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -167,6 +168,7 @@ async def hot_pool(url: str, size: int, *, pooled: bool = False) -> psycopg_pool
         name="hot",
         open=False,
     )
+    made._pool = _Stack()  # noqa: SLF001  # psycopg's has no other way to say it
     try:
         await made.open(wait=True, timeout=_OPENING_SECONDS)
     except psycopg_pool.PoolTimeout as error:
@@ -176,6 +178,16 @@ async def hot_pool(url: str, size: int, *, pooled: bool = False) -> psycopg_pool
         await made.close()
         raise
     return made
+
+
+class _Stack(deque[Line]):
+    """Idle connections of a pool, the one used last taken first: what it works with still lies in the CPU's caches.
+
+    Taken in turn, as psycopg's pool does, sixteen cost PostgreSQL a third more for the same reads (`make bench`).
+    """
+
+    def popleft(self) -> Line:
+        return self.pop()
 
 
 async def _listening(line: Line) -> None:
