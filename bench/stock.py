@@ -283,7 +283,8 @@ class Decks:
 
     def _words(self) -> Deck:
         above = self._above()
-        texts = [text for plain in self._opened("v.subject = 0 AND v.name = 'text'") for text in _texts(plain)]
+        told = [plain for plain in self._opened("v.subject = 0 AND v.name = 'text'") if "claims" in plain]  # as filed
+        texts = [text for plain in told for text in _texts(plain)]
         runs = [run for text in texts for run in _HAN.findall(text)]
         found = []
         for _ in range(256):
@@ -328,7 +329,11 @@ def deep_limit(house: House) -> int:
 
 
 def _due(house: House) -> int:
-    return scalar(house.superuser, "SELECT count(*) FROM cases WHERE state = 'mediating' AND due_on IS NOT NULL")
+    """Cases in the list of the county's centre that are due."""
+    query = """
+        SELECT count(*) FROM worklists w JOIN organisations o ON o.id = w.org
+        WHERE o.kind = 'county_centre' AND o.tier = 'county' AND w.state = 'mediating' AND w.due_on IS NOT NULL"""
+    return scalar(house.superuser, query)
 
 
 def _texts(plain: Mapping[str, Any]) -> Iterator[str]:

@@ -214,10 +214,12 @@ CREATE TABLE vault_words (
     digest text NOT NULL,
     subject integer NOT NULL,
     grams bigint[] NOT NULL,
+    lists uuid[] NOT NULL,
     PRIMARY KEY (case_id, digest)
 ) PARTITION BY RANGE (case_id);
 COMMENT ON COLUMN vault_words.grams IS 'keyed hashes of the pairs of adjacent characters in the facts';
-CREATE INDEX vault_words_grams ON vault_words USING gin (grams) WITH (gin_pending_list_limit = 512);
+COMMENT ON COLUMN vault_words.lists IS 'the bodies in whose lists its case is or was';
+CREATE INDEX vault_words_grams ON vault_words USING gin (grams, lists) WITH (gin_pending_list_limit = 512);
 CREATE TABLE vault_marks (
     mark bytea PRIMARY KEY,
     noted_at timestamptz NOT NULL DEFAULT now()

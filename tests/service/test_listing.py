@@ -19,6 +19,7 @@ from mediation.service.verification import verify_database
 from mediation.settings import Urls
 from mediation.store.bodies import Body
 
+_FOUND_FROM = "SELECT DISTINCT unnest(lists)::text FROM vault_words WHERE case_id = %s"
 OTHERS = """\
 code,name,name_en,kind,tier,division,speciality,superior
 centre,奈曼旗综治中心,,county_centre,county,150525,,bureau
@@ -36,6 +37,12 @@ san,三主任,second,chair|clerk
 def at(town: Town, case: str) -> set[str]:
     """The bodies where the case is listed."""
     return {body for body, one, *_ in listed(town.urls) if one == case}
+
+
+def from_where(town: Town, case: str) -> set[str]:
+    """The bodies from whose lists the words of the case are found."""
+    with psycopg.connect(whole(town.urls)) as everything:
+        return {body for (body,) in everything.execute(_FOUND_FROM, (case,))}
 
 
 def ids(*codes: str) -> set[str]:
@@ -85,6 +92,8 @@ async def test_the_cases_of_a_body_that_is_moved_go_with_it_to_the_superiors_it_
     assert at(wide, both) == ids("village", "township", "second", "centre", "bureau")  # named by the case itself
     assert at(wide, beside) == ids("township", "centre", "bureau")
     assert listed(wide.urls) == belonging(wide.urls)
+    assert from_where(wide, gone) >= ids("village", "second", "centre", "bureau")
+    assert from_where(wide, both) >= ids("village", "township", "second", "centre", "bureau")
     await moved(wide, "bureau")
     assert at(wide, gone) == ids("village", "bureau")
     assert listed(wide.urls) == belonging(wide.urls)
@@ -96,6 +105,7 @@ async def test_a_case_moved_on_after_its_body_was_moved_is_listed_where_that_is_
     assert at(wide, case) == ids("village", "third", "bureau")
     await moved(wide, "second")
     await wide.step("wang", case, ESCALATE | {"to_org": org_id("second")}, version=1)
+    assert from_where(wide, case) >= ids("village", "second", "centre", "bureau")
     await moved(wide, "third")
     assert at(wide, case) == ids("village", "third", "second", "centre", "bureau")
     await wide.step("san", case, {"action": "return", "handoff": 1, "reason": "no_capacity"}, version=2)
@@ -153,6 +163,7 @@ WRONG = {
         "INSERT INTO worklists SELECT gen_random_uuid(), case_id, state, due_on, inbound, outbound FROM worklists "
         "WHERE case_id = %s LIMIT 1"
     ),
+    "its words are found from no list": "UPDATE vault_words SET lists = '{}' WHERE case_id = %s",
     "its reference finds nothing": "DELETE FROM case_refs WHERE case_id = %s",
 }
 

@@ -127,7 +127,7 @@ def test_a_month_begins_where_it_does_in_utc_whatever_the_session_s_zone(
 def test_the_words_of_a_case_lie_in_the_month_that_its_id_names(everything: psycopg.Connection[Any]):
     everything.execute(SPRING)
     put = (
-        "INSERT INTO vault_words (case_id, digest, subject, grams) VALUES (%s, 'd', 0, '{1}')"
+        "INSERT INTO vault_words (case_id, digest, subject, grams, lists) VALUES (%s, 'd', 0, '{1}', '{}')"
         " RETURNING tableoid::regclass::text"
     )
     # RFC 9562 §5.7: 48 bits of milliseconds; the last of March 2031 and the first of April.

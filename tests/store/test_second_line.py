@@ -73,7 +73,10 @@ def sown(district: District) -> District:
         for told in district.cases.values():
             row = (told.id, uuid.uuid4())
             everything.execute("INSERT INTO erasures (case_id, subject, event, at) VALUES (%s, 9, %s, now())", row)
-            words = "INSERT INTO vault_words (case_id, digest, subject, grams) VALUES (%s, 'd', 1, '{1,2,3}')"
+            words = (
+                "INSERT INTO vault_words (case_id, digest, subject, grams, lists)"
+                " SELECT case_id, 'd', 1, '{1,2,3}', array_agg(org) FROM worklists WHERE case_id = %s GROUP BY case_id"
+            )
             key = "INSERT INTO vault_keys (case_id, subject, wrapped) VALUES (%s, 1, 'k') ON CONFLICT DO NOTHING"
             everything.execute(key, row[:1])
             everything.execute(words, row[:1])

@@ -64,8 +64,9 @@ ATTEMPTED: dict[tuple[str, str], tuple[str, ...]] = {
     ("vault_keys", "INSERT"): ("INSERT INTO vault_keys (case_id, subject, wrapped) VALUES ('{other}', 77, 'k')",),
     ("vault_keys", "DELETE"): ("DELETE FROM vault_keys WHERE case_id <> '{hand}'",),
     ("vault_words", "INSERT"): (
-        "INSERT INTO vault_words (case_id, digest, subject, grams) VALUES ('{other}', 'new', 1, '{{1}}')",
+        "INSERT INTO vault_words (case_id, digest, subject, grams, lists) VALUES ('{other}', 'new', 1, '{{1}}', '{{}}')",
     ),
+    ("vault_words", "UPDATE"): ("UPDATE vault_words SET lists = '{{}}' WHERE case_id <> '{hand}'",),
     ("vault_words", "DELETE"): ("DELETE FROM vault_words WHERE case_id <> '{hand}'",),
     ("erasures", "INSERT"): (
         "INSERT INTO erasures (case_id, subject, event, at) VALUES ('{other}', 1, gen_random_uuid(), now())",

@@ -244,10 +244,7 @@ class Memory:
             raise NotFound from found
 
     async def turn_month(self, days: int) -> None:
-        """Make the parts of the tables for the months to come; drop idempotency keys, by the month, that are older.
-
-        The events that they led to stay.
-        """
+        """Make the parts of tables for the months to come; drop idempotency keys, by the month, that are older."""
         await self._call(_COMING, ())
         await self._call(_FORGET, (days,))
 

@@ -5,6 +5,7 @@ GRANT SELECT ON alembic_version TO mediation_app, mediation_log;
 GRANT SELECT, INSERT, UPDATE ON divisions, organisations, people, case_numbers, cases, recounts, tallies TO mediation_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, worklists TO mediation_app;
 GRANT SELECT, INSERT, DELETE ON identities, vault, vault_keys, vault_words TO mediation_app;
+GRANT UPDATE (lists) ON vault_words TO mediation_app;
 GRANT SELECT, INSERT ON events, event_keys, case_refs, disclosures, attempts, erasures, law_sets, vault_marks TO mediation_app;
 GRANT INSERT ON outbox, access_outbox TO mediation_app;
 GRANT USAGE ON SEQUENCE outbox_id_seq, disclosures_id_seq, attempts_id_seq TO mediation_app;

@@ -129,8 +129,13 @@ CREATE FUNCTION write_step(
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     written bigint;
+    above uuid[];
 BEGIN
     PERFORM enter(p_person, p_org, p_roles, p_request, p_shown);
+    IF p_listed OR p_sealed IS NOT NULL THEN
+        LOCK TABLE worklists IN ROW EXCLUSIVE MODE;  -- while bodies move (`relist`), it waits to know who is above them
+        above := and_above(p_orgs);
+    END IF;
     PERFORM set_config('mediation.case', p_case::text, true);
     IF p_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended(p_key, ('x' || right(p_person::text, 8))::bit(32)::bigint));
@@ -160,8 +165,8 @@ BEGIN
         SELECT moved.id, s.subject, s.digest, s.name, s.sealed, s.blind, s.blind_id FROM moved, jsonb_to_recordset(p_sealed)
             AS s (subject integer, digest text, name text, sealed bytea, blind bytea, blind_id bytea)
     ), indexed AS (
-        INSERT INTO vault_words (case_id, digest, subject, grams)
-        SELECT moved.id, s.digest, s.subject, s.grams FROM moved, jsonb_to_recordset(p_sealed)
+        INSERT INTO vault_words (case_id, digest, subject, grams, lists)
+        SELECT moved.id, s.digest, s.subject, s.grams, above FROM moved, jsonb_to_recordset(p_sealed)
             AS s (subject integer, digest text, grams bigint[])
         WHERE s.grams IS NOT NULL
     ), wrapped AS (
@@ -174,13 +179,15 @@ BEGIN
     IF written = 1 AND p_listed THEN
         IF p_past_orgs <> '{}' THEN
             DELETE FROM worklists w WHERE w.case_id = p_case AND w.org = ANY (and_above(p_past_orgs))
-                                      AND NOT w.org = ANY (and_above(p_orgs));
+                                      AND NOT w.org = ANY (above);
         END IF;
         INSERT INTO worklists (org, case_id, state, due_on, inbound, outbound)
         SELECT b.org, p_case, p_state, p_due_on, b.org = ANY (p_inbound), b.org = ANY (p_outbound)
-        FROM unnest(and_above(p_orgs)) AS b (org)
+        FROM unnest(above) AS b (org)
         ON CONFLICT (org, case_id) DO UPDATE
         SET state = excluded.state, due_on = excluded.due_on, inbound = excluded.inbound, outbound = excluded.outbound;
+        UPDATE vault_words w SET lists = ARRAY(SELECT DISTINCT unnest(w.lists || above))
+        WHERE w.case_id = p_case AND NOT w.lists @> above;
         INSERT INTO case_refs (ref, case_id) SELECT unnest(p_refs), p_case ON CONFLICT DO NOTHING;
     END IF;
     RETURN written = 1;
@@ -210,6 +217,10 @@ BEGIN
     WHERE c.id = w.case_id AND NOT w.org = ANY (and_above(c.orgs))
       AND (p_orgs IS NULL OR w.org = ANY (p_left)
                              AND w.case_id IN (SELECT l.case_id FROM worklists l WHERE l.org = ANY (p_orgs)));
+    UPDATE vault_words w SET lists = ARRAY(SELECT DISTINCT unnest(w.lists || l.lists))
+    FROM (SELECT c.id, and_above(c.orgs) AS lists FROM cases c
+          WHERE p_orgs IS NULL OR c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))) AS l
+    WHERE w.case_id = l.id AND NOT w.lists @> l.lists;
     IF p_orgs IS NULL THEN
         DELETE FROM worklists w WHERE NOT EXISTS (SELECT FROM cases c WHERE c.id = w.case_id);
         INSERT INTO case_refs (ref, case_id) SELECT unnest(c.refs), c.id FROM cases c WHERE c.refs <> '{}'

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     CTE,
     Boolean,
     Column,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     tuple_,
     union,
 )
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 from sqlalchemy.types import TypeEngine
 
 from mediation.domain.facts import Case, Organisation
@@ -34,8 +35,14 @@ from mediation.store.calls import BODY, bodies
 from mediation.store.sight import Viewer, Worded, stands, visible, worded
 from mediation.store.tables import CASE_REFS, CASES, ORGANISATIONS, VAULT, VAULT_WORDS, WORKLISTS
 
-NEAR = 2000
+NEAR = 500
 """So many of the newest cases are looked at one by one for a word, before the index of words is asked."""
+OFTEN = 15
+"""Where so many of them hold it, the next ones are looked at one by one too."""
+SAMPLE = 32
+"""Further back, where none of them holds it, so many are looked at here and there."""
+MANY = 400
+"""So many cases that hold a word are more than are looked at to find the newest of them."""
 EQUAL = ("track", "tier", "category", "risk")
 """What must be the same in a case, if it is asked for."""
 
@@ -85,10 +92,14 @@ def walk(viewer: Viewer, shape: Shape) -> Worded:
     return _page(found, kept=not shape.dated)  # by which index is best, the days say
 
 
+def _number(shape: Shape) -> Column[Any]:
+    """What a list is in the order of."""
+    return CASES.c.id if shape.everywhere else WORKLISTS.c.case_id
+
+
 def _listed(shape: Shape) -> Select[Any]:
     """Ids and due days of a worklist, or of all cases, in order beyond a key."""
-    table = CASES if shape.everywhere else WORKLISTS
-    number = CASES.c.id if shape.everywhere else WORKLISTS.c.case_id
+    table, number = CASES if shape.everywhere else WORKLISTS, _number(shape)
     query = select(number.label("id"), table.c.due_on)
     if not shape.everywhere:
         query = query.where(WORKLISTS.c.org == _of("body", _ID))
@@ -154,22 +165,44 @@ def ends(_: Viewer, shape: Shape) -> Worded:
     return worded(select(*(cast(one.limit(literal_column("1")).scalar_subquery(), Text) for one in at)))
 
 
+def sampled(_: Viewer, shape: Shape) -> Worded:
+    """Of so many cases before each of these `ages`, ids in falling order, how many hold the words."""
+    ages = func.unnest(_of("ages", ARRAY(CASES.c.id.type))).table_valued("id").render_derived(name="ages")
+    some = _listed(shape).where(_number(shape) < ages.c.id).limit(literal_column(str(SAMPLE))).correlate(ages)
+    case = some.subquery("some")
+    held = select(func.count().label("held")).select_from(case).where(_holding(case.c.id)).correlate(ages)
+    counted = held.lateral("counted")
+    aged = func.json_agg(aggregate_order_by(counted.c.held, ages.c.id.desc()))
+    return worded(select(cast(aged, Text)).select_from(ages.join(counted, true())))
+
+
 def found(viewer: Viewer, shape: Shape) -> Worded:
-    """The cases that an index finds from `lo` up to `hi`, by number, by reference or by words, the newest first."""
-    indexes: list[tuple[Column[Any], ColumnElement[bool]]] = [(CASE_REFS.c.case_id, _referred())]
-    if shape.numbered:
-        indexes.append((CASES.c.id, _numbered()))
-    if shape.told == "words":
-        indexes.append((VAULT_WORDS.c.case_id, VAULT_WORDS.c.grams.contains(_of("grams", _GRAMS))))
+    """The cases that an index finds from `lo` up to `hi`, by number, by reference or by words, the newest first.
+
+    And how many the index of words has found; where there are `many` of them, nothing else.
+    """
     lo, hi = _of("lo", _ID), _of("hi", _ID)
-    ids = union(*(select(number.label("id")).where(number >= lo, number < hi, found) for number, found in indexes))
-    query = select(ids.subquery().c.id)
+
+    def between(number: Column[Any], found: ColumnElement[bool]) -> Select[Any]:
+        return select(number.label("id")).where(number >= lo, number < hi, found)
+
+    some = [between(CASE_REFS.c.case_id, _referred())]
+    if shape.numbered:
+        some.append(between(CASES.c.id, _numbered()))
+    counted: ColumnElement[Any] = literal_column("0")
+    if shape.told == "words":
+        holding = between(VAULT_WORDS.c.case_id, VAULT_WORDS.c.grams.contains(_of("grams", _GRAMS)))
+        words = holding.limit(bindparam("many", type_=Integer())).cte("words")
+        some.append(select(words.c.id))
+        counted = select(func.count()).select_from(words).scalar_subquery()
+    query = select(union(*some).subquery().c.id).where(func.coalesce(counted < _of("many", Integer()), true()))
     number = query.selected_columns.id
     if not shape.everywhere:
         here = select(WORKLISTS.c.org).where(WORKLISTS.c.org == _of("body", _ID), WORKLISTS.c.case_id == number)
         query = query.where(here.exists())
     conditions = [*_state(shape), *_conditions(viewer), *_told(viewer, shape)]
-    return _page(_each(query.order_by(number.desc()), *conditions), kept=False)  # how many months, the ids say
+    page = _limited(_each(query.order_by(number.desc()), *conditions))
+    return worded(_shown(page, counted), kept=False)  # how many months, the ids say
 
 
 def _referred() -> ColumnElement[bool]:

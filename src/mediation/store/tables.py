@@ -225,7 +225,10 @@ VAULT_WORDS = Table(
     Column("digest", Text, primary_key=True),
     _column("subject", Integer),
     _column("grams", ARRAY(BigInteger)),
-    Index("vault_words_grams", "grams", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 512}),
+    _column("lists", ARRAY(_ID)),
+    Index(
+        "vault_words_grams", "grams", "lists", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 512}
+    ),
     postgresql_partition_by="RANGE (case_id)",
 )
 VAULT_MARKS = Table(

@@ -52,6 +52,8 @@ FROM wanted w FULL JOIN worklists l ON l.org = w.org AND l.case_id = w.case_id
 WHERE (w.case_id, w.state, w.due_on, w.inbound, w.outbound)
       IS DISTINCT FROM (l.case_id, l.state, l.due_on, l.inbound, l.outbound)
 UNION ALL
+SELECT w.case_id::text, w.org::text FROM wanted w JOIN vault_words v USING (case_id) WHERE NOT v.lists @> ARRAY[w.org]
+UNION ALL
 SELECT c.id::text, r.ref FROM cases c, unnest(c.refs) AS r (ref)
 WHERE NOT EXISTS (SELECT FROM case_refs f WHERE f.ref = r.ref AND f.case_id = c.id)
 ORDER BY 1, 2"""

@@ -5,6 +5,8 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from mediation.domain.facts import Case, Handoff, Instant, Organisation
 from mediation.domain.vocabulary import HandoffState
 from mediation.store import listing
@@ -16,12 +18,9 @@ from mediation.store.sight import Viewer, Worded, look
 
 __all__ = ["Filters", "Listed", "Trayed", "tray", "worklist"]
 
-RARE = 4
-"""Of those that are near so many at most hold a word that few cases hold: then the whole index is asked at once."""
-
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
-_FIRST_ID = "00000000-0000-0000-0000-000000000000"
-_DAY_MS = 86_400_000
+_MONTH_MS = 30 * 86_400_000
+_AGES = 16
 _MOST_AT_ONCE = 1000
 
 
@@ -177,25 +176,68 @@ def _said(filters: Filters, body: str, after: list[str], *, by_due: bool) -> dic
 async def _searched(search: _Search) -> Found:
     """The newest of the cases that `q` finds.
 
-    What is frequent is found among the newest by looking at each; what is rare by the indexes, of which that of words
-    lies in parts by month and gives its finds unordered: so for what is neither, it is gone back as far as needed.
+    What is frequent is found by looking at one case after another; what is rare by the indexes, of which that of words
+    lies in parts by month and gives its finds unordered. What none of the newest cases holds may be in very many of
+    those further back, as it is written late in a case: so it is sampled where these begin.
     """
-    cases, orgs = await search.look(listing.near)
-    first, hi = (None, None) if len(cases) == search.wanted else await search.ask(listing.ends)
-    ms = _width(len(cases), search.wanted, first, hi) if first and hi else 0
-    while len(cases) < search.wanted and hi is not None and hi != _FIRST_ID:
-        lo = _earlier(hi, ms) if ms else _FIRST_ID
-        more = await search.look(listing.found, lo=lo, hi=hi, wanted=search.wanted - len(cases))
+    cases, orgs, hi = list[Case](), dict[str, Organisation](), str(search.said["before"])
+    while True:
+        near = await search.look(listing.near, before=hi, wanted=search.wanted - len(cases))
+        cases, orgs = cases + near.cases, orgs | near.orgs
+        first, last = (None, None) if len(cases) == search.wanted else await search.ask(listing.ends, before=hi)
+        if not first or not last:
+            return Found(cases, orgs)
+        hi, ms = last, _ms(first) - _ms(last) + 1
+        if len(near.cases) < listing.OFTEN:
+            begin = 0 if cases else await _begin(search, _ms(last), ms)
+            rare = await _indexed(search, last, begin, search.wanted - len(cases), ms, len(near.cases))
+            cases, orgs = cases + rare.cases, orgs | rare.orgs
+            if not begin or len(cases) == search.wanted:
+                return Found(cases, orgs)
+            hi = _first_of(begin)
+
+
+async def _indexed(search: _Search, hi: str, lo: int, wanted: int, ms: int, seen: int) -> Found:
+    """So many as are `wanted` of the cases that the indexes find from a moment up to an id.
+
+    `seen` were in the `ms` after it. It is gone back by as much as it should take, and by less where far more is found.
+    """
+    cases, orgs = list[Case](), dict[str, Organisation]()
+    end, least = _ms(hi), ms
+    ms = _enough(ms, seen, wanted) if seen and not lo else end
+    while len(cases) < wanted and end > lo:
+        start = max(end - ms, lo)
+        many = listing.MANY if end - start > least else None
+        bounds = {"lo": _first_of(start), "hi": hi}
+        *said, held = await search.ask(listing.found, **bounds, wanted=wanted - len(cases), many=many)
+        if many and held >= many:
+            ms = max(least, min(_MONTH_MS, (end - start) // 4))
+            continue
+        more = found_in(*said)
         cases, orgs = cases + more.cases, orgs | more.orgs
-        ms, hi = 4 * ms, lo
+        ms, hi, end = _enough(end - start, len(more.cases), wanted - len(cases)), _first_of(start), start
     return Found(cases, orgs)
 
 
-def _width(seen: int, wanted: int, first: str, last: str) -> int:
-    """How many milliseconds back the rest should be found, twice over, if they come as they did; 0 is all of them."""
-    if seen <= RARE:
-        return 0
-    return 2 * (_ms(first) - _ms(last)) * (wanted - seen) // seen + _DAY_MS
+async def _begin(search: _Search, end: int, ms: int) -> int:
+    """The moment before which cases begin to hold the words, to within so many `ms`; 0, where they hardly ever do."""
+    newer, ages = 0, [age for age in (ms << n for n in range(_AGES)) if age < end]
+    while search.shape.told == "words" and ages:
+        (told,) = await search.ask(listing.sampled, ages=f"{{{','.join(_first_of(end - age) for age in ages)}}}")
+        held = msgspec.json.decode(told, type=list[int])
+        place = next((place for place, some in enumerate(held) if some), None)
+        if place is None:
+            break
+        newer, older = ages[place - 1] if place else newer, ages[place]
+        if older - newer <= 2 * ms:
+            break
+        ages = [newer + (older - newer) * n // _AGES for n in range(1, _AGES + 1)]
+    return end - newer if newer else 0
+
+
+def _enough(ms: int, found: int, wanted: int) -> int:
+    """In how many milliseconds so many more should be found, with some to spare, if they come as they did in these."""
+    return ms * wanted * 3 // (2 * found) if found else 16 * ms
 
 
 def _ms(case_id: str) -> int:
@@ -203,9 +245,9 @@ def _ms(case_id: str) -> int:
     return UUID(case_id).int >> 80
 
 
-def _earlier(case_id: str, ms: int) -> str:
-    """The lowest id of so much before that of a case, or of all."""
-    return str(UUID(int=max(_ms(case_id) - ms, 0) << 80))
+def _first_of(ms: int) -> str:
+    """The lowest id of a moment."""
+    return str(UUID(int=ms << 80))
 
 
 def _trayed(

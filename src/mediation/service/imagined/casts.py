@@ -71,7 +71,7 @@ TABLES = {
     "worklists": "org case_id state due_on inbound outbound",
     "vault_keys": "case_id subject wrapped",
     "vault": "case_id subject digest name sealed blind blind_id",
-    "vault_words": "case_id digest subject grams",
+    "vault_words": "case_id digest subject grams lists",
 }
 """The tables that are filled, in this order, and the columns of a line."""
 SPAN_COLUMNS = (
@@ -166,6 +166,8 @@ class Caster:
         told, people = self._told(form, casting)
         case_id, tables = values[0], lines.tables
         data, text_key = list[bytes](), b""
+        listed = form.listed.of(values)
+        lists = ",".join(sorted(line.partition("\t")[0] for line in listed.splitlines()))
         for step, canonical, (event, _, leaf, sealed) in zip(form.mould.steps, form.canonical, form.own, strict=True):
             rows = [self._vault.seal_party(case_id, n, who) for n, who in enumerate(people[: step.brings], 1)]
             for name, said in step.words.items():
@@ -174,7 +176,7 @@ class Caster:
                 rows.append(row)
             if rows:
                 values[sealed] = ",".join(sorted([f'"{row.digest}"' for row in rows]))
-                _stored(case_id, rows, tables)
+                _stored(case_id, rows, lists, tables)
             text = canonical.of(values)
             data.append(text.encode())
             values[leaf] = sha256(b"\x00" + data[-1]).hexdigest()
@@ -182,7 +184,7 @@ class Caster:
         for day, span in form.spans:
             lines.spans.setdefault(day, []).append(span.of(values))
         tables["cases"].append(form.row.of(values))
-        tables["worklists"].append(form.listed.of(values))
+        tables["worklists"].append(listed)
         for org, what, more in form.tallies:
             lines.tallies[(org.of(values), *what)] += more
         lines.events += len(data)
@@ -268,7 +270,7 @@ def _filled(said: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _stored(case_id: str, rows: Sequence[Sealed], tables: Mapping[str, list[str]]) -> None:
+def _stored(case_id: str, rows: Sequence[Sealed], lists: str, tables: Mapping[str, list[str]]) -> None:
     """The lines of what is sealed, its keys, and by what it is found."""
     for row in rows:
         blind, blind_id = (f"\\\\x{index.hex()}" if index else _NULL for index in (row.blind, row.blind_id))
@@ -278,7 +280,7 @@ def _stored(case_id: str, rows: Sequence[Sealed], tables: Mapping[str, list[str]
             tables["vault_keys"].append(f"{case_id}\t{row.subject}\t\\\\x{row.wrapped.hex()}\n")
         if row.grams:
             grams = ",".join(map(str, row.grams))
-            tables["vault_words"].append(f"{case_id}\t{row.digest}\t{row.subject}\t{{{grams}}}\n")
+            tables["vault_words"].append(f"{case_id}\t{row.digest}\t{row.subject}\t{{{grams}}}\t{{{lists}}}\n")
 
 
 def _uuid7(millis: int, drawn: str) -> str:
