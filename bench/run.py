@@ -68,6 +68,7 @@ class Field:
                 say(f"{self.house.name}: what is sent for {one.name}")
                 self.captured[one.name] = listener.capture(client, one, self.decks | apart, CAPTURED)
         stock.settled(self.house)
+        stock.warmed(self.house)
 
 
 def in_turns(fields: Sequence[Field], clients: Sequence[int], chosen: argparse.Namespace) -> list[dict[str, Any]]:
@@ -80,6 +81,10 @@ def in_turns(fields: Sequence[Field], clients: Sequence[int], chosen: argparse.N
             (field, Bench(field.house, *open_.enter_context(served(field.house, chosen.workers)), field.decks))
             for field in fields
         ]
+        for one in fields[0].workloads:  # what is measured is a steady state: the first rows of a deck are on disk
+            for field, bench in benches:
+                say(f"{field.house.name}: warming {one.name}")
+                bench.http(one, one.clients or max(clients), 0.5, chosen.warm)
         for repeat in range(chosen.repeats):
             for one, many in pairs:
                 for field, bench in benches:
@@ -149,6 +154,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--clients", metavar="N,N", help="numbers of clients, separated by commas")
     parser.add_argument("--workers", type=int, default=2, help="processes of the service; default 2")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a turn; default 3")
+    parser.add_argument("--warm", type=float, default=8.0, help="seconds of each workload beforehand; default 8")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each; default 5")
     parser.add_argument("--quick", action="store_true", help="one short turn of each, with 16 clients")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
@@ -159,7 +165,7 @@ def told_what(parser: argparse.ArgumentParser, usual: str = "4,16,64") -> tuple[
     """What was chosen, and with how many clients."""
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.repeats, chosen.seconds = 1, min(chosen.seconds, 1.5)
+        chosen.repeats, chosen.seconds, chosen.warm = 1, min(chosen.seconds, 1.5), min(chosen.warm, 2.0)
     clients = tuple(int(part) for part in (chosen.clients or ("16" if chosen.quick else usual)).split(","))
     return chosen, clients
 

@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     quorum: int = Field(default=0, ge=0, le=64)
     """Cosignatures that a checkpoint needs before it is published; 0 is none."""
 
-    idempotency_days: int = Field(default=30, ge=1, le=3650)
+    idempotency_days: int = Field(default=30, ge=1, le=366)
     """Days an idempotency key is kept at least; they go by the month."""
 
     lang: Literal["zh", "en"] = Field(default_factory=default_lang)

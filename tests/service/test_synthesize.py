@@ -19,7 +19,7 @@ from mediation.service.synthesize import Synthesized, Wanted, synthesize
 from mediation.service.verification import verify_database
 from mediation.settings import Urls
 from mediation.store.database import engine
-from mediation.store.loading import CasesThere, loading
+from mediation.store.loading import BodiesThere, CasesThere, loading
 
 KEY = b"k" * 32
 WANTED = Wanted(cases=90, counties=2, years=1, until=date(2026, 11, 21), seed="1")
@@ -120,6 +120,14 @@ def test_there_are_cases_already_and_so_nothing_is_put_among_them_nor_among_the_
     with pytest.raises(CasesThere):
         asyncio.run(synthesize(module_database_urls, KEY, keys_of(module_database_urls), wanted))
     assert rows(module_database_urls, written) == before
+
+
+async def test_nothing_is_invented_among_bodies_that_are_real(database_urls: Urls):
+    await town.populate(database_urls)
+    before = rows(database_urls, "SELECT code FROM organisations ORDER BY code")
+    with pytest.raises(BodiesThere, match="audit"):
+        await synthesize(database_urls, KEY, keys_of(database_urls), WANTED._replace(cases=1))
+    assert rows(database_urls, "SELECT code FROM organisations ORDER BY code") == before
 
 
 async def test_a_number_that_a_refused_filing_has_taken_is_no_obstacle_and_is_not_given_again(database_urls: Urls):

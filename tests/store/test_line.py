@@ -93,8 +93,9 @@ async def test_text_with_a_nul_is_refused_and_not_cut_off_there(pool):
 async def test_no_more_statements_are_kept_than_a_connection_has_room_for(pool, monkeypatch):
     monkeypatch.setattr(room, "PREPARED", 2)
     async with pool.connection() as line:
-        for n in (1, 2, 3, 1):
+        for n in (1, 2, 1, 3, 1):
             assert await line.ask(f"SELECT {n} + %s::int", (n,)) == [(2 * n,)]
+        assert [text[7] for text in line._prepared_here] == ["3", "1"]  # 2 was not asked for the longest
         kept = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'line%%'"
         assert await (await line.execute(kept)).fetchone() == (2,)
 

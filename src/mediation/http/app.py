@@ -110,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would tell queries, and so people's numbers
         lifespan=partial(_open, desk),
         middleware=_middleware(chosen, desk),
         exception_handlers={

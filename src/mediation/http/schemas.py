@@ -63,20 +63,30 @@ _PERSONAL = ("name", "id_number", "phone", "address")
 
 
 class _Form(NamedTuple):
-    """How facts of a kind are shown: the values of their fields in order, and which of these are shown though empty."""
+    """How facts of a kind are shown: the fields that are shown though empty, and those that are left out then."""
 
-    names: tuple[str, ...]
-    values: Callable[[Fact], tuple[Any, ...]]
-    kept: tuple[bool, ...]
+    kept: tuple[str, ...]
+    of_kept: Callable[[Fact], tuple[Any, ...]]
+    some: tuple[str, ...]
+    of_some: Callable[[Fact], tuple[Any, ...]]
     labelled: Callable[[Fact], Any] | None
 
 
 def _form(fact: type[Fact]) -> _Form:
     fields = msgspec.structs.fields(fact)
-    names = tuple(field.name for field in fields)
-    dropped = (field.default == "" or (field.default == 0 and field.name in _NUMBERS_OF_OTHERS) for field in fields)
+    empty = {field.name for field in fields if field.default == ""}
+    empty |= {field.name for field in fields if field.default == 0 and field.name in _NUMBERS_OF_OTHERS}
+    kept = tuple(field.name for field in fields if field.name not in empty)
+    some = tuple(field.name for field in fields if field.name in empty)
     word = LABELLED.get(fact)
-    return _Form(names, attrgetter(*names), tuple(not one for one in dropped), attrgetter(word) if word else None)
+    return _Form(kept, _values(kept), some, _values(some), attrgetter(word) if word else None)
+
+
+def _values(names: tuple[str, ...]) -> Callable[[Fact], tuple[Any, ...]]:
+    """What takes the values of these fields."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda fact: tuple(getattr(fact, name) for name in names)
 
 
 _SHOWN: tuple[type[Fact], ...] = (Case, Organisation, *PARTS.values())
@@ -85,8 +95,9 @@ _FORMS = {fact: _form(fact) for fact in _SHOWN}
 
 def shown(fact: Fact) -> dict[str, Any]:
     """A fact as an answer shows it: what is absent is left out, nothing else is, and its word is spelt out."""
-    names, values, kept, labelled = _FORMS[type(fact)]
-    out = {name: value for name, value, keep in zip(names, values(fact), kept, strict=True) if value or keep}
+    kept, of_kept, some, of_some, labelled = _FORMS[type(fact)]
+    out = dict(zip(kept, of_kept(fact), strict=True))
+    out |= {name: value for name, value in zip(some, of_some(fact), strict=True) if value}
     if isinstance(fact, Case):
         for name in PARTS:
             out[name] = [shown(part) for part in out[name]]
@@ -237,8 +248,7 @@ _LABELS = {"label_zh": _string("中文名称"), "label_en": _string("English lab
 
 def _fact_schema(fact: type[Fact], generated: Schema) -> Schema:
     properties = {name: _plain(name, schema) for name, schema in generated["properties"].items()}
-    form = _FORMS[fact]
-    optional = {name for name, keep in zip(form.names, form.kept, strict=True) if not keep}
+    optional = set(_FORMS[fact].some)
     if fact in LABELLED:
         properties |= _LABELS
     return _object(properties, optional=optional, title=fact.__name__, description=generated.get("description", ""))

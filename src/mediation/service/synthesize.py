@@ -6,6 +6,7 @@ checkpoint over all of them is signed with the log's own key. At the end a sampl
 """
 
 import asyncio
+import csv
 import multiprocessing
 import os
 import tempfile
@@ -34,9 +35,10 @@ from mediation.service.lawbook import load_laws, package_set
 from mediation.service.verification import verify_trail
 from mediation.settings import Urls
 from mediation.store import leaves
+from mediation.store.bodies import superiors
 from mediation.store.database import connect, engine
 from mediation.store.leaves import Epoch, Signed
-from mediation.store.loading import CasesThere, Loading, loading, positions_of
+from mediation.store.loading import BodiesThere, CasesThere, Loading, loading, positions_of
 from mediation.store.logbook import Logbook
 from mediation.store.shelf import note_set
 from mediation.store.trails import trails
@@ -81,11 +83,13 @@ async def synthesize(
     """Import the counties, and put their cases into a database that has none; whole or not at all.
 
     `key` is the vault's. `progress` is told cases done and cases in all.
-    Raises: CasesThere, DatabaseUnreachable, LogHalted, BadKeyFile; Untrue, BrokenTrail, which would be our fault.
+    Raises: CasesThere, BodiesThere, DatabaseUnreachable, LogHalted, BadKeyFile; Untrue and BrokenTrail, which would be
+    our fault.
     """
     async with trails(urls.reader) as every:
         if await every.count():  # before anything is written: what is imported stays in the log for ever
             raise CasesThere
+    await _assert_imagined(urls, wanted.counties)
     imported = await _registered(urls, wanted.counties)
     await integrate_once(urls.log, keys)
     with tempfile.TemporaryDirectory(prefix="mediation-synthesize-") as folder:
@@ -99,6 +103,25 @@ async def synthesize(
         wanted.counties, *imported, made.cases, made.open_cases, made.events, made.event_bytes, len(made.retold),
         len(made.retold), proven,
     )  # fmt: skip
+
+
+async def _assert_imagined(urls: Urls, count: int) -> None:
+    """Refuse a registry in which there are bodies that are not of these counties. Raises: BodiesThere."""
+    database = engine(urls.app, pooled=urls.pooled)
+    try:
+        async with database.connect() as connection:
+            there = set(await superiors(connection))
+    finally:
+        await database.dispose()
+    if there:
+        texts = (counties.imports(code, 2).organisations for code in counties.codes(count))
+        others = sorted(there - {row["code"] for text in texts for row in csv.DictReader(text.splitlines())})
+        if others:
+            raise BodiesThere(
+                zh=f"登记簿中已有其他单位（如 {others[0]}）；合成数据只填入空的登记簿",
+                en=f"There are other bodies in the registry already, as {others[0]}; what is synthesised goes into an "
+                "empty one",
+            )
 
 
 async def _registered(urls: Urls, count: int) -> tuple[int, int, int]:

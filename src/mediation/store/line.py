@@ -124,8 +124,9 @@ class Line(psycopg.AsyncConnection[Any]):
         """The name of a prepared statement; none behind a pooler, where the next may meet another session."""
         if self.prepare_threshold is None or not call.kept:
             return b""
-        known = self._prepared_here.get(call.text)
+        known = self._prepared_here.pop(call.text, None)
         if known:
+            self._prepared_here[call.text] = known  # what was not asked for the longest time stands first
             return known
         if len(self._prepared_here) >= PREPARED:
             oldest = next(iter(self._prepared_here))

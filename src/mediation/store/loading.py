@@ -39,6 +39,12 @@ class CasesThere(MediationError):
     en = "There are cases in the database already; what is synthesised goes into one without"
 
 
+class BodiesThere(MediationError):
+    """There are bodies already that were not invented: no invented ones go among them."""
+
+    code = "bodies_there"
+
+
 class Loading:
     """What may be done in the transaction; `connection` is the owner's."""
 

@@ -122,6 +122,10 @@ DECLARE
     written text := 'case_id = ' || this_case;
     erased text := format('%s AND sees(%s)', written, this_case);
     of_case text := format('(case_id = %s OR sees(case_id))', this_case);
+    -- Whoever goes by the list of their body sees no case that is not in it: a tenth of the price of `sees`, for a party to
+    -- thousands of cases.
+    listed text := format($x$ ((SELECT %s IS NOT NULL OR %s IS NOT NULL OR %s IS NOT NULL)
+        OR EXISTS (SELECT FROM worklists w WHERE w.org = %s AND w.case_id = vault.case_id OFFSET 0)) $x$, lowest, shown, clock, org);
     -- For pages of many cases, where a call for each would take longer than the look. Without its OFFSET it is planned as a
     -- list of all cases seen, made anew for each page.
     one_by_one text := 'EXISTS (SELECT FROM cases c WHERE c.id = case_id OFFSET 0)';
@@ -203,7 +207,7 @@ BEGIN
     EXECUTE 'CREATE POLICY begun ON spans FOR INSERT TO mediation_log WITH CHECK (position IS NOT NULL)';
     EXECUTE 'CREATE POLICY ended ON spans FOR UPDATE TO mediation_log USING (position IS NOT NULL) WITH CHECK (position IS NOT NULL)';
 
-    EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (%s)', of_case);
+    EXECUTE format('CREATE POLICY seen ON vault FOR SELECT TO mediation_app USING (case_id = %s OR %s AND sees(case_id))', this_case, listed);
     EXECUTE format('CREATE POLICY sealed ON vault FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY erased ON vault FOR DELETE TO mediation_app USING (%s)', erased);
     EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s)', of_case);
