@@ -159,7 +159,8 @@ def test_serve_brings_its_database_keeps_it_alive_takes_tokens_and_logs_no_perso
     words = [PROGRAM, "serve", "--port", port, "--workers", str(workers)]
     with (tmp_path / "log").open("w+") as log, subprocess.Popen(words, env=said, stderr=log) as served:
         try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            # A filing takes three connections, and waits five seconds for each while the server recovers.
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
                 wait_for(client)
                 server = Server(place)
                 asyncio.run(populate(server.urls("mediation")))

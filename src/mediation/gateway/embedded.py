@@ -390,6 +390,7 @@ def _sizes(memory_mib: int) -> dict[str, str]:
         "shared_buffers": f"{min(max(memory_mib // 8, 128), 2048)}MB",
         "effective_cache_size": f"{max(memory_mib // 2, 256)}MB",
         "random_page_cost": "1.1",  # no disk turns any more
+        "max_connections": "250",  # a worker has some 24
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
     }

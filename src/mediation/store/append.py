@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -313,8 +314,9 @@ class Memory:
             await self._pool.putconn(line)
 
     async def _taken(self) -> Line:
-        """A connection of the pool; those that the server has dropped, all at once where it died, are replaced."""
-        while (line := await self._pool.getconn()).closed:
+        """A connection of the pool, in the time the pool allows; those that the server has dropped are replaced."""
+        over = monotonic() + self._pool.timeout
+        while (line := await self._pool.getconn(max(0.0, over - monotonic()))).closed:
             await self._pool.putconn(line)
         return line
 
