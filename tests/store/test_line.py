@@ -1,6 +1,7 @@
 """A connection's short way for single statements gives what psycopg's cursor gives, and fails as it does."""
 
 import asyncio
+import os
 import socket
 
 import psycopg
@@ -192,3 +193,15 @@ async def test_a_connection_that_is_lost_does_not_deafen_who_is_given_the_number
     for one in opened:
         asyncio.get_running_loop().remove_reader(one.fileno())
         one.close()
+
+
+async def test_where_a_statement_could_not_even_be_sent_nothing_listens_to_the_socket_any_more(pool):
+    async with pool.connection() as line:
+        await line.together(SET, Call(TOLD, (1,), kept=False))
+        number = line.fileno()
+        with socket.socket(fileno=os.dup(number)) as same:
+            same.shutdown(socket.SHUT_RDWR)  # as where the server was killed and has said nothing
+        with pytest.raises(database.AWAY):  # before the loop has looked
+            await line.together(SET, Call(TOLD, (1,), kept=False))
+        assert line.closed
+        assert not asyncio.get_running_loop().remove_reader(number)

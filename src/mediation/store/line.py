@@ -87,15 +87,18 @@ class Line(psycopg.AsyncConnection[Any]):
         connection is left in the midst of an answer, and the pool closes it. Raises: psycopg's errors. `again`: once
         more, where the server has forgotten what was prepared.
         """
-        names = [await self._name(call) for call in calls]
-        if len(calls) > 1:
-            self.pgconn.enter_pipeline_mode()
         try:
+            names = [await self._name(call) for call in calls]
+            if len(calls) > 1:
+                self.pgconn.enter_pipeline_mode()
             for call, name in zip(calls, names, strict=True):
                 self._send(call, name)
             if len(calls) > 1:
                 self.pgconn.pipeline_sync()
             results = await self._answered()
+        except psycopg.Error:
+            self._deafen()  # where it could not be sent, libpq may have closed the socket
+            raise
         finally:
             if len(calls) > 1:
                 with suppress(psycopg.Error):  # in the midst of an answer it cannot be left: the pool closes it
@@ -161,6 +164,7 @@ class Line(psycopg.AsyncConnection[Any]):
             if not self.pgconn.flush():
                 asyncio.get_running_loop().remove_writer(self._heard)
         except psycopg.Error as lost:
+            self._deafen()
             self._tell(lost)
 
     def _read(self) -> None:
