@@ -164,8 +164,8 @@ class Line(psycopg.AsyncConnection[Any]):
             if not self.pgconn.flush():
                 asyncio.get_running_loop().remove_writer(self._heard)
         except psycopg.Error as lost:
+            self._tell(lost)  # first, whatever the loop says of the socket
             self._deafen()
-            self._tell(lost)
 
     def _read(self) -> None:
         try:
@@ -189,8 +189,8 @@ class Line(psycopg.AsyncConnection[Any]):
                     between = False
                     self._results.append(result)
         except psycopg.Error as lost:
-            self._deafen()  # libpq has closed the socket
-            self._tell(lost)
+            self._tell(lost)  # first, whatever the loop says of the socket
+            self._deafen()  # libpq has closed it
 
     def _tell(self, said: list[PGresult] | psycopg.Error) -> None:
         if self._found is None or self._found.done():
