@@ -171,15 +171,11 @@ def test_serve_brings_its_database_keeps_it_alive_takes_tokens_and_logs_no_perso
                 assert client.get("/v1/cases?q=secret").status_code == 200
                 assert 'route="/v1/cases"' in client.get("/metrics").text
                 os.kill(server.cluster.postmaster(), signal.SIGKILL)
-                answers, until = [], time.monotonic() + 60
+                answers = []
                 while answers[-1:] != [201]:
-                    try:
-                        answers.append(file_one(client).status_code)
-                    except httpx2.ReadTimeout:  # now and then one is lost with the server: known, and not yet found out
-                        answers.append(503)
+                    answers.append(file_one(client).status_code)
                     assert set(answers) <= {201, 503}
                     assert len(answers) < 200
-                    assert time.monotonic() < until
                     time.sleep(0.05)
         finally:
             served.terminate()

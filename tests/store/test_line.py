@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 import socket
 
 import psycopg
 import pytest
+import uvloop
 
 from mediation.store import database
 from mediation.store import line as room
@@ -205,3 +207,26 @@ async def test_where_a_statement_could_not_even_be_sent_nothing_listens_to_the_s
             await line.together(SET, Call(TOLD, (1,), kept=False))
         assert line.closed
         assert not asyncio.get_running_loop().remove_reader(number)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("before", [(), (SET,)])
+def test_whoever_asks_a_server_that_dies_with_the_question_unread_is_told(database_urls, before, loop):
+    async def ask():
+        pool = await database.hot_pool(database_urls.app, 1)
+        async with pool.connection() as line:
+            await line.together(*before, Call(TOLD, (1,)))
+            server = line.info.backend_pid
+            os.kill(server, signal.SIGSTOP)
+            asking = asyncio.create_task(line.together(*before, Call(TOLD, (1,))))
+            await asyncio.sleep(0.2)
+            os.kill(server, signal.SIGTERM)  # it will say why it goes, and go, and the socket then has an error
+            os.kill(server, signal.SIGCONT)
+            with pytest.raises(database.AWAY):
+                await asyncio.wait_for(asking, 20)  # else it would wait for ever
+        async with pool.connection() as line:
+            assert await line.ask("SELECT 1", ()) == [(1,)]
+        await pool.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(ask())

@@ -146,51 +146,64 @@ class Line(psycopg.AsyncConnection[Any]):
     async def _answered(self) -> list[PGresult]:
         """The results of what was sent, once all of it has come."""
         self.listen()
-        loop, socket = asyncio.get_running_loop(), self._heard
-        found: asyncio.Future[list[PGresult]] = loop.create_future()
+        found: asyncio.Future[list[PGresult]] = asyncio.get_running_loop().create_future()
         self._found, self._results = found, []
-        sending = self.pgconn.flush()  # more than the socket takes at once
-        if sending:
-            loop.add_writer(socket, self._flush)
+        self._flush()
         try:
             return await found
         finally:
             self._found = None
-            if sending and self._heard == socket:
-                loop.remove_writer(socket)
 
     def _flush(self) -> None:
+        """Send what was not sent yet, now and when the socket takes more."""
+        loop = asyncio.get_running_loop()
         try:
-            if not self.pgconn.flush():
-                asyncio.get_running_loop().remove_writer(self._heard)
+            if self.pgconn.flush():
+                loop.add_writer(self._heard, self._flush)
+            else:
+                loop.remove_writer(self._heard)
         except psycopg.Error as lost:
-            self._tell(lost)  # first, whatever the loop says of the socket
-            self._deafen()
+            self._lose(lost)
 
     def _read(self) -> None:
         try:
             self.pgconn.consume_input()
             if self._found is None:  # the server has something to say, or whoever asked has gone: the pool closes it
                 return
-            piped = self.pgconn.pipeline_status
-            between = False
-            while not self.pgconn.is_busy():
-                result = self.pgconn.get_result()
-                if result is None:
-                    if not piped:
-                        self._tell(self._results)
-                    if not piped or between:  # two nothings: the next answer has not come yet
-                        return
-                    between = True
-                elif result.status == ExecStatus.PIPELINE_SYNC:
-                    self._tell(self._results)
-                    return
-                else:
-                    between = False
-                    self._results.append(result)
+            if self._is_whole():
+                self._tell(self._results)
+            else:
+                asyncio.get_running_loop().call_soon(self._listen_anew)
         except psycopg.Error as lost:
-            self._tell(lost)  # first, whatever the loop says of the socket
-            self._deafen()  # libpq has closed it
+            self._lose(lost)
+
+    def _is_whole(self) -> bool:
+        """Whether all of the answer has come; what has is taken."""
+        piped = self.pgconn.pipeline_status
+        between = False
+        while not self.pgconn.is_busy():
+            result = self.pgconn.get_result()
+            if result is None:
+                if not piped or between:  # two nothings: the next answer has not come yet
+                    return not piped
+                between = True
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                return True
+            else:
+                between = False
+                self._results.append(result)
+        return False
+
+    def _listen_anew(self) -> None:
+        """Listen for the rest of an answer: of a socket with an error uvloop tells once, whatever is left to read."""
+        if self._heard >= 0 and self._found is not None and not self._found.done():
+            self._deafen()
+            self.listen()
+            self._flush()
+
+    def _lose(self, lost: psycopg.Error) -> None:
+        self._tell(lost)  # first, whatever the loop says of the socket
+        self._deafen()  # libpq has closed it
 
     def _tell(self, said: list[PGresult] | psycopg.Error) -> None:
         if self._found is None or self._found.done():
