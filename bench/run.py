@@ -71,8 +71,13 @@ class Field:
         stock.warmed(self.house)
 
 
-def in_turns(fields: Sequence[Field], clients: Sequence[int], chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every workload on each of these databases, in turns by pgbench and over HTTP: what was found, summed up."""
+def in_turns(
+    fields: Sequence[Field], clients: Sequence[int], chosen: argparse.Namespace, said: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Every workload on each of these databases, in turns by pgbench and over HTTP: what was found, summed up.
+
+    `said` is told it after each turn, and written where it is wanted: a run that is stopped midway loses its last turn.
+    """
     found: dict[tuple[str, str, int], dict[str, list[Turn]]] = {}
     pairs = [(one, many) for one in fields[0].workloads for many in ((one.clients,) if one.clients else clients)]
     done, total, began = 0, chosen.repeats * len(pairs) * len(fields), time.monotonic()
@@ -100,10 +105,19 @@ def in_turns(fields: Sequence[Field], clients: Sequence[int], chosen: argparse.N
                         f"{repeat + 1} of {chosen.repeats}  {field.house.name:8} {one.name:10} {many:3} clients "
                         f"{http.rate:9,.0f}/s  pgbench {ceiling.rate:9,.0f}/s   {left:4.1f} min left"
                     )
-    return [
-        {"database": name, "workload": workload, "clients": many} | {kind: summed(some) for kind, some in turns.items()}
-        for (name, workload, many), turns in found.items()
-    ]
+            said["found"] = [
+                {"database": name, "workload": workload, "clients": many}
+                | {kind: summed(some) for kind, some in turns.items()}
+                for (name, workload, many), turns in found.items()
+            ]
+            write(said, chosen.json)
+    return said["found"]
+
+
+def write(said: Mapping[str, Any], file: str | None) -> None:
+    """The figures, where they are wanted."""
+    if file:
+        Path(file).write_text(json.dumps(said, indent=1), "utf-8")
 
 
 def summed(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -190,12 +204,9 @@ def main() -> None:
             for on in (True, False):
                 stock.second_line(house, on=on)
                 print(f"{'with' if on else 'without'} row-level security:")
-                show(in_turns([field], clients, chosen))
+                show(in_turns([field], clients, chosen, said))
             return
-        said["found"] = in_turns([field], clients, chosen)
-    show(said["found"])
-    if chosen.json:
-        Path(chosen.json).write_text(json.dumps(said, indent=1), "utf-8")
+        show(in_turns([field], clients, chosen, said))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the 99th percentile, what the feed and the statistics take, and the room of ever
   make bench-scale ARGS='--cases 20000 --quick'      a look at it, a few minutes
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import psycopg
 import stock
 from ground import MIB, House, machine, own_server, told
-from run import Field, arguments, in_turns, say, show, told_what, wanted
+from run import Field, arguments, in_turns, say, show, told_what, wanted, write
 
 FEWER = 10_000
 ENOUGH, SLOWER = 0.9, 1.3
@@ -117,12 +116,10 @@ def main() -> None:
         for field in fields:
             field.prepare()
         said["about"] = {field.house.name: field.about for field in fields}
-        said["found"] = in_turns(fields, clients, chosen)
+        show(in_turns(fields, clients, chosen, said))
     said["ratios"] = compared(said["found"], [house.name for house in houses])
-    show(said["found"])
     show_scale(said)
-    if chosen.json:
-        Path(chosen.json).write_text(json.dumps(said, indent=1), "utf-8")
+    write(said, chosen.json)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from mediation.store import append, database
 
 Deck = list[dict[str, Any]]
 PAGE, DEEP = 50, 1000
-_ROWS, _FILED, _PROBED = 8192, 1024, 600
+_ROWS, _FILED, _PROBED = 2048, 1024, 600
 _READ_ONCE = """
 SELECT sum(pg_prewarm(c.oid::regclass, 'read')) FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace

@@ -229,7 +229,7 @@ class Server:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_error_verbosity": "terse",  # the detail of an error may hold a row's values
-            **_sizes(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20),
+            **_sizes(),
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         log = self.cluster.log
@@ -381,14 +381,17 @@ def database_ready(settings: Settings, *need: Door, recreate: bool = False) -> I
         yield server.urls(settings.database)
 
 
-def _sizes(memory_mib: int) -> dict[str, str]:
-    """What the server may use of a machine's memory, most of which is left to others: an eighth, 2 GiB at most.
+def _sizes() -> dict[str, str]:
+    """What the server may use of a machine's memory: a quarter is its own, as PostgreSQL's manual advises (§19.4.1).
 
     Checkpoints come by time and not by every gigabyte written, as each makes the next writes larger.
     """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # "max", or no such file
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
     return {
-        "shared_buffers": f"{min(max(memory_mib // 8, 128), 2048)}MB",
-        "effective_cache_size": f"{max(memory_mib // 2, 256)}MB",
+        "shared_buffers": f"{min(max(memory >> 22, 128), 8192)}MB",
+        "effective_cache_size": f"{max(memory >> 21, 256)}MB",
         "random_page_cost": "1.1",  # no disk turns any more
         "max_connections": "250",  # a worker has some 24
         "max_wal_size": "4GB",
