@@ -256,6 +256,7 @@ def _room(database: Said) -> str:
 
 def soak(said: Said) -> str:
     """Half an hour."""
+    first = said["stretches"][0]["tables"]
     grew = {name: "" if flat else "**grew**" for name, flat in said["flat"].items()}
     return "\n".join(
         [
@@ -276,7 +277,20 @@ def soak(said: Said) -> str:
             ),
             text(
                 f"From an event to the checkpoint that covers it: {said['most_delay_s']} s at the most (under 5 s is",
-                f"wanted). The outbox was empty {said['drained_s']} s after the last request.",
+                f"wanted). The outbox was empty {said['drained_s']} s after the last request. What updates did meanwhile:",
+            ),
+            table(
+                ("table", "updates", "HOT", "dead rows at the end", "autovacuums"),
+                (
+                    (
+                        f"`{name}`",
+                        f"{last['updates'] - first[name]['updates']:,}",
+                        f"{(last['hot_updates'] - first[name]['hot_updates']) / max(1, last['updates'] - first[name]['updates']):.0%}",
+                        f"{last['dead']:,}",
+                        f"{last['vacuumed'] - first[name]['vacuumed']:,}",
+                    )
+                    for name, last in said["stretches"][-1]["tables"].items()
+                ),
             ),
             plots.soak(said["stretches"]),
         ]

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import psycopg
 import stock
-from ground import MIB, House, cpu_of, machine, own_server, resident_of, served, told
+from ground import House, cpu_of, machine, own_server, resident_of, served, told
 from measure import Bench, last_of
 from run import arguments, say, told_what
 from turns import Watch
@@ -32,8 +32,10 @@ SHARE, EVERY_S, CLIENTS = 0.7, 10.0, 32
 MOST_DELAY_S, GROWN, GROWN_MIB = 5.0, 1.15, 16.0
 _TABLES = """
 SELECT coalesce(pg_partition_root(relid)::regclass, relid::regclass)::text, sum(n_live_tup), sum(n_dead_tup),
-       sum(pg_table_size(relid)) FROM pg_stat_user_tables GROUP BY 1
+       sum(pg_table_size(relid)), sum(n_tup_upd), sum(n_tup_hot_upd), sum(autovacuum_count)
+FROM pg_stat_user_tables GROUP BY 1
 """
+_FIGURES = ("live", "dead", "bytes", "updates", "hot_updates", "vacuumed")
 _WATCHED = ("cases", "outbox", "worklists", "spans")
 
 
@@ -57,10 +59,7 @@ class Sampling:
             "cpu_s": [round(now - then, 2) for now, then in zip(cpu, self._cpu, strict=True)],
             "delay_s": self._delays(),
             "outbox": self._one("SELECT count(*) FROM outbox"),
-            "tables": {
-                name: {"live": int(live), "dead": int(dead), "mib": round(int(size) / MIB, 1)}
-                for name, (live, dead, size) in tables.items()
-            },
+            "tables": {name: dict(zip(_FIGURES, map(int, figures), strict=True)) for name, figures in tables.items()},
         }
         self._cpu = cpu
         self.rows.append(row)

@@ -117,8 +117,8 @@ CREATE TABLE worklists (
     case_id uuid NOT NULL,
     state text NOT NULL,
     due_on date,
-    inbound boolean NOT NULL,
-    outbound boolean NOT NULL,
+    inbound boolean NOT NULL, outbound boolean NOT NULL,
+    holder uuid NOT NULL, category text NOT NULL, late_at timestamptz,
     PRIMARY KEY (org, case_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE worklists IS 'where a case is listed: at each body it names and all above them';
@@ -126,6 +126,8 @@ CREATE INDEX worklists_state ON worklists (org, state, case_id);
 CREATE INDEX worklists_due ON worklists (org, due_on, case_id) WHERE due_on IS NOT NULL;
 CREATE INDEX worklists_state_due ON worklists (org, state, due_on, case_id) WHERE due_on IS NOT NULL;
 COMMENT ON COLUMN worklists.inbound IS 'a live hand-off to this very body; outbound: from it';
+CREATE INDEX worklists_late ON worklists (org, late_at) INCLUDE (holder, category, case_id)
+    WHERE late_at IS NOT NULL AND state NOT IN ('closed', 'archived');
 CREATE INDEX worklists_inbound ON worklists (org, case_id) WHERE inbound;
 CREATE INDEX worklists_outbound ON worklists (org, case_id) WHERE outbound;
 CREATE TABLE case_refs (
@@ -211,15 +213,16 @@ CREATE INDEX vault_blind ON vault (blind) WHERE blind IS NOT NULL;
 CREATE INDEX vault_blind_id ON vault (blind_id, case_id, subject) WHERE blind_id IS NOT NULL;
 CREATE TABLE vault_words (
     case_id uuid NOT NULL,
-    digest text NOT NULL,
-    subject integer NOT NULL,
-    grams bigint[] NOT NULL,
-    lists uuid[] NOT NULL,
+    digest text NOT NULL, subject integer NOT NULL,
+    grams bigint[] NOT NULL, lists uuid[] NOT NULL,
+    stretches text[] NOT NULL GENERATED ALWAYS AS
+        (ARRAY['', left(case_id::text, 4), left(case_id::text, 5), left(case_id::text, 6)]) STORED,
     PRIMARY KEY (case_id, digest)
 ) PARTITION BY RANGE (case_id);
 COMMENT ON COLUMN vault_words.grams IS 'keyed hashes of the pairs of adjacent characters in the facts';
 COMMENT ON COLUMN vault_words.lists IS 'the bodies in whose lists its case is or was';
-CREATE INDEX vault_words_grams ON vault_words USING gin (grams, lists) WITH (gin_pending_list_limit = 512);
+COMMENT ON COLUMN vault_words.stretches IS 'all time, and the 7 weeks, 3 days and 5 hours of its filing: so its id begins';
+CREATE INDEX vault_words_grams ON vault_words USING gin (grams, lists, stretches) WITH (gin_pending_list_limit = 512);
 CREATE TABLE vault_marks (
     mark bytea PRIMARY KEY,
     noted_at timestamptz NOT NULL DEFAULT now()

@@ -172,6 +172,6 @@ def test_words_are_looked_up_in_their_index(county):
         parts = connection.execute(
             "SELECT count(*) FROM pg_inherits WHERE inhparent = 'vault_words'::regclass"
         ).fetchone()
-    searched = re.findall(r"Bitmap Index Scan on vault_words_\w+_grams_lists_idx", plan)
+    searched = re.findall(r"Bitmap Index Scan on vault_words_\w+_grams_lists_stretches_idx", plan)
     assert (len(set(searched)),) == parts
     assert "Seq Scan on vault_words" not in plan

@@ -119,12 +119,13 @@ async def test_a_filing_that_read_the_old_superiors_is_listed_anew_where_the_bod
     case = str(uuid4())
     async with await psycopg.AsyncConnection.connect(whole(wide.urls)) as filing:
         await filing.execute(
-            "INSERT INTO cases (id, number, state, filed_at, orgs) VALUES (%s, 'n', 'registered', now(), %s::uuid[])",
-            (case, [org_id("village")]),
+            "INSERT INTO cases (id, number, state, filed_at, orgs, holder, category)"
+            " VALUES (%s, 'n', 'registered', now(), %s::uuid[], %s, 'other')",
+            (case, [org_id("village")], org_id("village")),
         )
         await filing.execute(
-            "INSERT INTO worklists (org, case_id, state, inbound, outbound)"
-            " SELECT unnest(and_above(orgs)), id, state, false, false FROM cases WHERE id = %s",
+            "INSERT INTO worklists (org, case_id, state, inbound, outbound, holder, category)"
+            " SELECT unnest(and_above(orgs)), id, state, false, false, holder, category FROM cases WHERE id = %s",
             (case,),
         )
         move = asyncio.create_task(moved(wide, "second"))
@@ -159,9 +160,12 @@ WRONG = {
     "a case is gone from its list": "DELETE FROM worklists WHERE case_id = %s",
     "it is listed in another state": "UPDATE worklists SET state = 'closed' WHERE case_id = %s",
     "it is due on another day": "UPDATE worklists SET due_on = '1999-01-01' WHERE case_id = %s",
+    "it is late from another moment": "UPDATE worklists SET late_at = '1999-01-01' WHERE case_id = %s",
+    "it is counted at another body": "UPDATE worklists SET holder = gen_random_uuid() WHERE case_id = %s",
+    "it is counted as of another type": "UPDATE worklists SET category = 'other' WHERE case_id = %s",
     "it is listed where it does not belong": (
-        "INSERT INTO worklists SELECT gen_random_uuid(), case_id, state, due_on, inbound, outbound FROM worklists "
-        "WHERE case_id = %s LIMIT 1"
+        "INSERT INTO worklists SELECT gen_random_uuid(), case_id, state, due_on, inbound, outbound, holder, category, "
+        "late_at FROM worklists WHERE case_id = %s LIMIT 1"
     ),
     "its words are found from no list": "UPDATE vault_words SET lists = '{}' WHERE case_id = %s",
     "its reference finds nothing": "DELETE FROM case_refs WHERE case_id = %s",

@@ -27,6 +27,7 @@ WITHOUT_CONTEXT = {
 
 SET_BY_QUERIES = {  # by queries, in the transaction that asks
     "mediation.grams",  # store/sight.py: for these very words
+    "mediation.stretches",  # and in such a stretch of time
     "mediation.follows",  # store/logbook.py: for the whole log
 }
 

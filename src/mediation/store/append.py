@@ -23,6 +23,7 @@ from mediation.domain.errors import (
 )
 from mediation.domain.events import Event, dump, load, parse
 from mediation.domain.facts import Actor, Case, Instant, Organisation
+from mediation.domain.lapsing import late_at
 from mediation.domain.tallying import tallies
 from mediation.domain.vocabulary import Role
 from mediation.store.calls import (
@@ -337,14 +338,12 @@ def who(actor: Actor, request: str) -> tuple[str, str, str, str]:
 
 def _listed_anew(before: Case | None, after: Case) -> bool:
     """Whether the case is to be listed elsewhere, or otherwise, than before."""
-    return (
-        before is None
-        or before.state is not after.state
-        or before.due_on != after.due_on
-        or before.handoffs != after.handoffs
-        or before.refs != after.refs
-        or before.named != after.named
-    )
+    return before is None or _listed(before) != _listed(after)
+
+
+def _listed(case: Case) -> tuple[object, ...]:
+    said = (case.state, case.due_on, late_at(case), case.holder, case.category)
+    return *said, case.handoffs, case.refs, case.named
 
 
 def _array(values: Iterable[str]) -> str:

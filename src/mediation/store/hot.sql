@@ -117,8 +117,8 @@ $$;
 -- One step: the case moves on where it still stands at p_version; only then do event, key, outbox row and sealed
 -- values exist. False: somebody else was first. A second use of a key raises unique_violation: as the keys lie in parts
 -- by month, no index can say so, and whoever writes one takes its turn.
--- p_listed: where or how it is listed has changed (state, due day, bodies, hand-offs), or a reference by
--- which it is found.
+-- p_listed: where or how it is listed has changed (state, due day, bodies, hand-offs, what it is counted by when late), or a
+-- reference by which it is found.
 -- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped","blind_id","grams"}] with bytea in hex.
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
@@ -181,11 +181,12 @@ BEGIN
             DELETE FROM worklists w WHERE w.case_id = p_case AND w.org = ANY (and_above(p_past_orgs))
                                       AND NOT w.org = ANY (above);
         END IF;
-        INSERT INTO worklists (org, case_id, state, due_on, inbound, outbound)
-        SELECT b.org, p_case, p_state, p_due_on, b.org = ANY (p_inbound), b.org = ANY (p_outbound)
+        INSERT INTO worklists (org, case_id, state, due_on, inbound, outbound, holder, category, late_at)
+        SELECT b.org, p_case, p_state, p_due_on, b.org = ANY (p_inbound), b.org = ANY (p_outbound), p_holder, p_category, p_late_at
         FROM unnest(above) AS b (org)
         ON CONFLICT (org, case_id) DO UPDATE
-        SET state = excluded.state, due_on = excluded.due_on, inbound = excluded.inbound, outbound = excluded.outbound;
+        SET (state, due_on, inbound, outbound, holder, category, late_at) = (excluded.state, excluded.due_on,
+            excluded.inbound, excluded.outbound, excluded.holder, excluded.category, excluded.late_at);
         UPDATE vault_words w SET lists = ARRAY(SELECT DISTINCT unnest(w.lists || above))
         WHERE w.case_id = p_case AND NOT w.lists @> above;
         INSERT INTO case_refs (ref, case_id) SELECT unnest(p_refs), p_case ON CONFLICT DO NOTHING;
@@ -205,14 +206,14 @@ CREATE FUNCTION relist(p_orgs uuid[], p_left uuid[]) RETURNS void LANGUAGE plpgs
 BEGIN
     PERFORM enter('00000000-0000-0000-0000-000000000000', NULL, NULL, NULL, NULL);
     LOCK TABLE worklists IN SHARE ROW EXCLUSIVE MODE;
-    INSERT INTO worklists AS l (org, case_id, state, due_on, inbound, outbound)
-    SELECT b.org, c.id, c.state, c.due_on, b.org = ANY (c.inbound), b.org = ANY (c.outbound)
+    INSERT INTO worklists AS l (org, case_id, state, due_on, inbound, outbound, holder, category, late_at)
+    SELECT b.org, c.id, c.state, c.due_on, b.org = ANY (c.inbound), b.org = ANY (c.outbound), c.holder, c.category, c.late_at
     FROM cases c, unnest(and_above(c.orgs)) AS b (org)
     WHERE p_orgs IS NULL OR c.id IN (SELECT w.case_id FROM worklists w WHERE w.org = ANY (p_orgs))
     ON CONFLICT (org, case_id) DO UPDATE
-    SET state = excluded.state, due_on = excluded.due_on, inbound = excluded.inbound, outbound = excluded.outbound
-    WHERE (l.state, l.due_on, l.inbound, l.outbound)
-          IS DISTINCT FROM (excluded.state, excluded.due_on, excluded.inbound, excluded.outbound);
+    SET (state, due_on, inbound, outbound, holder, category, late_at) = (excluded.state, excluded.due_on,
+        excluded.inbound, excluded.outbound, excluded.holder, excluded.category, excluded.late_at)
+    WHERE l IS DISTINCT FROM excluded;
     DELETE FROM worklists w USING cases c
     WHERE c.id = w.case_id AND NOT w.org = ANY (and_above(c.orgs))
       AND (p_orgs IS NULL OR w.org = ANY (p_left)

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
-    ARRAY,
     CTE,
     Boolean,
     Column,
@@ -28,7 +27,7 @@ from sqlalchemy import (
     tuple_,
     union,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by, array
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import TypeEngine
 
 from mediation.domain.facts import Case, Organisation
@@ -36,14 +35,14 @@ from mediation.store.calls import BODY, bodies
 from mediation.store.sight import Viewer, Worded, stands, visible, worded
 from mediation.store.tables import CASE_REFS, CASES, ORGANISATIONS, VAULT, VAULT_WORDS, WORKLISTS
 
-NEAR = 500
+NEAR = 250
 """So many of the newest cases are looked at one by one for a word, before the index of words is asked."""
-OFTEN = 15
+OFTEN = 20
 """Where so many of them hold it, the next ones are looked at one by one too."""
-SAMPLE = 32
-"""Further back, where none of them holds it, so many are looked at here and there."""
 MANY = 400
-"""So many cases that hold a word are more than are looked at to find the newest of them."""
+"""So many texts of one stretch of time are more than are looked at to find the newest."""
+STRETCHES = (6, 5, 4, 0)
+"""So many of the first digits (UUIDv7) are the same in the ids of 5 hours, of 3 days, of 7 weeks, and of all."""
 EQUAL = ("track", "tier", "category", "risk")
 """What must be the same in a case, if it is asked for."""
 
@@ -150,42 +149,31 @@ def _of(name: str, kind: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
 
 
 def near(viewer: Viewer, shape: Shape) -> Worded:
-    """Of the newest cases those that `q` finds. Words are looked up first, and then the cases that hold them alone."""
-    listed, conditions = _listed(shape).limit(literal_column(str(NEAR))), [*_conditions(viewer), *_told(viewer, shape)]
+    """Of the newest cases those that `q` finds, and the ids of the first and last that were looked at.
+
+    There is no last one where no more are left. Words are looked up first, and then the cases that hold them alone.
+    """
+    near, conditions = _listed(shape).limit(literal_column(str(NEAR))), [*_conditions(viewer), *_told(viewer, shape)]
+    listed, seen = near, near.subquery("seen")
     if shape.told == "words" and not shape.numbered:
-        near = listed.subquery("near")
-        named = near.c.id == func.any(func.array(select(CASE_REFS.c.case_id).where(_referred()).scalar_subquery()))
-        listed = select(near).where(or_(named, _holding(near.c.id))).order_by(near.c.id.desc())
-    return _page(_each(listed, *conditions))
-
-
-def ends(_: Viewer, shape: Shape) -> Worded:
-    """The ids of the first and of the last case that is near; no last one where there are fewer."""
-    near = _listed(shape).limit(literal_column(str(NEAR))).subquery()
-    at = [select(near.c.id).order_by(near.c.id.desc()).offset(literal_column(str(n))) for n in (0, NEAR - 1)]
-    return worded(select(*(cast(one.limit(literal_column("1")).scalar_subquery(), Text) for one in at)))
-
-
-def sampled(_: Viewer, shape: Shape) -> Worded:
-    """Of so many cases before each of these `ages`, ids in falling order, how many hold the words."""
-    ages = func.unnest(_of("ages", ARRAY(CASES.c.id.type))).table_valued("id").render_derived(name="ages")
-    some = _listed(shape).where(_number(shape) < ages.c.id).limit(literal_column(str(SAMPLE))).correlate(ages)
-    case = some.subquery("some")
-    held = select(func.count().label("held")).select_from(case).where(_holding(case.c.id)).correlate(ages)
-    counted = held.lateral("counted")
-    aged = func.json_agg(aggregate_order_by(counted.c.held, ages.c.id.desc()))
-    return worded(select(cast(aged, Text)).select_from(ages.join(counted, true())))
+        some = near.subquery("near")
+        named = some.c.id == func.any(func.array(select(CASE_REFS.c.case_id).where(_referred()).scalar_subquery()))
+        listed = select(some).where(or_(named, _holding(some.c.id))).order_by(some.c.id.desc())
+    at = [select(seen.c.id).order_by(seen.c.id.desc()).offset(literal_column(str(n))) for n in (0, NEAR - 1)]
+    ends = [cast(one.limit(literal_column("1")).scalar_subquery(), Text) for one in at]
+    return worded(_shown(_limited(_each(listed, *conditions)), *ends))
 
 
 def found(viewer: Viewer, shape: Shape) -> Worded:
     """The cases that an index finds from `lo` up to `hi`, by number, by reference or by words, the newest first.
 
-    And how many the index of words has found; where there are `many` of them, nothing else.
+    And how many texts the index of words has found; where there are `many` of them, nothing else.
     """
     lo, hi = _of("lo", _ID), _of("hi", _ID)
 
     def between(number: Column[Any], found: ColumnElement[bool]) -> Select[Any]:
-        return select(number.label("id")).where(number >= lo, number < hi, found)
+        """Said so that no index serves it: the planner would take that of the ids, not knowing how far apart they are."""
+        return select(number.label("id")).where(found, and_(number >= lo, number < hi).is_(true()))
 
     some = [between(CASE_REFS.c.case_id, _referred())]
     if shape.numbered:
@@ -203,7 +191,7 @@ def found(viewer: Viewer, shape: Shape) -> Worded:
         query = query.where(here.exists())
     conditions = [*_state(shape), *_conditions(viewer), *_told(viewer, shape)]
     page = _limited(_each(query.order_by(number.desc()), *conditions))
-    return worded(_shown(page, counted), kept=False)  # how many months, the ids say
+    return worded(_shown(page, counted))
 
 
 def _referred() -> ColumnElement[bool]:

@@ -108,6 +108,8 @@ DECLARE
     may text := $x$ (nullif(current_setting('mediation.may', true), '') LIKE '%%%s%%') $x$;
     shown text := $x$ nullif(current_setting('mediation.shown', true), '') $x$;
     grams text := $x$ (SELECT nullif(current_setting('mediation.grams', true), '')::bigint[]) $x$;
+    -- The stretch of time that is looked into. By the words of all time, as GIN goes through the whole index for no word.
+    stretch text := $x$ (SELECT coalesce(nullif(current_setting('mediation.stretches', true), ''), '{""}')::text[]) $x$;
     -- The list of the body acted for; an auditor goes by none.
     list text := $x$ (SELECT CASE WHEN nullif(current_setting('mediation.audits', true), '') IS NULL
                       THEN ARRAY[nullif(current_setting('mediation.org', true), '')::uuid] ELSE '{}' END) $x$;
@@ -214,9 +216,9 @@ BEGIN
     EXECUTE format('CREATE POLICY wrapped ON vault_keys FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', erased);
     -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and of the cases they see. That a
-    -- case is in the list of their body the index can tell, before each is looked at.
-    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ((grams @> %s AND lists @> %s AND %s) OR %s OR case_id >= %s)',
-                   grams, list, one_by_one, written, clock);
+    -- case is in the list of their body, and in a stretch of time, the index can tell, before each is looked at.
+    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ((grams @> %s AND lists @> %s AND stretches @> %s AND %s) OR %s OR case_id >= %s)',
+                   grams, list, stretch, one_by_one, written, clock);
     EXECUTE format('CREATE POLICY moved ON vault_words FOR UPDATE TO mediation_app USING (%s OR case_id >= %s) WITH CHECK (%s OR case_id >= %s)',
                    written, clock, written, clock);
     EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);

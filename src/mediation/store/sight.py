@@ -16,7 +16,10 @@ from mediation.store.append import CLOCK, CLOCK_CALLER, Context, Memory, Seen
 from mediation.store.line import Call, Value
 from mediation.store.tables import CASES, ORGANISATIONS
 
-_ENTER = "SELECT enter(%s::uuid, %s::uuid, %s::text[], %s::uuid, NULL), set_config('mediation.grams', %s, true)"
+_ENTER = (
+    "SELECT enter(%s::uuid, %s::uuid, %s::text[], %s::uuid, NULL),"
+    " set_config('mediation.grams', %s, true), set_config('mediation.stretches', %s, true)"
+)
 _WALK = Call("SELECT set_config('enable_seqscan', 'off', true)", ())
 _CONTEXT = text(
     "SELECT enter(cast(:person AS uuid), cast(:org AS uuid), cast(:roles AS text[]), cast(:request AS uuid), NULL)"
@@ -64,18 +67,19 @@ async def look(
     asked: Worded,
     values: Mapping[str, Value],
     grams: str = "",
+    stretch: str = "",
     *,
     walking: bool = False,
 ) -> tuple[Any, ...]:
     """The one row that a query tells in this viewer's sight, in one round trip and transaction.
 
-    `grams`, an array, opens the index of words to it. `walking`: cases are read in the order of an index until a page
-    is full. The planner cannot know how many of them a policy lets through, thinks hardly any, and would read them all
-    to sort the few.
+    `grams`, an array, opens the index of words to it, in the `stretch` of time whose ids begin so. `walking`: cases are
+    read in the order of an index until a page is full. The planner cannot know how many of them a policy lets through,
+    thinks hardly any, and would read them all to sort the few.
     """
     said = {**_named(viewer), **values}
     roles = "{" + ",".join(role.value for role in viewer.actor.roles) + "}"
-    entering = Call(_ENTER, (said["viewer_person"], viewer.org.id, roles, viewer.request, grams))
+    entering = Call(_ENTER, (said["viewer_person"], viewer.org.id, roles, viewer.request, grams, f'{{"{stretch}"}}'))
     asking = Call(asked.text, [said[name] for name in asked.names], asked.kept)
     (row,) = await memory.together(entering, *([_WALK] if walking else []), asking)
     return row

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -139,6 +140,15 @@ WORKLISTS = Table(
     Column("due_on", Date),
     _column("inbound", Boolean),
     _column("outbound", Boolean),
+    _column("holder", _ID),
+    _column("category", Text),
+    Column("late_at", _MOMENT),
+    Index(
+        "worklists_late",
+        *("org", "late_at"),
+        postgresql_include=["holder", "category", "case_id"],
+        postgresql_where=text("late_at IS NOT NULL AND state NOT IN ('closed', 'archived')"),
+    ),
     Index("worklists_inbound", "org", "case_id", postgresql_where=text("inbound")),
     Index("worklists_outbound", "org", "case_id", postgresql_where=text("outbound")),
     Index("worklists_state", "org", "state", "case_id"),
@@ -226,8 +236,17 @@ VAULT_WORDS = Table(
     _column("subject", Integer),
     _column("grams", ARRAY(BigInteger)),
     _column("lists", ARRAY(_ID)),
+    Column(
+        "stretches",
+        ARRAY(Text),
+        Computed('ARRAY[\'\'::text, "left"(case_id::text, 4), "left"(case_id::text, 5), "left"(case_id::text, 6)]'),
+        nullable=False,
+    ),
     Index(
-        "vault_words_grams", "grams", "lists", postgresql_using="gin", postgresql_with={"gin_pending_list_limit": 512}
+        "vault_words_grams",
+        *("grams", "lists", "stretches"),
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 512},
     ),
     postgresql_partition_by="RANGE (case_id)",
 )

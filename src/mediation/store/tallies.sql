@@ -60,8 +60,8 @@ $$;
 
 -- What `p_of` and each body right below it did in a year (open legs are of the year 0) and what is overdue there, as one
 -- JSON: null, where the body is absent or the caller neither above it nor with jurisdiction, in `p_audits`, over it.
--- One statement, so that bodies and counts are those of one moment. Whatever is overdue fell due, at a body below: so it is
--- in the worklist of `p_of`, which an auditor has none of; each case is looked up by itself, as its policy is dear.
+-- One statement, so that bodies and counts are those of one moment. Whatever is overdue is in the worklist of `p_of`, and
+-- counted there whoever looks; an auditor, who has no list, goes by the cases that they see.
 -- {"bodies": by code, "counts": [[org, category, what, count]], "days": [[org, category, what, days]],
 -- "overdue": [[org, category, count]]}. Counts are of the body with all below, by category of `p_of` alone (else "");
 -- overdue is of the body itself and of each right below with all below that.
@@ -80,14 +80,11 @@ BEGIN
         ), counted AS MATERIALIZED (
             SELECT t.org, CASE WHEN t.org = p_of THEN t.category ELSE '' END AS category, t.what, t.count, t.days
             FROM tallies t WHERE t.org = ANY (ARRAY(SELECT n.id FROM near n)) AND t.year IN (0, p_year)
-        ), listed AS MATERIALIZED (
-            SELECT w.case_id FROM worklists w WHERE p_audits = '' AND w.org = p_of AND w.due_on <= p_day
         ), late AS (
             SELECT h.holder, h.category, count(*) AS many
             FROM (
-                SELECT c.holder, c.category
-                FROM listed l, LATERAL (SELECT * FROM cases c WHERE c.id = l.case_id OFFSET 0) c
-                WHERE c.late_at <= p_at AND c.state NOT IN ('closed', 'archived')
+                SELECT w.holder, w.category FROM worklists w
+                WHERE p_audits = '' AND w.org = p_of AND w.late_at <= p_at AND w.state NOT IN ('closed', 'archived')
                 UNION ALL
                 SELECT c.holder, c.category FROM cases c
                 WHERE p_audits <> '' AND c.due_on <= p_day AND c.late_at <= p_at AND c.state NOT IN ('closed', 'archived')

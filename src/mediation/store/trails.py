@@ -43,14 +43,13 @@ _TALLIES = "SELECT org::text, year, category, what, count, days FROM tallies WHE
 _MISLISTED = """
 WITH wanted AS (
     SELECT b.org, c.id AS case_id, c.state, c.due_on, b.org = ANY (c.inbound) AS inbound,
-           b.org = ANY (c.outbound) AS outbound
+           b.org = ANY (c.outbound) AS outbound, c.holder, c.category, c.late_at
     FROM cases c, LATERAL (
         SELECT DISTINCT a.id AS org FROM organisations o, unnest(o.id || o.path) AS a (id) WHERE o.id = ANY (c.orgs)) b
 )
 SELECT coalesce(w.case_id, l.case_id)::text, coalesce(w.org, l.org)::text
 FROM wanted w FULL JOIN worklists l ON l.org = w.org AND l.case_id = w.case_id
-WHERE (w.case_id, w.state, w.due_on, w.inbound, w.outbound)
-      IS DISTINCT FROM (l.case_id, l.state, l.due_on, l.inbound, l.outbound)
+WHERE w IS DISTINCT FROM l
 UNION ALL
 SELECT w.case_id::text, w.org::text FROM wanted w JOIN vault_words v USING (case_id) WHERE NOT v.lists @> ARRAY[w.org]
 UNION ALL

@@ -5,8 +5,6 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from mediation.domain.facts import Case, Handoff, Instant, Organisation
 from mediation.domain.vocabulary import HandoffState
 from mediation.store import listing
@@ -19,9 +17,8 @@ from mediation.store.sight import Viewer, Worded, look
 __all__ = ["Filters", "Listed", "Trayed", "tray", "worklist"]
 
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
-_MONTH_MS = 30 * 86_400_000
-_AGES = 16
 _MOST_AT_ONCE = 1000
+_LOWEST_ID = str(UUID(int=0))
 
 
 class Filters(NamedTuple):
@@ -129,7 +126,8 @@ class _Search(NamedTuple):
         """What a step of the search tells: one statement."""
         asked = statement(step, self.viewer, self.shape)
         said, walking = {"wanted": self.wanted, **self.said, **more}, self.shape.everywhere
-        return await look(self.memory, self.viewer, asked, said, str(said["grams"] or ""), walking=walking)
+        grams, stretch = str(said["grams"] or ""), str(said["stretch"])
+        return await look(self.memory, self.viewer, asked, said, grams, stretch, walking=walking)
 
     async def look(self, step: Callable[[Viewer, Shape], Worded], **more: Value) -> Found:
         """The cases that a step finds."""
@@ -167,6 +165,7 @@ def _said(filters: Filters, body: str, after: list[str], *, by_due: bool) -> dic
         "due_after": since.isoformat() if since else "-infinity",
         "q_end": f"{filters.q}\U0010ffff",
         "grams": "{" + ",".join(map(str, filters.grams)) + "}" if filters.grams else None,
+        "stretch": "",
     }
 
 
@@ -177,77 +176,58 @@ async def _searched(search: _Search) -> Found:
     """The newest of the cases that `q` finds.
 
     What is frequent is found by looking at one case after another; what is rare by the indexes, of which that of words
-    lies in parts by month and gives its finds unordered. What none of the newest cases holds may be in very many of
-    those further back, as it is written late in a case: so it is sampled where these begin.
+    gives its finds unordered: so it is asked for one stretch of time after another.
     """
     cases, orgs, hi = list[Case](), dict[str, Organisation](), str(search.said["before"])
     while True:
-        near = await search.look(listing.near, before=hi, wanted=search.wanted - len(cases))
+        *said, first, last = await search.ask(listing.near, before=hi, wanted=search.wanted - len(cases))
+        near = found_in(*said)
         cases, orgs = cases + near.cases, orgs | near.orgs
-        first, last = (None, None) if len(cases) == search.wanted else await search.ask(listing.ends, before=hi)
-        if not first or not last:
+        if len(cases) == search.wanted or not last:
             return Found(cases, orgs)
-        hi, ms = last, _ms(first) - _ms(last) + 1
+        hi = last
         if len(near.cases) < listing.OFTEN:
-            begin = 0 if cases else await _begin(search, _ms(last), ms)
-            rare = await _indexed(search, last, begin, search.wanted - len(cases), ms, len(near.cases))
+            seen_ms = (_ms(first) - _ms(last)) * search.wanted // max(1, len(near.cases))
+            rare, hi = await _indexed(search, hi, search.wanted - len(cases), seen_ms)
             cases, orgs = cases + rare.cases, orgs | rare.orgs
-            if not begin or len(cases) == search.wanted:
+            if len(cases) == search.wanted or hi == _LOWEST_ID:
                 return Found(cases, orgs)
-            hi = _first_of(begin)
 
 
-async def _indexed(search: _Search, hi: str, lo: int, wanted: int, ms: int, seen: int) -> Found:
-    """So many as are `wanted` of the cases that the indexes find from a moment up to an id.
+async def _indexed(search: _Search, hi: str, wanted: int, ms: int) -> tuple[Found, str]:
+    """So many as are `wanted` of the cases that the indexes find below an id; and the id down to which they looked.
 
-    `seen` were in the `ms` after it. It is gone back by as much as it should take, and by less where far more is found.
+    That is before the lowest of all where they are frequent again. So many should be found in these `ms`. Where a
+    stretch holds too many, a shorter one is tried, and a longer one no more until that is done with.
     """
     cases, orgs = list[Case](), dict[str, Organisation]()
-    end, least = _ms(hi), ms
-    ms = _enough(ms, seen, wanted) if seen and not lo else end
-    while len(cases) < wanted and end > lo:
-        start = max(end - ms, lo)
-        many = listing.MANY if end - start > least else None
-        bounds = {"lo": _first_of(start), "hi": hi}
-        *said, held = await search.ask(listing.found, **bounds, wanted=wanted - len(cases), many=many)
-        if many and held >= many:
-            ms = max(least, min(_MONTH_MS, (end - start) // 4))
+    size, done = _size_of(ms) if search.shape.told == "words" else len(listing.STRETCHES) - 1, hi
+    while len(cases) < wanted and hi != _LOWEST_ID:
+        stretch = str(UUID(int=UUID(hi).int - 1))[: listing.STRETCHES[size]]
+        lo = f"{stretch:0<8}{_LOWEST_ID[8:]}"
+        asked: dict[str, Value] = {"stretch": stretch, "lo": lo, "hi": hi, "many": listing.MANY}
+        *said, held = await search.ask(listing.found, **asked, wanted=wanted - len(cases))
+        if held >= listing.MANY:
+            if not size:
+                break
+            size, done = size - 1, lo
             continue
         more = found_in(*said)
-        cases, orgs = cases + more.cases, orgs | more.orgs
-        ms, hi, end = _enough(end - start, len(more.cases), wanted - len(cases)), _first_of(start), start
-    return Found(cases, orgs)
+        cases, orgs, hi = cases + more.cases, orgs | more.orgs, lo
+        if size + 1 < len(listing.STRETCHES) and hi <= done and 16 * held < listing.MANY:
+            size += 1
+    return Found(cases, orgs), hi
 
 
-async def _begin(search: _Search, end: int, ms: int) -> int:
-    """The moment before which cases begin to hold the words, to within so many `ms`; 0, where they hardly ever do."""
-    newer, ages = 0, [age for age in (ms << n for n in range(_AGES)) if age < end]
-    while search.shape.told == "words" and ages:
-        (told,) = await search.ask(listing.sampled, ages=f"{{{','.join(_first_of(end - age) for age in ages)}}}")
-        held = msgspec.json.decode(told, type=list[int])
-        place = next((place for place, some in enumerate(held) if some), None)
-        if place is None:
-            break
-        newer, older = ages[place - 1] if place else newer, ages[place]
-        if older - newer <= 2 * ms:
-            break
-        ages = [newer + (older - newer) * n // _AGES for n in range(1, _AGES + 1)]
-    return end - newer if newer else 0
-
-
-def _enough(ms: int, found: int, wanted: int) -> int:
-    """In how many milliseconds so many more should be found, with some to spare, if they come as they did in these."""
-    return ms * wanted * 3 // (2 * found) if found else 16 * ms
+def _size_of(ms: int) -> int:
+    """Which of the lengths of stretches is the longest that is no longer than so many milliseconds, or the shortest."""
+    lengths = (1 << 4 * (12 - digits) for digits in listing.STRETCHES)
+    return max(0, sum(length <= ms for length in lengths) - 1)
 
 
 def _ms(case_id: str) -> int:
     """When a case was filed (UUIDv7, RFC 9562 §5.7)."""
     return UUID(case_id).int >> 80
-
-
-def _first_of(ms: int) -> str:
-    """The lowest id of a moment."""
-    return str(UUID(int=ms << 80))
 
 
 def _trayed(

@@ -68,7 +68,7 @@ TABLES = {
         "past_orgs open_orgs inbound outbound refs restricted assigned recused closers"
     ),
     "events": "id case_id seq bytes",
-    "worklists": "org case_id state due_on inbound outbound",
+    "worklists": "org case_id state due_on inbound outbound holder category late_at",
     "vault_keys": "case_id subject wrapped",
     "vault": "case_id subject digest name sealed blind blind_id",
     "vault_words": "case_id digest subject grams lists",
@@ -134,8 +134,11 @@ class Form:
         case, columns = self.mould.case, self.mould.steps[-1].columns
         known = counties.around(counties.MODEL)
         there = sorted({above for org in columns.orgs for above in (org, *known[org].path)})
+        said = (columns.holder, columns.category, columns.late_at)
         return [
-            self._line(org, case.id, columns.state, columns.due_on, org in columns.inbound, org in columns.outbound)
+            self._line(
+                *(org, case.id, columns.state, columns.due_on, org in columns.inbound, org in columns.outbound), *said
+            )
             for org in there
         ]
 
