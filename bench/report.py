@@ -277,24 +277,22 @@ def soak(said: Said) -> str:
             ),
             text(
                 f"From an event to the checkpoint that covers it: {said['most_delay_s']} s at the most (under 5 s is",
-                f"wanted). The outbox was empty {said['drained_s']} s after the last request. What updates did meanwhile:",
+                f"wanted). The outbox was empty {said['drained_s']} s after the last request. What became of rows",
+                "that were updated:",
             ),
             table(
                 ("table", "updates", "HOT", "dead rows at the end", "autovacuums"),
-                (
-                    (
-                        f"`{name}`",
-                        f"{last['updates'] - first[name]['updates']:,}",
-                        f"{(last['hot_updates'] - first[name]['hot_updates']) / max(1, last['updates'] - first[name]['updates']):.0%}",
-                        f"{last['dead']:,}",
-                        f"{last['vacuumed'] - first[name]['vacuumed']:,}",
-                    )
-                    for name, last in said["stretches"][-1]["tables"].items()
-                ),
+                (_updated(name, first[name], last) for name, last in said["stretches"][-1]["tables"].items()),
             ),
             plots.soak(said["stretches"]),
         ]
     )
+
+
+def _updated(name: str, first: Mapping[str, int], last: Mapping[str, int]) -> tuple[str, ...]:
+    more = {figure: last[figure] - first[figure] for figure in last}
+    hot = more["hot_updates"] / max(1, more["updates"])
+    return f"`{name}`", f"{more['updates']:,}", f"{hot:.0%}", f"{last['dead']:,}", f"{more['vacuumed']:,}"
 
 
 def flame(said: Said) -> str:

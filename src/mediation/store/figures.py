@@ -54,8 +54,9 @@ class Statistics(NamedTuple):
 async def statistics(memory: Memory, viewer: Viewer, org: str, year: int, at: Instant) -> Statistics:
     """The statistics of a body in a year of Asia/Shanghai, and what is overdue at this instant.
 
-    What is overdue an auditor has counted of the cases they see, anybody else of the list of the body. Raises NotFound, where the body is absent or not one
-    that the viewer is above, a member of, or has jurisdiction over.
+    What is overdue an auditor has counted of the cases they see, anybody else of the list of the body.
+    Raises NotFound, where the body is absent or not one that the viewer is above, a member of, or has jurisdiction
+    over.
     """
     person, acting, roles, request = who(viewer.actor, viewer.request)
     day = day_of(at).isoformat()

@@ -172,7 +172,7 @@ def found(viewer: Viewer, shape: Shape) -> Worded:
     lo, hi = _of("lo", _ID), _of("hi", _ID)
 
     def between(number: Column[Any], found: ColumnElement[bool]) -> Select[Any]:
-        """Said so that no index serves it: the planner would take that of the ids, not knowing how far apart they are."""
+        """Said so that no index serves it: the planner would take that of the ids, whatever lies between them."""
         return select(number.label("id")).where(found, and_(number >= lo, number < hi).is_(true()))
 
     some = [between(CASE_REFS.c.case_id, _referred())]

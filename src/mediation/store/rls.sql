@@ -110,9 +110,11 @@ DECLARE
     grams text := $x$ (SELECT nullif(current_setting('mediation.grams', true), '')::bigint[]) $x$;
     -- The stretch of time that is looked into. By the words of all time, as GIN goes through the whole index for no word.
     stretch text := $x$ (SELECT coalesce(nullif(current_setting('mediation.stretches', true), ''), '{""}')::text[]) $x$;
-    -- The list of the body acted for; an auditor goes by none.
+    -- The list of the body acted for; an auditor goes by none, but by the words alone.
     list text := $x$ (SELECT CASE WHEN nullif(current_setting('mediation.audits', true), '') IS NULL
-                      THEN ARRAY[nullif(current_setting('mediation.org', true), '')::uuid] ELSE '{}' END) $x$;
+                      THEN ARRAY[nullif(current_setting('mediation.org', true), '')::uuid] END) $x$;
+    everywhere text := $x$ (SELECT CASE WHEN nullif(current_setting('mediation.audits', true), '') IS NOT NULL
+                            THEN nullif(current_setting('mediation.grams', true), '')::bigint[] END) $x$;
     lowest text := $x$ nullif(current_setting('mediation.audits', true), '') $x$;
     following text := $x$ (nullif(current_setting('mediation.follows', true), '') IS NOT NULL) $x$;
     below text := '(SELECT bodies_below())';
@@ -217,8 +219,9 @@ BEGIN
     EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', erased);
     -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and of the cases they see. That a
     -- case is in the list of their body, and in a stretch of time, the index can tell, before each is looked at.
-    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ((grams @> %s AND lists @> %s AND stretches @> %s AND %s) OR %s OR case_id >= %s)',
-                   grams, list, stretch, one_by_one, written, clock);
+    EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ('
+                   '(grams @> %s AND lists @> %s AND stretches @> %s AND %s) OR (grams @> %s AND stretches @> %s AND %s) OR %s OR case_id >= %s)',
+                   grams, list, stretch, one_by_one, everywhere, stretch, one_by_one, written, clock);
     EXECUTE format('CREATE POLICY moved ON vault_words FOR UPDATE TO mediation_app USING (%s OR case_id >= %s) WITH CHECK (%s OR case_id >= %s)',
                    written, clock, written, clock);
     EXECUTE format('CREATE POLICY indexed ON vault_words FOR INSERT TO mediation_app WITH CHECK (%s)', written);
