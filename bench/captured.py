@@ -155,7 +155,7 @@ def script(one: Captured, cases: Sequence[str], versions: Sequence[int]) -> str:
         made.append(
             re.sub(r"\$(\d+)", lambda found, shown=shown: shown[int(found[1]) - 1], sent.text).strip().rstrip(";")
         )
-    lines = [f"{text};\n" for text in made]
+    lines = _together([f"{text};\n" for text in made])
     if one.call.get("moves"):
         ours = "ARRAY[" + ",".join(f"'{case}'" for case in cases) + "]::uuid[]"
         begun = "ARRAY[" + ",".join(map(str, versions)) + "]"
@@ -167,6 +167,21 @@ def script(one: Captured, cases: Sequence[str], versions: Sequence[int]) -> str:
     elif one.call["deck"] == "filings":
         lines.insert(0, "\\set m :m + 1\n")
     return "".join(lines)
+
+
+def _together(lines: Sequence[str]) -> list[str]:
+    """In one pipeline what is one transaction without saying so: who asks, and then what is asked (`Line.together`)."""
+    said, piped, begun = list[str](), False, False
+    for line in lines:
+        begun = (begun or line == "BEGIN;\n") and line not in {"COMMIT;\n", "ROLLBACK;\n"}
+        if line.startswith("SELECT enter(") and not begun:
+            said.append("\\startpipeline\n")
+            piped = True
+        said.append(line)
+        if piped and not line.startswith(("SELECT enter(", "SELECT set_config(")):
+            said.append("\\endpipeline\n")
+            piped = False
+    return said
 
 
 _CASES = "(the cases)"
