@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ _READY_S = 60
 @contextmanager
 def own_server(keep: Path | None = None) -> Iterator[tuple[Server, Path]]:
     """A PostgreSQL while the block lasts, and the folder of both, which is removed after it unless it was named."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever is told to stop takes service and server along
     folder = keep or Path(tempfile.mkdtemp(prefix="mediation-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # as root the server runs as another user, who must get through
