@@ -108,7 +108,7 @@ DECLARE
     may text := $x$ (nullif(current_setting('mediation.may', true), '') LIKE '%%%s%%') $x$;
     shown text := $x$ nullif(current_setting('mediation.shown', true), '') $x$;
     grams text := $x$ (SELECT nullif(current_setting('mediation.grams', true), '')::bigint[]) $x$;
-    -- The stretch of time that is looked into. By the words of all time, as GIN goes through the whole index for no word.
+    -- The stretch of time that is looked into. All time has a word of its own: for an empty array GIN walks its whole index.
     stretch text := $x$ (SELECT coalesce(nullif(current_setting('mediation.stretches', true), ''), '{""}')::text[]) $x$;
     -- The list of the body acted for; an auditor goes by none, but by the words alone.
     list text := $x$ (SELECT CASE WHEN nullif(current_setting('mediation.audits', true), '') IS NULL
