@@ -263,3 +263,11 @@ def test_every_leave_has_its_reason():
         rule = line if line.startswith("[") else rule
         if line.startswith('  "'):
             assert "  # " in line or "  # " in rule, line
+
+
+def test_the_policy_of_words_asks_its_index_for_no_empty_array(database_urls: Urls):
+    asked = "SELECT qual FROM pg_policies WHERE tablename = 'vault_words' AND policyname = 'asked'"
+    with psycopg.connect(database_urls.reader) as connection:
+        ((said,),) = connection.execute(asked).fetchall()
+    assert "stretches @>" in said
+    assert "'{}'" not in said  # for which GIN walks through all of it
