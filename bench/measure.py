@@ -64,7 +64,7 @@ class Bench:
         how = {"url": self.url, "clients": clients, "seconds": seconds, "warm_s": warm_s}
         written = Path(self.house.folder) / "plan.json"
         written.write_text(json.dumps(plan(workload, self.decks, **how), ensure_ascii=False), "utf-8")
-        with self._loading(written) as (child, lines), psycopg.connect(self.house.superuser, autocommit=True) as asking:
+        with _loading(written) as (child, lines), psycopg.connect(self.house.superuser, autocommit=True) as asking:
             next(lines)
             generator, postgres = psutil.Process(child.pid), self.house.postgres
             processes = (self.service, postgres, generator)
@@ -86,16 +86,6 @@ class Bench:
             wal_bytes=wal * per,
             resident_mib=resident,
         )  # fmt: skip
-
-    @contextmanager
-    def _loading(self, written: Path) -> Iterator[tuple[subprocess.Popen[str], Iterator[dict[str, Any]]]]:
-        command = [sys.executable, str(Path(__file__).with_name("load.py")), str(written)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            try:
-                yield child, _told(child)
-            finally:
-                if child.poll() is None:
-                    child.terminate()
 
     # ── the ceiling ──
 
@@ -184,16 +174,29 @@ def _last(lines: Iterator[Mapping[str, Any]]) -> dict[str, Any]:
     raise LoadStopped("the clients ended without a word")
 
 
-def last_of(child: subprocess.Popen[str], look: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """What the clients found in all; `look` is called after each stretch. Raises LoadStopped."""
+def last_of(written: Path, look: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """What the clients of a plan found in all; `look` is called after each stretch. Raises LoadStopped."""
+    with _loading(written) as (_, lines):
 
-    def looking() -> Iterator[dict[str, Any]]:
-        for said in _told(child):
-            if "stretch" in said:
-                look(said["stretch"])
-            yield said
+        def looking() -> Iterator[dict[str, Any]]:
+            for said in lines:
+                if "stretch" in said:
+                    look(said["stretch"])
+                yield said
 
-    return _last(looking())
+        return _last(looking())
+
+
+@contextmanager
+def _loading(written: Path) -> Iterator[tuple[subprocess.Popen[str], Iterator[dict[str, Any]]]]:
+    """The clients, who are stopped if they are not done at the end of the block."""
+    command = [sys.executable, str(Path(__file__).with_name("load.py")), str(written)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child, _told(child)
+        finally:
+            if child.poll() is None:
+                child.terminate()
 
 
 def _written(connection: psycopg.Connection[Any]) -> tuple[int, int]:

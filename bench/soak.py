@@ -10,7 +10,6 @@ dead rows of the tables that change. In the end the first third is compared with
 """
 
 import json
-import subprocess
 import sys
 import time
 from bisect import bisect_left
@@ -136,17 +135,10 @@ def soaked(house: House, decks: dict[str, Any], chosen: Any) -> dict[str, Any]: 
         written = house.folder / "plan.json"
         written.write_text(json.dumps(plan(mixed, bench.decks, **how, every_s=EVERY_S), ensure_ascii=False), "utf-8")
         sampling = Sampling(house, service, watch)
-        over = _loaded(written, sampling)
+        over = last_of(written, sampling.look)
+        over.pop("decks")
         found = verdict(sampling.rows, sampling.drained())
     return {"most": most, "pace": pace, "over": over, "stretches": sampling.rows, **found}
-
-
-def _loaded(written: Path, sampling: Sampling) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).with_name("load.py")), str(written)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        over = last_of(child, sampling.look)
-    over.pop("decks")
-    return over
 
 
 def main() -> int:

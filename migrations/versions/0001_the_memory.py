@@ -216,12 +216,12 @@ CREATE TABLE vault_words (
     digest text NOT NULL, subject integer NOT NULL,
     grams bigint[] NOT NULL, lists uuid[] NOT NULL,
     stretches text[] NOT NULL GENERATED ALWAYS AS
-        (ARRAY['', left(case_id::text, 4), left(case_id::text, 5), left(case_id::text, 6)]) STORED,
+        (ARRAY['', left(case_id::text, 4), left(case_id::text, 5), left(case_id::text, 6), left(case_id::text, 7)]) STORED,
     PRIMARY KEY (case_id, digest)
-) PARTITION BY RANGE (case_id);
+);
 COMMENT ON COLUMN vault_words.grams IS 'keyed hashes of the pairs of adjacent characters in the facts';
 COMMENT ON COLUMN vault_words.lists IS 'the bodies in whose lists its case is or was';
-COMMENT ON COLUMN vault_words.stretches IS 'all time, and the 7 weeks, 3 days and 5 hours of its filing: so its id begins';
+COMMENT ON COLUMN vault_words.stretches IS 'all time, and the 7 weeks, 3 days, 5 hours and 17 minutes of its filing: so its id begins';
 CREATE INDEX vault_words_grams ON vault_words USING gin (grams, lists, stretches) WITH (gin_pending_list_limit = 512);
 CREATE TABLE vault_marks (
     mark bytea PRIMARY KEY,
@@ -390,8 +390,8 @@ def downgrade() -> None:
     op.execute("""
         DROP SCHEMA jobs CASCADE;
         DROP FUNCTION readable, read_case, write_step, open_case, prepare_filing, numbered_case, sealed_rows, sealed_values,
-            disclose, waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions, forget_keys,
-            furnish_part, uuid_from, add_tallies, move_tallies, statistics;
+            disclose, cases_holding, waking_cases, counting_cases, awake_cases, relist, and_above, case_events, make_partitions,
+            forget_keys, furnish_part, add_tallies, move_tallies, statistics;
         DROP TABLE worklists, case_refs, tallies, spans, log_cosignatures, log_checkpoints, log_tiles, log_epochs, access_feed,
             access_outbox, law_sets, attempts, disclosures, recounts, erasures, vault_marks, vault_words, vault_keys, vault,
             feed, outbox, event_keys, events, cases, case_numbers, identities, memberships, people, organisations, divisions;

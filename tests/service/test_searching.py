@@ -27,10 +27,16 @@ LOOKERS = {
     "an auditor": "o.kind = 'audit_office' AND 'auditor' = ANY (m.roles)",
 }
 HOW: dict[str, dict[str, int]] = {
-    "by the index in long stretches": {"NEAR": 4, "OFTEN": 4, "MANY": 1000},
-    "by the index in short ones": {"NEAR": 4, "OFTEN": 4, "MANY": 3},
-    "by the index where a short one holds too many": {"NEAR": 2, "OFTEN": 2, "MANY": 1},
-    "one after another as long as it is frequent": {"NEAR": 10, "OFTEN": 1, "MANY": 8},
+    "at once": {"PACE": 10_000, "MANY": 10_000},
+    "in a time that grows": {"PACE": 2, "MANY": 10_000},
+    "in a time that held too many": {"PACE": 10_000, "MANY": 3},
+    "in one stretch after another": {"PACE": 2, "MANY": 10_000, "AT_ONCE": 1},
+    "in the shortest stretches, each with too many": {"PACE": 2, "MANY": 1, "AT_ONCE": 2},
+}
+NUMBERED = {
+    "one after another": {"NEAR": 10_000},
+    "by the index": {"NEAR": 2, "OFTEN": 3},
+    "one after another as long as it is frequent": {"NEAR": 10, "OFTEN": 1},
 }
 
 
@@ -62,37 +68,64 @@ async def sought(town: Town, viewer: queries.Viewer, word: str, limit: int) -> l
             return found
 
 
+def go(how: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_TEXTS", {})
+    for name, value in how.items():
+        monkeypatch.setattr(listing, name, value)
+
+
+async def looked_through(town: Town, viewer: queries.Viewer, words: tuple[str, ...]) -> dict[str, list[str]]:
+    """What is found by each, where every case of the list is looked at."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(worklists, "_searched", lambda search: search.look(listing.walk))
+        return {word: await sought(town, viewer, word, 200) for word in words}
+
+
 @pytest.mark.parametrize("who", LOOKERS)
-async def test_every_way_finds_the_same_cases_in_the_same_order_page_by_page(
+async def test_words_are_found_in_the_same_order_page_by_page_whichever_time_is_looked_into(
     filled: Urls, who: str, monkeypatch: pytest.MonkeyPatch
 ):
-    def go(how: dict[str, int]) -> None:
-        monkeypatch.setattr(listing, "_TEXTS", {})
-        for name, value in how.items():
-            monkeypatch.setattr(listing, name, value)
-
-    asked: list[Any] = []
-    ask = worklists._Search.ask
+    lengths, ask = set[int](), worklists._Search.ask
 
     async def noted(self: Any, step: Any, **more: Any) -> Any:
-        asked.append((step, len(more.get("stretch", ""))))
+        if step is listing.holding:
+            lengths.add(len(more["stretches"].split(",")[0].strip('{}"')))
         return await ask(self, step, **more)
 
     monkeypatch.setattr(worklists._Search, "ask", noted)
     async with opened(filled) as town:
         context = Context(person(filled, LOOKERS[who]), "", REQUEST)
         viewer = queries.viewer(context, await town.house.memory.read_case(context))
-        go({"NEAR": 10_000})
-        plain = {word: await sought(town, viewer, word, 200) for word in WORDS}
+        plain = await looked_through(town, viewer, WORDS)
         assert all(found == sorted(found, reverse=True) for found in plain.values())
         assert max(map(len, plain.values())) > 10
         assert plain["鲸鱼座"] == []
-        assert {step for step, _ in asked} == {listing.near}
         for how in HOW.values():
-            go(how)
-            for word in WORDS:
-                assert await sought(town, viewer, word, 3) == plain[word], (word, how)
-        assert {(listing.found, digits) for digits in listing.STRETCHES} <= set(asked)
+            with pytest.MonkeyPatch.context() as patched:
+                go(how, patched)
+                for word in WORDS:
+                    assert await sought(town, viewer, word, 3) == plain[word], (word, how)
+        assert lengths == set(listing.STRETCHES)
+
+
+@pytest.mark.parametrize("who", LOOKERS)
+async def test_numbers_are_found_whichever_way_also_those_with_letters_which_may_be_words(filled: Urls, who: str):
+    async with opened(filled) as town:
+        context = Context(person(filled, LOOKERS[who]), "", REQUEST)
+        viewer = queries.viewer(context, await town.house.memory.read_case(context))
+        with psycopg.connect(filled.reader) as connection:
+            ((number,),) = connection.execute(
+                "SELECT number FROM cases WHERE NOT restricted ORDER BY md5(number) LIMIT 1"
+            ).fetchall()
+        begun = (number[:6], number[:-6], number, f"{number}0", "7")
+        plain = await looked_through(town, viewer, begun)
+        assert len(plain[begun[0]]) > len(plain[begun[1]]) >= len(plain[number])
+        assert plain["7"] == plain[f"{number}0"] == []
+        for how in NUMBERED.values():
+            with pytest.MonkeyPatch.context() as patched:
+                go(how, patched)
+                for one in begun:
+                    assert await sought(town, viewer, one, 3) == plain[one], (one, how)
 
 
 def test_the_words_of_a_synthesised_case_are_found_from_every_list_it_is_in(filled: Urls):

@@ -99,16 +99,6 @@ WHERE relnamespace = 'public'::regnamespace AND relname !~ '_[0-9]{6}' ORDER BY 
         assert rows(module_database_urls, asked) == rows(database_urls, asked)
 
 
-def test_there_are_months_of_the_past_for_words_alone_which_lie_by_when_a_case_was_filed(
-    made, module_database_urls: Urls
-):
-    past = """
-SELECT DISTINCT left(c.relname, -7) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE c.relname ~ '_[0-9]{6}$' AND right(c.relname, 6) < to_char(now() AT TIME ZONE 'UTC', 'YYYYMM')"""
-    assert rows(module_database_urls, past) == [("vault_words",)]
-    assert rows(module_database_urls, "SELECT count(*) FROM vault_words_rest") == [(0,)]
-
-
 def test_there_are_cases_already_and_so_nothing_is_put_among_them_nor_among_the_bodies(
     made, module_database_urls: Urls
 ):
@@ -136,7 +126,7 @@ async def test_a_number_that_a_refused_filing_has_taken_is_no_obstacle_and_is_no
     await import_organisations(made, town.ORGANISATIONS)
     await made.dispose()
     village = org_id("village")
-    async with loading(database_urls.owner, WANTED.since) as load:
+    async with loading(database_urls.owner) as load:
         await load.number({(village, 2026): 7})
         await load.number({(village, 2026): 3})
     assert rows(database_urls, "SELECT last FROM case_numbers") == [(7,)]

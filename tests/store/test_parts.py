@@ -13,7 +13,7 @@ from tests.whole import whole
 
 from mediation.settings import Urls
 
-BY_MONTH = ["outbox", "event_keys", "attempts", "disclosures", "vault_words"]
+BY_MONTH = ["outbox", "event_keys", "attempts", "disclosures"]
 PARTS = """
 SELECT w.relname::text, p.relname::text
   FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid JOIN pg_class w ON w.oid = i.inhparent
@@ -24,7 +24,7 @@ ATTEMPT = (
     "INSERT INTO attempts (at, request, method, route, status, code)"
     " VALUES (%s, gen_random_uuid(), 'GET', '/', 404, 'c') RETURNING tableoid::regclass::text"
 )
-MANY_PARTS = 16 + 5 * (3 + 1)  # of events; the months and the rest of five tables
+MANY_PARTS = 16 + 4 * (3 + 1)  # of events; the months and the rest of four tables
 
 
 def parts(connection: psycopg.Connection[Any], *wholes: str) -> list[str]:
@@ -69,7 +69,7 @@ async def test_the_owner_of_the_parts_sees_no_row_by_their_name_either(database_
     with psycopg.connect(whole(database_urls)) as everything, psycopg.connect(database_urls.owner) as owner:
         names = parts(everything)
         held = {name for name in names if one(everything, f"SELECT EXISTS (SELECT FROM {name})")}  # noqa: S608  # ours
-        assert {name.rpartition("_")[0] for name in held} == {"events", "outbox", "event_keys", "vault_words"}
+        assert {name.rpartition("_")[0] for name in held} == {"events", "outbox", "event_keys"}
         assert [name for name in names if one(owner, f"SELECT EXISTS (SELECT FROM {name})")] == []  # noqa: S608  # ours
 
 
@@ -122,17 +122,6 @@ def test_a_month_begins_where_it_does_in_utc_whatever_the_session_s_zone(
         "2031-05-31T23:59:59Z": "attempts_203105",
     }.items():
         assert one(everything, ATTEMPT, at) == part
-
-
-def test_the_words_of_a_case_lie_in_the_month_that_its_id_names(everything: psycopg.Connection[Any]):
-    everything.execute(SPRING)
-    put = (
-        "INSERT INTO vault_words (case_id, digest, subject, grams, lists) VALUES (%s, 'd', 0, '{1}', '{}')"
-        " RETURNING tableoid::regclass::text"
-    )
-    # RFC 9562 §5.7: 48 bits of milliseconds; the last of March 2031 and the first of April.
-    assert one(everything, put, "01c201f3-37ff-7fff-bfff-ffffffffffff") == "vault_words_203103"
-    assert one(everything, put, "01c201f3-3800-7000-8000-000000000000") == "vault_words_203104"
 
 
 def test_a_month_whose_rows_have_come_already_stays_in_the_rest_and_the_others_are_made(

@@ -25,6 +25,7 @@ from mediation.domain.registering import LOG_ID
 from mediation.domain.vocabulary import Role
 from mediation.service.perform import Context
 from mediation.store import listing, queries, spans, worklists
+from mediation.store.pages import LAST_ID
 
 __all__ = ["anyio_backend", "district"]
 
@@ -126,6 +127,31 @@ def test_each_table_by_itself_shows_the_cases_that_are_theirs_to_see_and_no_othe
         mine = person(who)
         assert ids(connection, "event_keys", "caller") <= {mine}
         assert ids(connection, "case_numbers", "org") <= {org(PEOPLE[who].org)}
+
+
+@pytest.mark.parametrize("who", MEMBERS)
+def test_the_index_of_words_which_is_asked_as_the_owner_tells_of_no_case_that_is_not_theirs_to_see(
+    sown: District, who: str
+):
+    asked = "SELECT cases_holding('{1,3}', '{\"\"}', NULL, %s, 10000, 10000)::text[]"
+    with psycopg.connect(whole(sown.urls)) as everything:
+        here = set(
+            seen(everything, "SELECT case_id::text FROM worklists WHERE org = %s", org(PEOPLE[who].org))
+            if BODIES[PEOPLE[who].org].kind != "audit_office"
+            else seen(everything, "SELECT id::text FROM cases")
+        )
+    with psycopg.connect(sown.urls.app) as connection:
+        assert seen(connection, asked, LAST_ID) == [[]]
+        enter(connection, who)
+        assert set(*seen(connection, asked, LAST_ID)) == may_see(sown, who) & here
+        assert seen(connection, asked.replace("{1,3}", "{1,4}"), LAST_ID) == [[]]
+
+
+def test_the_owner_reads_no_words_and_no_case_without_who_asks(sown: District):
+    with psycopg.connect(sown.urls.owner) as owner:
+        for grams in ("", "{}", "{1,3}"):
+            owner.execute("SELECT set_config('mediation.grams', %s, true)", (grams,))
+            assert ids(owner, "vault_words", "case_id") == ids(owner, "cases", "id") == set()
 
 
 @pytest.mark.parametrize("who", MEMBERS)

@@ -93,7 +93,7 @@ async def synthesize(
     imported = await _registered(urls, wanted.counties)
     await integrate_once(urls.log, keys)
     with tempfile.TemporaryDirectory(prefix="mediation-synthesize-") as folder:
-        async with loading(urls.owner, wanted.since) as load:
+        async with loading(urls.owner) as load:
             many = min(processes or os.cpu_count() or 1, -(-wanted.cases // A_TASK))
             made = await _loaded(load, key, wanted, Path(folder), many, progress)
             note = await _placed(load, keys.events, Path(folder))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     CTE,
     Boolean,
     Column,
@@ -36,13 +37,17 @@ from mediation.store.sight import Viewer, Worded, stands, visible, worded
 from mediation.store.tables import CASE_REFS, CASES, ORGANISATIONS, VAULT, VAULT_WORDS, WORKLISTS
 
 NEAR = 250
-"""So many of the newest cases are looked at one by one for a word, before the index of words is asked."""
+"""So many of the newest cases are looked at one by one for a number, before its index is asked."""
 OFTEN = 20
-"""Where so many of them hold it, the next ones are looked at one by one too."""
-MANY = 400
-"""So many texts of one stretch of time are more than are looked at to find the newest."""
-STRETCHES = (6, 5, 4, 0)
-"""So many of the first digits (UUIDv7) are the same in the ids of 5 hours, of 3 days, of 7 weeks, and of all."""
+"""Where so many of them have it, the next ones are looked at one by one too."""
+PACE = 800
+"""Into the time of so many of the newest cases the index of words is looked first."""
+MANY = 1000
+"""So many texts of one time are more than are looked at to find the newest."""
+STRETCHES = (7, 6, 5, 4, 0)
+"""So many first digits (UUIDv7) are the same in the ids of 17 minutes, of 5 hours, 3 days, 7 weeks, and of all."""
+AT_ONCE = 16
+"""So many stretches of one length are looked into at once."""
 EQUAL = ("track", "tier", "category", "risk")
 """What must be the same in a case, if it is asked for."""
 
@@ -149,49 +154,63 @@ def _of(name: str, kind: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
 
 
 def near(viewer: Viewer, shape: Shape) -> Worded:
-    """Of the newest cases those that `q` finds, and the ids of the first and last that were looked at.
-
-    There is no last one where no more are left. Words are looked up first, and then the cases that hold them alone.
-    """
-    near, conditions = _listed(shape).limit(literal_column(str(NEAR))), [*_conditions(viewer), *_told(viewer, shape)]
-    listed, seen = near, near.subquery("seen")
-    if shape.told == "words" and not shape.numbered:
-        some = near.subquery("near")
-        named = some.c.id == func.any(func.array(select(CASE_REFS.c.case_id).where(_referred()).scalar_subquery()))
-        listed = select(some).where(or_(named, _holding(some.c.id))).order_by(some.c.id.desc())
-    at = [select(seen.c.id).order_by(seen.c.id.desc()).offset(literal_column(str(n))) for n in (0, NEAR - 1)]
-    ends = [cast(one.limit(literal_column("1")).scalar_subquery(), Text) for one in at]
-    return worded(_shown(_limited(_each(listed, *conditions)), *ends))
+    """Of the newest cases those whose number or reference it is; and the last id looked at, or none where they end."""
+    near = _listed(shape).limit(literal_column(str(NEAR)))
+    return worded(_shown(_limited(_each(near, *_conditions(viewer), or_(*_named()))), _nth(near, NEAR)))
 
 
-def found(viewer: Viewer, shape: Shape) -> Worded:
-    """The cases that an index finds from `lo` up to `hi`, by number, by reference or by words, the newest first.
+def named(viewer: Viewer, shape: Shape) -> Worded:
+    """The cases before an id whose number or reference it is, by the indexes of these, the newest first."""
 
-    And how many texts the index of words has found; where there are `many` of them, nothing else.
-    """
-    lo, hi = _of("lo", _ID), _of("hi", _ID)
+    def before(number: Column[Any], found: ColumnElement[bool]) -> Select[Any]:
+        """Said so that no index serves it: the planner would take that of the ids, whatever lies before them."""
+        return select(number.label("id")).where(found, (number < _of("before", _ID)).is_(true()))
 
-    def between(number: Column[Any], found: ColumnElement[bool]) -> Select[Any]:
-        """Said so that no index serves it: the planner would take that of the ids, whatever lies between them."""
-        return select(number.label("id")).where(found, and_(number >= lo, number < hi).is_(true()))
-
-    some = [between(CASE_REFS.c.case_id, _referred())]
+    some = [before(CASE_REFS.c.case_id, _referred())]
     if shape.numbered:
-        some.append(between(CASES.c.id, _numbered()))
-    counted: ColumnElement[Any] = literal_column("0")
-    if shape.told == "words":
-        holding = between(VAULT_WORDS.c.case_id, VAULT_WORDS.c.grams.contains(_of("grams", _GRAMS)))
-        words = holding.limit(bindparam("many", type_=Integer())).cte("words")
-        some.append(select(words.c.id))
-        counted = select(func.count()).select_from(words).scalar_subquery()
-    query = select(union(*some).subquery().c.id).where(func.coalesce(counted < _of("many", Integer()), true()))
-    number = query.selected_columns.id
+        some.append(before(CASES.c.id, _numbered()))
+    ids = select(union(*some).subquery().c.id)
+    return _page(_each(_here(ids, shape), *_state(shape), *_conditions(viewer), or_(*_named())))
+
+
+def pace(_: Viewer, shape: Shape) -> Worded:
+    """Of the newest cases the first id and the last, where there are so many; the oldest; and whose reference it is."""
+    newest, number = _listed(shape).limit(literal_column(str(PACE))), _number(shape)
+    oldest = _listed(shape._replace(by_state=False, dated=False)).order_by(None).order_by(number)
+    referred = select(CASE_REFS.c.case_id).where(_referred(), (CASE_REFS.c.case_id < _of("before", _ID)).is_(true()))
+    ids = cast(func.array(referred.scalar_subquery()), Text)
+    return worded(select(_nth(newest, 1), _nth(newest, PACE), _first(oldest), ids))
+
+
+def holding(_viewer: Viewer, _shape: Shape) -> Worded:
+    """The newest of the cases seen that hold the words; None where more texts than `many` do (rls.sql)."""
+    return Worded(_HOLDING, ("grams", "stretches", "body", "before", "wanted", "many"))
+
+
+def picked(viewer: Viewer, shape: Shape) -> Worded:
+    """Of the cases that are named, or hold the words, those of the list, the newest first."""
+    ids = select(func.unnest(_of("ids", ARRAY(_ID))).table_valued(Column("id", _ID)).render_derived().c.id)
+    told = or_(*_named(), _may_be_told(viewer))
+    return _page(_each(_here(ids, shape), *_state(shape), *_conditions(viewer), told))
+
+
+def _here(ids: Select[Any], shape: Shape) -> Select[Any]:
+    """Those of these ids that are in the list, the newest first."""
+    number = ids.selected_columns.id
     if not shape.everywhere:
         here = select(WORKLISTS.c.org).where(WORKLISTS.c.org == _of("body", _ID), WORKLISTS.c.case_id == number)
-        query = query.where(here.exists())
-    conditions = [*_state(shape), *_conditions(viewer), *_told(viewer, shape)]
-    page = _limited(_each(query.order_by(number.desc()), *conditions))
-    return worded(_shown(page, counted))
+        ids = ids.where(here.exists())
+    return ids.order_by(number.desc())
+
+
+def _nth(some: Select[Any], place: int) -> ColumnElement[Any]:
+    """The id at a place of some, the newest of which is the first."""
+    id_ = some.subquery("seen").c.id
+    return _first(select(id_).order_by(id_.desc()).offset(literal_column(str(place - 1))))
+
+
+def _first(ids: Select[Any]) -> ColumnElement[Any]:
+    return cast(ids.with_only_columns(ids.selected_columns.id).limit(literal_column("1")).scalar_subquery(), Text)
 
 
 def _referred() -> ColumnElement[bool]:
@@ -223,10 +242,12 @@ def _told(viewer: Viewer, shape: Shape) -> list[ColumnElement[bool]]:
     """`q` as a condition on one case that is looked at."""
     if not shape.told:
         return []
-    named = [_numbered(), CASES.c.refs.contains(array([cast(_of("q"), Text)]))]
-    if shape.told == "named":
-        return [or_(*named)]
-    return [or_(*named, and_(_may_be_told(viewer), _holding(CASES.c.id)))]
+    words = [and_(_may_be_told(viewer), _holding(CASES.c.id))] if shape.told == "words" else []
+    return [or_(*_named(), *words)]
+
+
+def _named() -> list[ColumnElement[bool]]:
+    return [_numbered(), CASES.c.refs.contains(array([cast(_of("q"), Text)]))]
 
 
 def _may_be_told(viewer: Viewer) -> ColumnElement[bool]:
@@ -296,6 +317,9 @@ def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
 
 _PAGE = [CASES.c[name] for name in ("id", "facts", "orgs", "past_orgs", "holder")]
 _ID, _DAY, _GRAMS = CASES.c.id.type, CASES.c.due_on.type, VAULT_WORDS.c.grams.type
+_HOLDING = (
+    "SELECT cases_holding(%s::bigint[], %s::text[], nullif(%s, '')::uuid, %s::uuid, %s::integer, %s::integer)::text"
+)
 _NONE: ColumnElement[int] = literal_column("0")
 _O = ORGANISATIONS.alias("o")
 _CASES = msgspec.json.Decoder(list[Case])

@@ -5,7 +5,6 @@ Whoever asks for one of these tables waits meanwhile; whatever goes wrong leaves
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date
 from typing import Any
 
 import psycopg
@@ -77,10 +76,10 @@ class Loading:
 
 
 @asynccontextmanager
-async def loading(owner_url: str, since: date) -> AsyncIterator[Loading]:
+async def loading(owner_url: str) -> AsyncIterator[Loading]:
     """The transaction: committed at the end of the block, whole or not at all. Nothing is integrated meanwhile.
 
-    `since`: the day of the first row. Raises: CasesThere, DatabaseUnreachable.
+    Raises: CasesThere, DatabaseUnreachable.
     """
     async with await connect(owner_url) as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('mediation.integrate'))")
@@ -90,8 +89,6 @@ async def loading(owner_url: str, since: date) -> AsyncIterator[Loading]:
         if await (await connection.execute("SELECT id FROM cases LIMIT 1")).fetchone():
             raise CasesThere
         await connection.execute("SELECT make_partitions(now(), now() + interval '2 months')")
-        # By when a case was filed.
-        await connection.execute("SELECT make_partitions(%s, now(), 'vault_words')", (since,))
         indexes = await (await connection.execute(_INDEXES, (list(LOADED),))).fetchall()
         keys = await (await connection.execute(_KEYS, (list(LOADED),))).fetchall()
         for table, name, _ in keys:

@@ -1,14 +1,9 @@
 -- Tables in parts. The events lie in parts by the hash of their case, so that a case's history is in one of them and
 -- UNIQUE (case_id, seq) holds. What is of interest for a while only (outbox, keys of requests, attempts, the access log)
--- and the words to search by lie in parts by month: an old month is detached or dropped at once, whatever it holds.
+-- lies in parts by month: an old month is detached or dropped at once, whatever it holds.
 --
 -- Nobody is granted anything on a part: it is read and written through the whole, whose policies hold. Each has
 -- row-level security on and no policy, so that not even its owner reads it by name.
-
--- The lowest UUIDv7 of an instant (RFC 9562 §5.7): ids of cases sort by time.
-CREATE FUNCTION uuid_from(p_at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-    SELECT rpad(lpad(to_hex((extract(epoch FROM p_at) * 1000)::bigint), 12, '0'), 32, '0')::uuid
-$$;
 
 -- What stands on each part of a table that only grows, and how a part is kept in order.
 CREATE FUNCTION furnish_part(p_part regclass, p_whole text) RETURNS void LANGUAGE plpgsql AS $$
@@ -29,31 +24,26 @@ $$;
 
 -- Make the months that are missing from one instant to another, one transaction for all; how many were made. A month whose
 -- rows have come already lies in the rest (`…_rest`) and stays there. Where somebody reads for long (a dump), it gives up soon,
--- as whoever comes after it would wait too: there are two months to try again. `p_only`: of this table alone, as whoever asks for
--- a key looks into every month of keys that there is.
-CREATE FUNCTION make_partitions(p_from timestamptz, p_to timestamptz, p_only text DEFAULT NULL) RETURNS integer
+-- as whoever comes after it would wait too: there are two months to try again.
+CREATE FUNCTION make_partitions(p_from timestamptz, p_to timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '300ms' SET timezone = 'UTC' AS $$
 DECLARE
     whole text;
     month timestamptz;
     part text;
-    bound text;
     made integer := 0;
 BEGIN
     IF p_from < timestamptz '1990-01-01' OR p_to > now() + interval '10 years' THEN
         RAISE 'months from % to % are not made', p_from, p_to USING ERRCODE = 'datetime_field_overflow';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('mediation.partitions'));
-    FOREACH whole IN ARRAY ARRAY['outbox', 'event_keys', 'attempts', 'disclosures', 'vault_words'] LOOP
-        CONTINUE WHEN whole <> p_only;
+    FOREACH whole IN ARRAY ARRAY['outbox', 'event_keys', 'attempts', 'disclosures'] LOOP
         FOR month IN SELECT generate_series(date_trunc('month', p_from), p_to, interval '1 month') LOOP
             part := whole || to_char(month, '_YYYYMM');
             CONTINUE WHEN to_regclass(part) IS NOT NULL;
-            bound := CASE whole
-                WHEN 'vault_words' THEN format('FROM (%L) TO (%L)', uuid_from(month), uuid_from(month + interval '1 month'))
-                ELSE format('FROM (%L) TO (%L)', month, month + interval '1 month') END;
             BEGIN
-                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES %s', part, whole, bound);
+                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+                               part, whole, month, month + interval '1 month');
                 PERFORM furnish_part(part::regclass, whole);
                 made := made + 1;
             EXCEPTION WHEN check_violation THEN NULL;
@@ -94,7 +84,7 @@ BEGIN
         EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES WITH (MODULUS 16, REMAINDER %s)', part, i);
         PERFORM furnish_part(part::regclass, 'events');
     END LOOP;
-    FOREACH whole IN ARRAY ARRAY['outbox', 'event_keys', 'attempts', 'disclosures', 'vault_words'] LOOP
+    FOREACH whole IN ARRAY ARRAY['outbox', 'event_keys', 'attempts', 'disclosures'] LOOP
         EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', whole || '_rest', whole);
         PERFORM furnish_part((whole || '_rest')::regclass, whole);
     END LOOP;

@@ -18,7 +18,7 @@ from mediation.store.tables import CASES, ORGANISATIONS
 
 _ENTER = (
     "SELECT enter(%s::uuid, %s::uuid, %s::text[], %s::uuid, NULL),"
-    " set_config('mediation.grams', %s, true), set_config('mediation.stretches', %s, true)"
+    " set_config('mediation.grams', %s, true), set_config('plan_cache_mode', %s, true)"
 )
 _WALK = Call("SELECT set_config('enable_seqscan', 'off', true)", ())
 _CONTEXT = text(
@@ -67,19 +67,21 @@ async def look(
     asked: Worded,
     values: Mapping[str, Value],
     grams: str = "",
-    stretch: str = "",
     *,
     walking: bool = False,
 ) -> tuple[Any, ...]:
     """The one row that a query tells in this viewer's sight, in one round trip and transaction.
 
-    `grams`, an array, opens the index of words to it, in the `stretch` of time whose ids begin so. `walking`: cases are
-    read in the order of an index until a page is full. The planner cannot know how many of them a policy lets through,
-    thinks hardly any, and would read them all to sort the few.
+    `grams`, an array, opens the words of texts to it that hold these. `walking`: cases are read in the order of an
+    index until a page is full. The planner cannot know how many of them a policy lets through, thinks hardly any, and
+    would read them all to sort the few.
     """
     said = {**_named(viewer), **values}
+    # What is kept has one plan for all values: to plan a search takes longer than to search.
+    planned = "force_generic_plan" if asked.kept else "auto"
     roles = "{" + ",".join(role.value for role in viewer.actor.roles) + "}"
-    entering = Call(_ENTER, (said["viewer_person"], viewer.org.id, roles, viewer.request, grams, f'{{"{stretch}"}}'))
+    who = (said["viewer_person"], viewer.org.id, roles, viewer.request)
+    entering = Call(_ENTER, (*who, grams, planned))
     asking = Call(asked.text, [said[name] for name in asked.names], asked.kept)
     (row,) = await memory.together(entering, *([_WALK] if walking else []), asking)
     return row

@@ -228,6 +228,7 @@ VAULT = Table(
     Index("vault_blind", "blind", postgresql_where=text("blind IS NOT NULL")),
     Index("vault_blind_id", "blind_id", "case_id", "subject", postgresql_where=text("blind_id IS NOT NULL")),
 )
+_STRETCHES = ", ".join(f'"left"(case_id::text, {digits})' for digits in (4, 5, 6, 7))
 VAULT_WORDS = Table(
     "vault_words",
     METADATA,
@@ -236,19 +237,13 @@ VAULT_WORDS = Table(
     _column("subject", Integer),
     _column("grams", ARRAY(BigInteger)),
     _column("lists", ARRAY(_ID)),
-    Column(
-        "stretches",
-        ARRAY(Text),
-        Computed('ARRAY[\'\'::text, "left"(case_id::text, 4), "left"(case_id::text, 5), "left"(case_id::text, 6)]'),
-        nullable=False,
-    ),
+    Column("stretches", ARRAY(Text), Computed(f"ARRAY[''::text, {_STRETCHES}]"), nullable=False),
     Index(
         "vault_words_grams",
         *("grams", "lists", "stretches"),
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 512},
     ),
-    postgresql_partition_by="RANGE (case_id)",
 )
 VAULT_MARKS = Table(
     "vault_marks",

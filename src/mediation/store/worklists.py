@@ -1,6 +1,6 @@
 """The worklist of a body: its cases and those of the bodies below it, by an index of its own whatever their number."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,6 +19,8 @@ __all__ = ["Filters", "Listed", "Trayed", "tray", "worklist"]
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _MOST_AT_ONCE = 1000
 _LOWEST_ID = str(UUID(int=0))
+_GROWS = 16
+_ALL = 2**31 - 1
 
 
 class Filters(NamedTuple):
@@ -126,8 +128,7 @@ class _Search(NamedTuple):
         """What a step of the search tells: one statement."""
         asked = statement(step, self.viewer, self.shape)
         said, walking = {"wanted": self.wanted, **self.said, **more}, self.shape.everywhere
-        grams, stretch = str(said["grams"] or ""), str(said["stretch"])
-        return await look(self.memory, self.viewer, asked, said, grams, stretch, walking=walking)
+        return await look(self.memory, self.viewer, asked, said, str(said["grams"] or ""), walking=walking)
 
     async def look(self, step: Callable[[Viewer, Shape], Worded], **more: Value) -> Found:
         """The cases that a step finds."""
@@ -164,65 +165,106 @@ def _said(filters: Filters, body: str, after: list[str], *, by_due: bool) -> dic
         "due_before": before.isoformat() if before else "infinity",
         "due_after": since.isoformat() if since else "-infinity",
         "q_end": f"{filters.q}\U0010ffff",
-        "grams": "{" + ",".join(map(str, filters.grams)) + "}" if filters.grams else None,
-        "stretch": "",
+        "grams": _array(map(str, filters.grams)) if filters.grams else None,
     }
+
+
+def _array(words: Iterable[str]) -> str:
+    return "{" + ",".join(f'"{word}"' for word in words) + "}"
+
+
+def _ids(said: str) -> list[str]:
+    return said[1:-1].split(",") if said != "{}" else []
 
 
 # ── searching ──
 
 
 async def _searched(search: _Search) -> Found:
-    """The newest of the cases that `q` finds.
+    """The newest of the cases that `q` finds; each of the two ways gives as many as are wanted, or all."""
+    words = search.shape.told == "words"
+    found = [await _worded(search)] if words else []
+    if search.shape.numbered or not words:
+        found.append(await _named(search))
+    cases = {case.id: case for one in found for case in one.cases}
+    orgs = {org.id: org for one in found for org in one.orgs.values()}
+    return Found([cases[id_] for id_ in sorted(cases, reverse=True)[: search.wanted]], orgs)
 
-    What is frequent is found by looking at one case after another; what is rare by the indexes, of which that of words
-    gives its finds unordered: so it is asked for one stretch of time after another.
+
+async def _named(search: _Search) -> Found:
+    """Those whose number begins so, or whose reference it is.
+
+    What is frequent is found by looking at one case after another; what is rare by the indexes, which give all they
+    find.
     """
-    cases, orgs, hi = list[Case](), dict[str, Organisation](), str(search.said["before"])
+    cases, orgs, before = list[Case](), dict[str, Organisation](), str(search.said["before"])
     while True:
-        *said, first, last = await search.ask(listing.near, before=hi, wanted=search.wanted - len(cases))
+        wanted = search.wanted - len(cases)
+        *said, last = await search.ask(listing.near, before=before, wanted=wanted)
         near = found_in(*said)
         cases, orgs = cases + near.cases, orgs | near.orgs
         if len(cases) == search.wanted or not last:
             return Found(cases, orgs)
-        hi = last
+        before = last
         if len(near.cases) < listing.OFTEN:
-            seen_ms = (_ms(first) - _ms(last)) * search.wanted // max(1, len(near.cases))
-            rare, hi = await _indexed(search, hi, search.wanted - len(cases), seen_ms)
-            cases, orgs = cases + rare.cases, orgs | rare.orgs
-            if len(cases) == search.wanted or hi == _LOWEST_ID:
-                return Found(cases, orgs)
+            rare = await search.look(listing.named, before=before, wanted=search.wanted - len(cases))
+            return Found(cases + rare.cases, orgs | rare.orgs)
 
 
-async def _indexed(search: _Search, hi: str, wanted: int, ms: int) -> tuple[Found, str]:
-    """So many as are `wanted` of the cases that the indexes find below an id; and the id down to which they looked.
+async def _worded(search: _Search) -> Found:
+    """Those that hold the words, or whose reference it is: by the index of words, one time after another.
 
-    That is before the lowest of all where they are frequent again. So many should be found in these `ms`. Where a
-    stretch holds too many, a shorter one is tried, and a longer one no more until that is done with.
+    Its finds are unordered. So the time of the newest cases is looked into first; then a shorter one where that held
+    too many, or so much longer a one as there should be what is left.
     """
-    cases, orgs = list[Case](), dict[str, Organisation]()
-    size, done = _size_of(ms) if search.shape.told == "words" else len(listing.STRETCHES) - 1, hi
-    while len(cases) < wanted and hi != _LOWEST_ID:
-        stretch = str(UUID(int=UUID(hi).int - 1))[: listing.STRETCHES[size]]
-        lo = f"{stretch:0<8}{_LOWEST_ID[8:]}"
-        asked: dict[str, Value] = {"stretch": stretch, "lo": lo, "hi": hi, "many": listing.MANY}
-        *said, held = await search.ask(listing.found, **asked, wanted=wanted - len(cases))
-        if held >= listing.MANY:
-            if not size:
-                break
-            size, done = size - 1, lo
+    first, last, oldest, referred = await search.ask(listing.pace)
+    if not first:
+        return Found([], {})
+    found, named, some = Found([], {}), _ids(referred), set[str]()
+    hi, ms, batch = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest), search.wanted + search.wanted // 8
+    full = hi  # down to here too many are known to be
+    while len(found.cases) < search.wanted and hi > oldest:
+        stretches, lo = _stretches(hi, min(ms, _ms(hi) - _ms(oldest)))
+        more = await _holding(search, stretches, hi, batch - len(some))
+        if more is None:
+            ms, full = min(ms, _ms(hi) - _ms(lo)) // 4, lo
             continue
-        more = found_in(*said)
-        cases, orgs, hi = cases + more.cases, orgs | more.orgs, lo
-        if size + 1 < len(listing.STRETCHES) and hi <= done and 16 * held < listing.MANY:
-            size += 1
-    return Found(cases, orgs), hi
+        some |= set(more)
+        lo = more[-1] if more and len(some) == batch else lo
+        looked, hi = _ms(hi) - _ms(lo), lo
+        if len(some) == batch or hi <= oldest:
+            asked = _array(some | {one for one in named if one >= hi})
+            picked = await search.look(listing.picked, ids=asked, wanted=search.wanted - len(found.cases))
+            found = Found(found.cases + picked.cases, found.orgs | picked.orgs)
+            # Twice as many as should be among them what is still wanted, going by these.
+            left = 2 * (search.wanted - len(found.cases)) * len(some) // max(1, len(picked.cases))
+            named, some, batch = [one for one in named if one < hi], set(), min(max(1, left), _MOST_AT_ONCE)
+        ms = int(looked * min(_GROWS if hi <= full else 1, 1.25 * (batch - len(some)) / max(1, len(more))))
+    return found
 
 
-def _size_of(ms: int) -> int:
-    """Which of the lengths of stretches is the longest that is no longer than so many milliseconds, or the shortest."""
-    lengths = (1 << 4 * (12 - digits) for digits in listing.STRETCHES)
-    return max(0, sum(length <= ms for length in lengths) - 1)
+async def _holding(search: _Search, stretches: list[str], before: str, wanted: int) -> list[str] | None:
+    """So many of the newest cases of these stretches that hold the words; None where too many do for such long ones."""
+    shortest = [len(one) for one in stretches] == [listing.STRETCHES[0]]
+    asked: dict[str, Value] = {"stretches": _array(stretches), "before": before, "wanted": wanted}
+    (ids,) = await search.ask(listing.holding, **asked, many=_ALL if shortest else listing.MANY)
+    return None if ids is None else _ids(ids)
+
+
+def _stretches(hi: str, ms: int) -> tuple[list[str], str]:
+    """The stretches that hold these milliseconds before an id, as the ids of each begin, and the lowest id in them."""
+    top = UUID(hi).int - 1
+    bottom = max(0, top - (ms << 80))
+    for digits in listing.STRETCHES[:-1]:
+        rest = 128 - 4 * digits
+        some = range(bottom >> rest, (top >> rest) + 1)
+        if len(some) <= listing.AT_ONCE:
+            return [f"{one:0{digits}x}" for one in some], _id(some[0] << rest)
+    return [""], _LOWEST_ID
+
+
+def _id(number: int) -> str:
+    return str(UUID(int=number))
 
 
 def _ms(case_id: str) -> int:
