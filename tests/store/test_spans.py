@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import event as heard
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.service.town import ESCALATE, FILE, NOTE, Town, asked_by, opened, populate
 from tests.whole import integrated, whole
 
@@ -203,6 +204,28 @@ async def test_a_stream_left_half_way_leaves_nothing_open(town: Town, monkeypatc
     await anext(streaming)
     await streaming.aclose()
     assert town.engine.sync_engine.pool.checkedout() == 0
+
+
+async def test_whoever_goes_away_while_a_chunk_is_read_costs_no_connection(town: Town, monkeypatch: pytest.MonkeyPatch):
+    stretch, closed = spans._stretch, list[object]()
+
+    async def slow(connection: AsyncConnection, *more: Any) -> Any:
+        await connection.exec_driver_sql("SELECT pg_sleep(0.3)")
+        return await stretch(connection, *more)
+
+    viewer = await town.viewer("auditor")
+    end = await spans.newest(town.engine, viewer)
+    monkeypatch.setattr(spans, "_stretch", slow)
+    heard.listen(town.engine.sync_engine, "close", lambda *gone: closed.append(gone))
+    waiting = asyncio.ensure_future(anext(spans.stream(town.engine, viewer, end=end)))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert town.engine.sync_engine.pool.checkedout() == 1
+    await asyncio.sleep(0.5)
+    assert town.engine.sync_engine.pool.checkedout() == 0
+    assert closed == []
 
 
 # ── as they stood ──

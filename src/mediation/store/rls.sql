@@ -105,7 +105,8 @@ DECLARE
     org text := $x$ nullif(current_setting('mediation.org', true), '')::uuid $x$;
     this_case text := $x$ nullif(current_setting('mediation.case', true), '')::uuid $x$;
     this_event text := $x$ nullif(current_setting('mediation.event', true), '')::uuid $x$;
-    may text := $x$ (nullif(current_setting('mediation.may', true), '') LIKE '%%%s%%') $x$;
+    -- False and not null where there is nothing: null AND EXISTS (…) is false only once the EXISTS has been looked for.
+    may text := $x$ coalesce(nullif(current_setting('mediation.may', true), '') LIKE '%%%s%%', false) $x$;
     shown text := $x$ nullif(current_setting('mediation.shown', true), '') $x$;
     grams text := $x$ (SELECT nullif(current_setting('mediation.grams', true), '')::bigint[]) $x$;
     -- The stretches of time that are looked into. All time has a word of its own: for an empty array GIN walks its whole index.
@@ -217,9 +218,9 @@ BEGIN
     EXECUTE format('CREATE POLICY seen ON vault_keys FOR SELECT TO mediation_app USING (%s)', of_case);
     EXECUTE format('CREATE POLICY wrapped ON vault_keys FOR INSERT TO mediation_app WITH CHECK (%s)', written);
     EXECUTE format('CREATE POLICY destroyed ON vault_keys FOR DELETE TO mediation_app USING (%s)', erased);
-    -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and of the cases they see. By its
-    -- index they are asked for through `cases_holding` alone, which runs as the owner: in a text each find would be asked of its
-    -- case, before it is known to be among the newest. So the owner sees what is asked for, and in nobody's name nothing.
+    -- Keyed hashes of pairs of characters: seen only by whoever asks for these very words, and of the cases they see. Through
+    -- their index they are asked for by `cases_holding` alone, which runs as the owner: else each find would be asked of its
+    -- case before it is known to be among the newest. So the owner sees what is asked for, and in nobody's name nothing.
     EXECUTE format('CREATE POLICY asked ON vault_words FOR SELECT TO mediation_app USING ((grams @> %s AND %s) OR %s OR case_id >= %s)',
                    grams, one_by_one, written, clock);
     EXECUTE format('CREATE POLICY sought ON vault_words FOR SELECT TO mediation_owner USING ('

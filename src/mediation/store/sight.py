@@ -143,7 +143,7 @@ def visible(viewer: Viewer, *, in_codes: bool = True) -> ColumnElement[bool]:
         arms += [here, below if roles & access.ABOVE else and_(below, ordinary)]
     if viewer.audits:
         there = func.starts_with(ORGANISATIONS.c.division, division)
-        audited = or_(_names(there), func.starts_with(CASES.c.division, division))
+        audited = or_(func.starts_with(CASES.c.division, division), _names(there))
         audited = and_(audited, not_(CASES.c.closers.contains(array([person]))))
         arms.append(audited if in_codes else and_(audited, ordinary))
     return and_(or_(false(), *arms), not_(CASES.c.recused.contains(array([person]))))

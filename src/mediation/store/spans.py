@@ -99,7 +99,7 @@ async def stream(
     coming = asyncio.ensure_future(chunk(after, width)) if after < end else None
     try:
         while coming:
-            found, after = await coming
+            found, after = await asyncio.shield(coming)
             width = CHUNK if len(found) > CHUNK // 2 else min(2 * width, _WIDEST)
             coming = asyncio.ensure_future(chunk(after, width)) if after < end else None
             if found:
