@@ -7,6 +7,7 @@ dead rows of the tables that change. In the end the first third is compared with
 
   make bench-soak                                     30 minutes
   make bench-soak ARGS='--minutes 2 --cases 500'      a look at it
+  make bench-soak ARGS='--keep FOLDER'                among the million cases that make bench-scale has left there
 """
 
 import json
@@ -145,14 +146,16 @@ def main() -> int:
     """Soak and print; 1 where something grew."""
     parser = arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="of steady load; default 30")
-    parser.add_argument("--cases", type=int, default=10_000, help="in the database; default 10,000")
+    parser.add_argument("--cases", type=int, default=10_000, help="in the database at least; default 10,000")
+    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="in the larger database that make bench-scale keeps")
     chosen, _ = told_what(parser)
-    with own_server() as (server, folder):
-        house = House(server, "soak", folder)
-        said: dict[str, Any] = {"machine": machine(server), "chosen": vars(chosen)}
+    with own_server(chosen.keep) as (server, folder):
+        house = House(server, "many" if chosen.keep else "soak", folder)
+        said: dict[str, Any] = {"machine": machine(server), "chosen": {**vars(chosen), "keep": None}}
         print(told(said["machine"]))
         stock.fill(house, chosen.cases)
         stock.settled(house)
+        said["cases"] = stock.count(house, "cases")
         decks = stock.Decks(house).make(WORKLOADS["mixed"].decks)
         said |= soaked(house, decks, chosen)
     print(f"{said['pace']:,.0f} requests a second, {said['over']['count']:,} in all; first third, last third:")
