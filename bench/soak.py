@@ -147,7 +147,7 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="of steady load; default 30")
     parser.add_argument("--cases", type=int, default=10_000, help="in the database at least; default 10,000")
-    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="in the larger database that make bench-scale keeps")
+    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="in the larger database of make bench-scale")
     chosen, _ = told_what(parser)
     with own_server(chosen.keep) as (server, folder):
         house = House(server, "many" if chosen.keep else "soak", folder)

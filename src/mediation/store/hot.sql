@@ -343,21 +343,21 @@ BEGIN
 END
 $$;
 
--- The newest of the cases before one that hold these words in one text, were filed in these stretches of time and are in the
--- list of the body acted for (an auditor has none), and in that of `p_body` if it is said: so many as are wanted of those that
--- the caller, whose context is set, sees. Null, where `p_many` texts hold the words or more.
---
+-- The newest of the cases from one up to another that hold these words in one text and are in the list of the body acted for (an
+-- auditor has none), and in that of `p_body` if it is said: so many as are wanted of those that the caller, whose context is set,
+-- sees. Null, where `p_many` texts hold the words or more. `p_stretches`: those that hold all between the two, for the index.
 -- It runs as the owner, who sees what is asked for of the index (rls.sql, `sought`). A caller sees the words of a case only where
 -- they see the case: to ask that of each find takes ten times as long as to ask it of the newest.
-CREATE FUNCTION cases_holding(p_grams bigint[], p_stretches text[], p_body uuid, p_before uuid, p_wanted integer, p_many integer)
+CREATE FUNCTION cases_holding(
+    p_grams bigint[], p_stretches text[], p_body uuid, p_lo uuid, p_before uuid, p_wanted integer, p_many integer)
 RETURNS uuid[] LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE found uuid[];
 BEGIN
     PERFORM set_config('mediation.grams', p_grams::text, true), set_config('mediation.stretches', p_stretches::text, true);
     found := ARRAY(
         SELECT w.case_id FROM vault_words w
-        WHERE w.grams @> p_grams AND w.stretches && p_stretches
-          AND (w.case_id < p_before AND (p_body IS NULL OR w.lists @> ARRAY[p_body])) IS TRUE LIMIT p_many);
+        WHERE (w.case_id >= p_lo AND w.case_id < p_before AND (p_body IS NULL OR w.lists @> ARRAY[p_body])) IS TRUE
+          AND w.grams @> p_grams LIMIT p_many);
     IF cardinality(found) < p_many THEN
         RETURN ARRAY(
             SELECT f.id FROM (SELECT DISTINCT u.id FROM unnest(found) AS u (id) ORDER BY u.id DESC) AS f

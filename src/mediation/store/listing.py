@@ -42,7 +42,7 @@ OFTEN = 20
 """Where so many of them have it, the next ones are looked at one by one too."""
 PACE = 800
 """Into the time of so many of the newest cases the index of words is looked first."""
-MANY = 1000
+MANY = 400
 """So many texts of one time are more than are looked at to find the newest."""
 STRETCHES = (7, 6, 5, 4, 0)
 """So many first digits (UUIDv7) are the same in the ids of 17 minutes, of 5 hours, 3 days, 7 weeks, and of all."""
@@ -184,7 +184,7 @@ def pace(_: Viewer, shape: Shape) -> Worded:
 
 def holding(_viewer: Viewer, _shape: Shape) -> Worded:
     """The newest of the cases seen that hold the words; None where more texts than `many` do (rls.sql)."""
-    return Worded(_HOLDING, ("grams", "stretches", "body", "before", "wanted", "many"))
+    return Worded(_HOLDING, ("grams", "stretches", "body", "lo", "before", "wanted", "many"))
 
 
 def picked(viewer: Viewer, shape: Shape) -> Worded:
@@ -318,7 +318,8 @@ def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
 _PAGE = [CASES.c[name] for name in ("id", "facts", "orgs", "past_orgs", "holder")]
 _ID, _DAY, _GRAMS = CASES.c.id.type, CASES.c.due_on.type, VAULT_WORDS.c.grams.type
 _HOLDING = (
-    "SELECT cases_holding(%s::bigint[], %s::text[], nullif(%s, '')::uuid, %s::uuid, %s::integer, %s::integer)::text"
+    "SELECT cases_holding("
+    "%s::bigint[], %s::text[], nullif(%s, '')::uuid, %s::uuid, %s::uuid, %s::integer, %s::integer)::text"
 )
 _NONE: ColumnElement[int] = literal_column("0")
 _O = ORGANISATIONS.alias("o")

@@ -225,7 +225,7 @@ async def _worded(search: _Search) -> Found:
     full = hi  # down to here too many are known to be
     while len(found.cases) < search.wanted and hi > oldest:
         stretches, lo = _stretches(hi, min(ms, _ms(hi) - _ms(oldest)))
-        more = await _holding(search, stretches, hi, batch - len(some))
+        more = await _holding(search, stretches, lo, hi, batch - len(some))
         if more is None:
             ms, full = min(ms, _ms(hi) - _ms(lo)) // 4, lo
             continue
@@ -243,10 +243,10 @@ async def _worded(search: _Search) -> Found:
     return found
 
 
-async def _holding(search: _Search, stretches: list[str], before: str, wanted: int) -> list[str] | None:
+async def _holding(search: _Search, stretches: list[str], lo: str, before: str, wanted: int) -> list[str] | None:
     """So many of the newest cases of these stretches that hold the words; None where too many do for such long ones."""
     shortest = [len(one) for one in stretches] == [listing.STRETCHES[0]]
-    asked: dict[str, Value] = {"stretches": _array(stretches), "before": before, "wanted": wanted}
+    asked: dict[str, Value] = {"stretches": _array(stretches), "lo": lo, "before": before, "wanted": wanted}
     (ids,) = await search.ask(listing.holding, **asked, many=_ALL if shortest else listing.MANY)
     return None if ids is None else _ids(ids)
 
