@@ -183,7 +183,7 @@ def pace(_: Viewer, shape: Shape) -> Worded:
 
 
 def holding(_viewer: Viewer, _shape: Shape) -> Worded:
-    """The newest of the cases seen that hold the words; None where more texts than `many` do (rls.sql)."""
+    """The newest of the cases seen that hold the words; None where so many texts do (hot.sql)."""
     return Worded(_HOLDING, ("grams", "stretches", "body", "lo", "before", "wanted", "many"))
 
 
