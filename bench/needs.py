@@ -110,11 +110,12 @@ def written(found: Mapping[str, Said]) -> str:
 
 def main() -> None:
     """Write the page."""
-    scale, bench, soak = (_figures(name) for name in ("scale", "bench", "soak"))
-    if scale is None or bench is None:
+    scale, soak = (_figures(name) for name in ("scale", "soak"))
+    if scale is None:
         return
-    many = list(scale["databases"].values())[1]
-    found = {one["workload"]: one for one in bench["found"] if one["clients"] in {16, 1}}
+    name, many = list(scale["databases"].items())[1]
+    there = [one for one in scale["found"] if one["database"] == name]
+    found = {one["workload"]: one for one in there if one["clients"] in {16, 1}}
     lines = [
         "# What a nation needs 全国一年所需\n",
         text(
