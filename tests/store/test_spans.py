@@ -207,9 +207,10 @@ async def test_a_stream_left_half_way_leaves_nothing_open(town: Town, monkeypatc
 
 
 async def test_whoever_goes_away_while_a_chunk_is_read_costs_no_connection(town: Town, monkeypatch: pytest.MonkeyPatch):
-    stretch, closed = spans._stretch, list[object]()
+    stretch, closed, reading, back = spans._stretch, list[object](), asyncio.Event(), asyncio.Event()
 
     async def slow(connection: AsyncConnection, *more: Any) -> Any:
+        reading.set()
         await connection.exec_driver_sql("SELECT pg_sleep(0.3)")
         return await stretch(connection, *more)
 
@@ -217,14 +218,14 @@ async def test_whoever_goes_away_while_a_chunk_is_read_costs_no_connection(town:
     end = await spans.newest(town.engine, viewer)
     monkeypatch.setattr(spans, "_stretch", slow)
     heard.listen(town.engine.sync_engine, "close", lambda *gone: closed.append(gone))
+    heard.listen(town.engine.sync_engine, "checkin", lambda *_: back.set())
     waiting = asyncio.ensure_future(anext(spans.stream(town.engine, viewer, end=end)))
-    await asyncio.sleep(0.1)
+    await reading.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert town.engine.sync_engine.pool.checkedout() == 1
-    await asyncio.sleep(0.5)
-    assert town.engine.sync_engine.pool.checkedout() == 0
+    assert town.engine.sync_engine.pool.checkedout() == 1  # what was asked is let end
+    await asyncio.wait_for(back.wait(), 20)
     assert closed == []
 
 

@@ -221,7 +221,8 @@ async def _worded(search: _Search) -> Found:
     if not first:
         return Found([], {})
     found, named, some = Found([], {}), _ids(referred), set[str]()
-    hi, ms, batch = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest), search.wanted + search.wanted // 8
+    hi, ms = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest)
+    batch = search.wanted + search.wanted // 8  # a few more, as some may be seen and yet not told of by their words
     full = hi  # down to here too many are known to be
     while len(found.cases) < search.wanted and hi > oldest:
         stretches, lo = _stretches(hi, min(ms, _ms(hi) - _ms(oldest)))
