@@ -49,6 +49,19 @@ def _tib(size: int, many: Said, years: int) -> float:
 def memory(many: Said, soak: Said | None) -> str:
     """Indexes of a year, and what the service's processes hold."""
     indexes = sum(size["indexes"] for size in many["tables"].values()) / many["cases"] * CASES_A_YEAR
+    held = ""
+    if soak:
+        processes = soak["stretches"][-1]["resident_mib"]
+        held = f"The {len(processes)} processes of the service held {sum(processes.values()):,.0f} MiB after the soak."
+    return text(
+        f"All indexes of a year's cases take {indexes / _GIB:,.0f} GiB. They need not all be in",
+        "memory: cases are worked on",
+        "for weeks, ids begin with the time, and what is written goes to the newest part of each index; of the tables",
+        "parted by time only the last month is written. Two months of all indexes are a fair beginning for the memory",
+        "of the database:",
+        f"{indexes / 6 / _GIB:,.0f} GiB, and as much again for pages of rows.",
+        held,
+    )
 
 
 def cores(found: Mapping[str, Said]) -> str:
