@@ -6,6 +6,7 @@ left is removed by the next.
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ TEMPLATE = "template_mediation"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A script's background job ignores it, and so does all that it starts: what is asked to leave by it would stay.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):  # a worker of xdist: the folder came with the environment
         return
     for left in Path(tempfile.gettempdir()).glob("mediation-tests-*"):
