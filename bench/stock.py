@@ -311,6 +311,18 @@ class Decks:
             found.append(dict(next(above)) | {"word": quote(run[begun : begun + size])})
         return found
 
+    def _common(self) -> Deck:
+        """Words that fill a page of who asks, here as among few cases; where none does, whatever words there are."""
+        rows = self._words()
+        with httpx2.Client(base_url=self._url) as client:
+            return [row for row in rows if self._fills(client, row)] or rows
+
+    @staticmethod
+    def _fills(client: httpx2.Client, row: Mapping[str, Any]) -> bool:
+        headers = {"Authorization": f"Bearer {row['token']}"}
+        said = client.get(f"/v1/cases?q={row['word']}&limit={PAGE}", headers=headers).raise_for_status().json()
+        return len(said["items"]) == PAGE
+
     def _people(self) -> Deck:
         above = self._above()
         known = [plain["id_number"] for plain in self._opened("v.blind_id IS NOT NULL") if "id_number" in plain]

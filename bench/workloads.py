@@ -56,6 +56,7 @@ _NOTE = _step("open", '{"action":"note","kind":"fact"}')
 _CONVENE = _step("mediating", '{"action":"convene"}')
 _READ = _get("cases", "/v1/cases/{{case}}")
 _LIST = "/v1/cases?state={{state}}&sort=due&limit={{limit}}"
+_SEARCH = "/v1/cases?q={{word}}&limit=50"
 _LOOKUP = {
     "method": "POST", "deck": "people", "path": "/v1/persons/search", "headers": _JSON, "right": [200],
     "body": '{"id_number":"{{number}}","purpose":"duplicate"}',
@@ -73,7 +74,8 @@ WORKLOADS = {
         Workload("actions", "可办事项", "what may be done", (_get("cases", "/v1/cases/{{case}}/actions"),)),
         Workload("worklist", "工作清单", "worklist, first page", (_get("lists", _LIST),)),
         Workload("deep", "第1000页", "worklist, page 1,000", (_get("deep", _LIST + "&cursor={{cursor}}"),)),
-        Workload("search", "案情检索", "search in Chinese", (_get("words", "/v1/cases?q={{word}}&limit=50"),)),
+        Workload("search", "案情检索", "search in Chinese", (_get("words", _SEARCH),)),
+        Workload("common", "常用词检索", "search that fills a page", (_get("common", _SEARCH),)),
         Workload("lookup", "按证号查人", "look up a person", (_LOOKUP,)),
         Workload("statistics", "年度统计", "statistics of a year", (_get("years", "/v1/statistics?year={{year}}"),)),
         Workload("feed", "总流", "the auditors' feed", (_FEED,), clients=1, streams=True),

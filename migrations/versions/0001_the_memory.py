@@ -1,7 +1,6 @@
 """The memory: reference data, cases, the history that only grows, the vault, the outbox and the feed.
 
-Revision ID: 0001
-Revises:
+Revision ID: 0001_2026_11_23
 """
 
 from importlib.resources import files
@@ -11,11 +10,11 @@ from procrastinate.schema import SchemaManager
 
 from mediation.domain.errors import MediationError
 
-revision = "0001"
+# Until that day it was altered in place: what an earlier form made is refused by name. Now it stands (test_tables.py).
+revision = "0001_2026_11_23"
 down_revision = None
-branch_labels = None
-depends_on = None
 
+FUNCTIONS = ("grants.sql", "grows.sql", "partitions.sql", "rls.sql", "hot.sql", "tallies.sql")
 REFERENCE = """
 CREATE TABLE divisions (
     code text PRIMARY KEY,
@@ -379,7 +378,7 @@ class HistoryKept(MediationError):
 def upgrade() -> None:
     for statements in (REFERENCE, HISTORY, LOGS, JOBS):
         op.get_bind().exec_driver_sql(statements.replace("%", "%%"))
-    for name in ("grants.sql", "grows.sql", "partitions.sql", "rls.sql", "hot.sql", "tallies.sql"):
+    for name in FUNCTIONS:
         op.get_bind().exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 

@@ -17,6 +17,17 @@ def test_migrating_again_changes_nothing(database_urls):
     assert database.migrate(database_urls.owner) == database.head_revision()
 
 
+def test_a_database_of_a_version_that_is_not_known_is_refused_by_name_and_left_alone(database_urls):
+    with psycopg.connect(database_urls.owner, autocommit=True) as owner:
+        owner.execute("UPDATE alembic_version SET version_num = '0001'")  # an earlier form of the first
+        with pytest.raises(database.UnknownSchema) as refused:
+            database.migrate(database_urls.owner)
+        assert [("0001" in said, "MEDIATION_DATA_DIR" in said) for said in (refused.value.zh, refused.value.en)] == [
+            (True, True)
+        ] * 2
+        assert owner.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+
+
 async def test_a_server_that_may_lose_what_it_confirmed_is_refused(database_urls):
     async with await database.connect(database_urls.app) as connection:
         with pytest.raises(database.UnsafeDatabase) as refused:

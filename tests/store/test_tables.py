@@ -1,7 +1,10 @@
 """The tables that SQLAlchemy reads are those that the migrations make; a downgrade keeps the history."""
 
 import asyncio
+import hashlib
+import importlib.util
 import re
+from importlib.resources import files
 
 import pytest
 from alembic import command
@@ -11,9 +14,11 @@ from sqlalchemy import NullPool, create_engine, text
 from tests.service.town import Town, populate
 
 from mediation.settings import Urls
-from mediation.store.database import _alembic, _sqlalchemy, migrate
+from mediation.store.database import MIGRATIONS, _alembic, _sqlalchemy, migrate
 from mediation.store.tables import METADATA
 
+FIRST = "890d8a60f923eee5ca44bb9769be961db27306bfd3c784b2c1bc429ac58e3ec6"
+"""SHA-256 of the SQL of the first migration, comments and spaces apart."""
 _PART = re.compile(r"_(\d\d|\d{6}|rest)$")
 
 
@@ -26,6 +31,20 @@ def test_the_migrations_make_the_tables_that_are_read(module_database_urls: Urls
     assert [
         change for change in found if "comment" not in str(change[0][0] if isinstance(change, list) else change[0])
     ] == []
+
+
+def test_the_first_migration_makes_what_it_made_when_it_was_released():
+    """Whoever changes a policy or a function writes a migration that runs the files again, and notes the new digest here.
+
+    A database that is there learns of it in no other way. Tables are changed by the new migration alone.
+    """
+    path = MIGRATIONS / "versions" / "0001_the_memory.py"
+    first = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("first", path))
+    spec.loader.exec_module(first)
+    told = [first.REFERENCE, first.HISTORY, first.LOGS]
+    told += [files("mediation.store").joinpath(name).read_text("utf-8") for name in first.FUNCTIONS]
+    said = re.sub(r"\s+", " ", re.sub(r"--.*", "", "\n".join(told)))
+    assert (first.revision, hashlib.sha256(said.encode()).hexdigest()) == ("0001_2026_11_23", FIRST)
 
 
 def downgrade(urls: Urls) -> None:

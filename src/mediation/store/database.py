@@ -12,8 +12,9 @@ import psycopg
 import psycopg_pool
 import sqlalchemy.exc
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, create_engine, make_url, pool, text
+from sqlalchemy import URL, Connection, create_engine, make_url, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -27,6 +28,7 @@ __all__ = [
     "Condition",
     "DatabaseUnreachable",
     "MigrationFailed",
+    "UnknownSchema",
     "UnsafeDatabase",
     "Urls",
     "assert_durable",
@@ -94,6 +96,12 @@ class MigrationFailed(MediationError):
     """The schema could not be brought to its newest revision; it is as it was."""
 
     code = "migration_failed"
+
+
+class UnknownSchema(MediationError):
+    """The database was made by a version of this program that this one does not know; it is as it was."""
+
+    code = "unknown_schema"
 
 
 class Condition(NamedTuple):
@@ -304,7 +312,7 @@ async def assert_durable(connection: psycopg.AsyncConnection[Any]) -> None:
 def migrate(owner_url: str) -> str | None:
     """Bring the schema to its newest revision, in one transaction, one process at a time; gives that revision.
 
-    Raises: DatabaseUnreachable; MigrationFailed, if a migration fails or the files are not there.
+    Raises: DatabaseUnreachable; MigrationFailed, if a migration fails or the files are not there; UnknownSchema.
     """
     config = _alembic()
     made = create_engine(
@@ -312,6 +320,7 @@ def migrate(owner_url: str) -> str | None:
     )
     try:
         with made.connect() as connection:
+            _assert_known(connection)
             config.attributes["connection"] = connection
             try:
                 alembic.command.upgrade(config, "head")
@@ -320,6 +329,20 @@ def migrate(owner_url: str) -> str | None:
     except SQLAlchemyError as error:
         raise _unreachable(error) from error
     return head_revision()
+
+
+def _assert_known(connection: Connection) -> None:
+    """Refuse what another line of versions made: its tables may have our names and not be ours."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()  # looking began a transaction, and the migrations want their own
+    if found and found not in {one.revision for one in ScriptDirectory.from_config(_alembic()).walk_revisions()}:
+        raise UnknownSchema(
+            zh=f"数据库由另一版本的程序建立（结构 {found}，本版本不认识），未作任何改动：请用原版本打开，"
+            "或另设 MEDIATION_DATA_DIR（或另建数据库）重新开始。",
+            en=f"Another version of this program made the database (its schema is {found}, unknown to this one); "
+            "nothing was changed. Open it with that version, or begin anew: in another MEDIATION_DATA_DIR, "
+            "or another database.",
+        )
 
 
 async def current_revision(connection: psycopg.AsyncConnection[Any]) -> str | None:

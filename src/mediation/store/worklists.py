@@ -17,7 +17,7 @@ from mediation.store.sight import Viewer, Worded, look
 __all__ = ["Filters", "Listed", "Trayed", "tray", "worklist"]
 
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
-_MOST_AT_ONCE = 1000
+_LEAST_AT_ONCE, _MOST_AT_ONCE = 16, 1000
 _LOWEST_ID = str(UUID(int=0))
 _GROWS = 16
 _ALL = 2**31 - 1
@@ -222,7 +222,7 @@ async def _worded(search: _Search) -> Found:
         return Found([], {})
     found, named, some = Found([], {}), _ids(referred), set[str]()
     hi, ms = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest)
-    batch = search.wanted + search.wanted // 8  # a few more, as some may be seen and yet not told of by their words
+    batch = search.wanted + search.wanted // 4  # a few more, as some may be seen and yet not told of by their words
     full = hi  # down to here too many are known to be
     while len(found.cases) < search.wanted and hi > oldest:
         stretches, lo = _stretches(hi, min(ms, _ms(hi) - _ms(oldest)))
@@ -239,7 +239,8 @@ async def _worded(search: _Search) -> Found:
             found = Found(found.cases + picked.cases, found.orgs | picked.orgs)
             # Twice as many as should be among them what is still wanted, going by these.
             left = 2 * (search.wanted - len(found.cases)) * len(some) // max(1, len(picked.cases))
-            named, some, batch = [one for one in named if one < hi], set(), min(max(1, left), _MOST_AT_ONCE)
+            named, some = [one for one in named if one < hi], set()
+            batch = min(max(_LEAST_AT_ONCE, left), _MOST_AT_ONCE)
         ms = int(looked * min(_GROWS if hi <= full else 1, 1.25 * (batch - len(some)) / max(1, len(more))))
     return found
 
