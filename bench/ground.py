@@ -84,9 +84,7 @@ def served(house: House, workers: int, *, logged: bool = True) -> Iterator[tuple
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [
-        *(sys.executable, "-m", "uvicorn", "--factory", "mediation.http.app:create_app", "--port", str(port)),
-        *("--workers", str(workers), "--http", "mediation.http.wire:Wire", "--loop", "uvloop"),
-        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "error"),
+        *(sys.executable, "-m", "mediation", "serve", "--port", str(port), "--workers", str(workers)),
     ]
     child = subprocess.Popen(command, env=os.environ | house.environment(logged=logged))
     try:

@@ -52,7 +52,8 @@ def memory(many: Said, soak: Said | None) -> str:
     held = ""
     if soak:
         processes = soak["stretches"][-1]["resident_mib"]
-        held = f"The {len(processes)} processes of the service held {sum(processes.values()):,.0f} MiB after the soak."
+        held = f"The {len(processes)} processes of the service, two of them its workers, held"
+        held += f" {sum(processes.values()):,.0f} MiB after the soak."
     return text(
         f"All indexes of a year's cases take {indexes / _GIB:,.0f} GiB. They need not all be in",
         "memory: cases are worked on",

@@ -116,7 +116,7 @@ def _over_http(some: Sequence[Said]) -> str:
                 named(one["workload"]),
                 spread(one["http"]),
                 f"{ratio(one):.0%}",
-                *(format(one["http"][name], how) for name, how in figures),
+                *(format(one["http"][name], how) if one["http"][name] else "–" for name, how in figures),
             )
             for one in some
         ),
@@ -181,15 +181,17 @@ def scale(said: Said) -> str:
         "p99 ms",
         "times the smaller's",
     )
-    deep = " and ".join(f"page {about['deep']['page']:,}" for about in said["about"].values() if "deep" in about)
+    pages = [f"{about['deep']['page']:,}" for about in said["about"].values() if "deep" in about]
+    deep = " and, of the larger, ".join(f"page {page}" for page in pages)
     return "\n".join(
         [
             f"## {many['cases']:,} cases beside {few['cases']:,}\n",
             machine(said),
             text(
                 f"{many['events']:,} events beside {few['events']:,}; each database has a service of its own, and they",
-                f"take turns, {said['chosen']['repeats']} of {said['chosen']['seconds']:g} s each. Filling the larger",
-                f"one took {many['seconds'] / 60:.0f} minutes. The deep page is {deep or '–'}.",
+                f"take turns, {said['chosen']['repeats']} of {said['chosen']['seconds']:g} s each. The deep page is",
+                f"{deep or '–'}. Ratios are medians of those of two turns that follow one another, since the machine's",
+                "speed differs more from one minute to the next than what is asked for.",
             ),
             table(
                 heads,
@@ -219,7 +221,8 @@ def _of_scale(said: Said, there: Mapping[tuple[str, int], Said]) -> Iterable[tup
         ("p99, the most", "p99", f"at most {SLOWER} times", lambda found: found <= SLOWER),
     ):
         worst = (min if field == "rate" else max)(said["ratios"], key=lambda one, field=field: one[field])
-        yield f"{name} ({worst['workload']})", limit, f"{worst[field]:.2f}", reached(worst[field])
+        told = f"{worst[field]:.0%}" if field == "rate" else f"{worst[field]:.2f} times"
+        yield f"{name} ({worst['workload']}, {worst['clients']} clients)", limit, told, reached(worst[field])
     fewest = min(clients for name, clients in there if name != "feed") if there else 0
     for name in (*LISTS, "statistics"):
         if one := there.get((name, fewest)):
@@ -254,6 +257,9 @@ def _room(database: Said) -> str:
     return table(("table", "MiB of rows", "MiB of indexes", "bytes a case", "bytes an event"), rows)
 
 
+_UNITS = {"cpu_of_ours": "ours, cores", "cpu_of_postgres": "PostgreSQL, cores", "delay_p99_s": "delay p99 s"}
+
+
 def soak(said: Said) -> str:
     """Half an hour."""
     first = said["stretches"][0]["tables"]
@@ -263,15 +269,16 @@ def soak(said: Said) -> str:
             f"## {said['chosen']['minutes']:g} minutes at 70 % of the most\n",
             machine(said),
             text(
-                f"Mixed load (70 % read, 20 % step, 10 % file): at the most {said['most']:,.0f} a second in a closed",
-                f"loop, then {said['pace']:,.0f} a second at given moments, whether or not the last answer had come:",
+                f"Mixed load (70 % read, 20 % step, 10 % file) among {said['cases']:,} cases: at the most",
+                f"{said['most']:,.0f} a second in a closed loop, then {said['pace']:,.0f} a second",
+                "at given moments, whether or not the last answer had come:",
                 f"{said['over']['count']:,} requests, every one answered as it should be. The medians of the stretches",
                 "of ten seconds in the first third and in the last:",
             ),
             table(
                 ("", "first third", "last third", ""),
                 (
-                    (name.replace("_", " "), f"{first:,.2f}", f"{last:,.2f}", grew.get(name, ""))
+                    (_UNITS.get(name, name.replace("_", " ")), f"{first:,.2f}", f"{last:,.2f}", grew.get(name, ""))
                     for name, (first, last) in said["thirds"].items()
                 ),
             ),

@@ -12,6 +12,7 @@ the 99th percentile, what the feed and the statistics take, and the room of ever
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -37,7 +38,11 @@ def room(house: House) -> dict[str, dict[str, int]]:
 
 
 def compared(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Of each workload and number of clients: the ratios of the second database to the first."""
+    """Of each workload and number of clients: the ratios of the second database to the first.
+
+    Each is the median of the ratios of two turns that follow one another: from one minute to the next the machine's
+    speed differs by more than what is asked for.
+    """
     few, many = ([one for one in found if one["database"] == name] for name in names)
     ratios = []
     for one, other in zip(few, many, strict=True):
@@ -46,14 +51,17 @@ def compared(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[d
             {
                 "workload": one["workload"],
                 "clients": one["clients"],
-                "rate": other["http"]["rate"] / one["http"]["rate"],
-                "p99": other["http"]["p99_ms"] / one["http"]["p99_ms"]
-                if one["http"]["p99_ms"]
-                else 1.0,  # a stream has none
-                "pgbench": other["pgbench"]["rate"] / one["pgbench"]["rate"],
+                "rate": _of_pairs(one["http"], other["http"], "rate"),
+                "p99": _of_pairs(one["http"], other["http"], "p99_ms"),
+                "pgbench": _of_pairs(one["pgbench"], other["pgbench"], "rate"),
             }
         )
     return ratios
+
+
+def _of_pairs(one: Mapping[str, Any], other: Mapping[str, Any], figure: str) -> float:
+    each = zip(one[f"{figure}_each"], other[f"{figure}_each"], strict=True)
+    return median(then / first if first else 1.0 for first, then in each)  # a stream has no latency
 
 
 def filled(house: House, cases: int) -> dict[str, Any]:

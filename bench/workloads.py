@@ -73,7 +73,7 @@ WORKLOADS = {
         Workload("history", "案件历史", "history of ten events", (_get("tens", "/v1/cases/{{case}}/events"),)),
         Workload("actions", "可办事项", "what may be done", (_get("cases", "/v1/cases/{{case}}/actions"),)),
         Workload("worklist", "工作清单", "worklist, first page", (_get("lists", _LIST),)),
-        Workload("deep", "第1000页", "worklist, page 1,000", (_get("deep", _LIST + "&cursor={{cursor}}"),)),
+        Workload("deep", "深页", "worklist, a deep page", (_get("deep", _LIST + "&cursor={{cursor}}"),)),
         Workload("search", "案情检索", "search in Chinese", (_get("words", _SEARCH),)),
         Workload("common", "常用词检索", "search that fills a page", (_get("common", _SEARCH),)),
         Workload("lookup", "按证号查人", "look up a person", (_LOOKUP,)),

@@ -24,8 +24,10 @@ TEMPLATE = "template_mediation"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A script's background job ignores it, and so does all that it starts: what is asked to leave by it would stay.
+    # A script's background job ignores the one, under nohup the other, and so does all that it starts: what is asked to
+    # leave by it would stay.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if hasattr(config, "workerinput"):  # a worker of xdist: the folder came with the environment
         return
     for left in Path(tempfile.gettempdir()).glob("mediation-tests-*"):

@@ -123,6 +123,8 @@ def test_facts_are_found_by_their_words_among_the_cases_one_may_see(county, case
     with county.client("wang") as wang, county.client("zhao") as zhao, county.client("li") as above:
         assert listed(wang, "祖坟迁移") == cases[:1]
         assert listed(wang, "祖坟、 迁移") == cases[:1]
+        assert listed(above, "迁移 祖坟") == cases[:1]
+        assert listed(above, "祖坟 桥洞") == []
         assert listed(zhao, "祖坟") == []
         assert listed(above, "桥洞") == cases[1:]
         assert set(cases) <= set(listed(above, "赔偿院墙"))

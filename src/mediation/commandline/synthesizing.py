@@ -27,7 +27,8 @@ def synthesize(
     ] = 1,
     years: Annotated[int, typer.Option(min=1, max=20, help="Over how many years they were filed. 登记年数")] = 1,
     until: Annotated[
-        datetime | None, typer.Option(formats=[_DAY], help="The last day of all; default: yesterday. 截止日")
+        datetime | None,
+        typer.Option(formats=[_DAY], help="The last day of all, which is over; default: yesterday. 截止日"),
     ] = None,
     seed: Annotated[str, typer.Option(help="The same seed makes the same events. 种子")] = "1",
     processes: Annotated[int | None, typer.Option(min=1, max=64, help="Processes; default: one a core. 进程数")] = None,
@@ -52,6 +53,8 @@ def synthesize(
     from mediation.store.database import migrate
 
     last = until.date() if until else _yesterday()
+    if last > _yesterday():
+        raise typer.BadParameter(pick("须早于今天", "it must be a day that is over"), param_hint="--until")
     settings = read_settings(database="demo" if demo else None)
     screen, began = console(stderr=True), time.monotonic()
     with database_ready(settings, "app", "owner", "reader", "log") as urls:
@@ -59,13 +62,8 @@ def synthesize(
             migrate(urls.owner)
         with progress(screen, pick("合成案件", "cases")) as bar:
             task = bar.add_task("", total=cases)
-            made = _made(
-                settings,
-                urls,
-                Wanted(cases, counties, years, last, seed),
-                processes,
-                lambda done, _: bar.update(task, completed=done),
-            )
+            wanted = Wanted(cases, counties, years, last, seed)
+            made = _made(settings, urls, wanted, processes, lambda done, _: bar.update(task, completed=done))
     took = time.monotonic() - began
     if as_json:
         answer(made._asdict() | {"seconds": round(took, 1)})
@@ -74,9 +72,10 @@ def synthesize(
         f"已填入{made.counties}个县（{made.organisations}个单位、{made.people}名人员）、{made.cases}件纠纷（{made.open}件未结）、"
         f"{made.events}个事件，用时{took:.0f}秒。抽查{made.sampled}件：逐步重新判定，逐字节一致；从库中读出，开封、折叠、"
         f"在已签名日志中查证{made.proven}个事件，全部相符。全库查证：mediation verify。",
-        f"{made.counties} counties ({made.organisations} organisations, {made.people} people), {made.cases} disputes "
-        f"({made.open} open), {made.events} events, in {took:.0f} s. A sample of {made.sampled} was decided again step "
-        f"by step, to the same bytes; read back, opened, folded, and {made.proven} events found in the signed log: all "
+        f"{made.counties} {'county' if made.counties == 1 else 'counties'} ({made.organisations} organisations, "
+        f"{made.people} people), {made.cases} disputes ({made.open} open), "
+        f"{made.events} events, in {took:.0f} s. A sample of {made.sampled} was decided again step by "
+        f"step, to the same bytes; read back, opened, folded, and {made.proven} events found in the signed log: all "
         "holds. For all of it: mediation verify.",
     )
 
@@ -92,7 +91,12 @@ def _made(
     vault_of(settings, urls.app)  # which notes whose key it is
     keys = asyncio.run(keys_for(settings, urls.log))
     key = key_from(settings.key_file)
-    return asyncio.run(fill(urls, key, keys, wanted, processes=processes, progress=progress))
+    try:
+        return asyncio.run(fill(urls, key, keys, wanted, processes=processes, progress=progress))
+    except SystemExit:  # it was asked to leave
+        zh, en = "已中止：没有保留任何案件。可重新执行。", "Interrupted: no case was kept. It can be run again."
+        say(zh, en, to_stderr=True)
+        raise
 
 
 def _yesterday() -> date:

@@ -81,8 +81,9 @@ _NOTE = {"action": "note", "kind": "contact_attempt", "text": "电话联系被�
 
 
 _Q = (
-    "案号开头、外部编号，或案情与诉求中的文字（两字以上；按相邻两字检索，偶有近似结果） the beginning of a number, a "
-    "reference, or words of the facts and claims (two signs or more, found by their pairs: now and then a near miss)"
+    "案号开头、外部编号，或案情与诉求中的文字（每词两字以上，多个词以空格分开，须同见于一段文字；按相邻两字检索，"
+    "偶有近似结果） the beginning of a number, a reference, or words of the facts and claims (each of two signs or "
+    "more, with spaces between them and all in one text; found by their pairs: now and then a near miss)"
 )
 
 
@@ -190,7 +191,7 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
         then = spans.Then(wanted.as_of, wanted.state, holder, wanted.category, wanted.division, wanted.overdue)
         return await retrospect.listed(request, then, wanted.cursor, wanted.limit)
     conditions = wanted.model_dump(exclude={"limit", "cursor", "sort", "holder", "as_of"}, mode="python")
-    grams = desk(request).house.vault.grams(wanted.q) if wanted.q else ()
+    grams = tuple(sorted({gram for word in (wanted.q or "").split() for gram in desk(request).house.vault.grams(word)}))
     filters = worklists.Filters(at, holder=holder, grams=grams, **conditions)
     who = await viewing(request)
     found = await worklists.worklist(

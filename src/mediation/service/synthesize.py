@@ -9,10 +9,12 @@ import asyncio
 import csv
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +52,7 @@ Progress = Callable[[int, int], None]
 _AHEAD = 3
 """So many tasks a process are under way or done, before their lines are taken."""
 _INSTANT, _ID = 27, 36
+_OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 
 
 class Synthesized(NamedTuple):
@@ -169,8 +172,9 @@ async def _made(plan: Plan, key: bytes, seed: str, folder: Path, processes: int)
     with ProcessPoolExecutor(processes, context, begin, (key, seed, folder)) as pool:
         try:
             ahead: deque[asyncio.Future[Made]] = deque()
-            for task in islice(tasks, processes * _AHEAD):
-                ahead.append(loop.run_in_executor(pool, make, task))
+            with _deaf():  # the first task begins all processes
+                for task in islice(tasks, processes * _AHEAD):
+                    ahead.append(loop.run_in_executor(pool, make, task))
             while ahead:
                 made = await ahead.popleft()
                 for task in islice(tasks, 1):
@@ -178,6 +182,16 @@ async def _made(plan: Plan, key: bytes, seed: str, folder: Path, processes: int)
                 yield made
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is begun meanwhile never hears the terminal, which asks all processes to leave: the first tells them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_TERMINAL)
 
 
 async def _placed(load: Loading, key: LogKey, folder: Path) -> str:
