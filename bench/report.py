@@ -200,8 +200,7 @@ def scale(said: Said) -> str:
                         *(named(one["workload"]), one["clients"]),
                         spread(there[one["workload"], one["clients"]]["http"]),
                         *(f"{one['rate']:.0%}", f"{one['pgbench']:.0%}"),
-                        f"{there[one['workload'], one['clients']]['http']['p99_ms']:,.1f}",
-                        f"{one['p99']:.2f}",
+                        *_latency(there[one["workload"], one["clients"]]["http"]["p99_ms"], one["p99"]),
                     )
                     for one in said["ratios"]
                 ),
@@ -215,14 +214,22 @@ def scale(said: Said) -> str:
     )
 
 
+def _latency(p99_ms: float, times: float) -> tuple[str, str]:
+    """A stream has none."""
+    return (f"{p99_ms:,.1f}", f"{times:.2f}") if p99_ms else ("–", "–")
+
+
 def _of_scale(said: Said, there: Mapping[tuple[str, int], Said]) -> Iterable[tuple[str, str, str, bool]]:
-    for name, field, limit, reached in (
-        ("throughput, the least", "rate", f"at least {ENOUGH:.0%}", lambda found: found >= ENOUGH),
-        ("p99, the most", "p99", f"at most {SLOWER} times", lambda found: found <= SLOWER),
+    ratios = said["ratios"]
+    for what, field, limit, reached in (
+        ("throughput", "rate", f"at least {ENOUGH:.0%}", lambda found: found >= ENOUGH),
+        ("p99", "p99", f"at most {SLOWER} times", lambda found: found <= SLOWER),
     ):
-        worst = (min if field == "rate" else max)(said["ratios"], key=lambda one, field=field: one[field])
+        kept = sum(reached(one[field]) for one in ratios)
+        yield f"{what} of the smaller's, in every row", limit, f"in {kept} of {len(ratios)}", kept == len(ratios)
+        worst = (min if field == "rate" else max)(ratios, key=lambda one, field=field: one[field])
         told = f"{worst[field]:.0%}" if field == "rate" else f"{worst[field]:.2f} times"
-        yield f"{name} ({worst['workload']}, {worst['clients']} clients)", limit, told, reached(worst[field])
+        yield f"{what}, the worst ({worst['workload']}, {worst['clients']} clients)", limit, told, reached(worst[field])
     fewest = min(clients for name, clients in there if name != "feed") if there else 0
     for name in (*LISTS, "statistics"):
         if one := there.get((name, fewest)):
