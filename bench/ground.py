@@ -83,9 +83,7 @@ def served(house: House, workers: int, *, logged: bool = True) -> Iterator[tuple
     """The service while the block lasts: its address and its process, whose children are its workers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "mediation", "serve", "--port", str(port), "--workers", str(workers)),
-    ]
+    command = [sys.executable, "-m", "mediation", "serve", "--port", str(port), "--workers", str(workers)]
     child = subprocess.Popen(command, env=os.environ | house.environment(logged=logged))
     try:
         _wait(port)

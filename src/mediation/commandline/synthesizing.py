@@ -94,8 +94,11 @@ def _made(
     try:
         return asyncio.run(fill(urls, key, keys, wanted, processes=processes, progress=progress))
     except SystemExit:  # it was asked to leave
-        zh, en = "已中止：没有保留任何案件。可重新执行。", "Interrupted: no case was kept. It can be run again."
-        say(zh, en, to_stderr=True)
+        said = (
+            "已中止：案件或全部保留，或一件不留；mediation verify 可清点。一件未留的，可重新执行。",
+            "Interrupted: every case was kept or none, `mediation verify` counts them. If none, run it again.",
+        )
+        say(*said, to_stderr=True)
         raise
 
 
