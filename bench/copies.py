@@ -108,7 +108,7 @@ def put(database: psycopg.Connection, histories: Iterable[History]) -> int:
     cursor = database.cursor()
     with cursor.copy(f"COPY cases ({', '.join(_COLUMNS)}) FROM STDIN") as rows:
         for one in some:
-            case, columns = one.case, [_cell(value) for value in one.columns[-1]]
+            case, columns = one.case, [_cell(value) for value in columns_of(one.case)]
             rows.write_row((case.id, case.number, case.version, one.events[0].at, dump(case).decode(), *columns))
     with cursor.copy("COPY events (id, case_id, seq, bytes) FROM STDIN") as rows:
         for _, event, *_ in events:

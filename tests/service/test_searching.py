@@ -62,7 +62,7 @@ async def sought(town: Town, viewer: queries.Viewer, word: str, limit: int) -> l
     while True:
         filters = worklists.Filters(AT, q=word, grams=grams)
         page = await worklists.worklist(town.house.memory, viewer, filters, cursor=cursor, limit=limit)
-        found += [item.case.id for item in page.items]
+        found += [item.line.id for item in page.items]
         cursor = page.next
         if cursor is None:
             return found

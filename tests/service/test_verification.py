@@ -92,6 +92,11 @@ CHANGES: dict[str, tuple[str, str, int]] = {
     ),
     "an edited state": ("UPDATE cases SET state = 'closed' WHERE id = %(case)s", "wrong_columns", 0),
     "a case hidden from its body": ("UPDATE cases SET orgs = '{}' WHERE id = %(case)s", "wrong_columns", 0),
+    "a case told otherwise in lists": (
+        "UPDATE cases SET line = replace(line::text, 'window', 'hotline')::json WHERE id = %(case)s",
+        "wrong_columns",
+        0,
+    ),
     "an edited number": ("UPDATE cases SET number = number || '9' WHERE id = %(case)s", "wrong_columns", 0),
     "an edited filing day": (
         "UPDATE cases SET filed_at = filed_at - interval '1 day' WHERE id = %(case)s",

@@ -37,7 +37,7 @@ async def listed(town: Town, who: str, **conditions) -> set[str]:
     found = await everything(
         lambda cursor: worklists.worklist(town.house.memory, viewer, Filters(NOW, **conditions), cursor=cursor, limit=3)
     )
-    ids = [item.case.id for item in found]
+    ids = [item.line.id for item in found]
     assert ids == sorted(set(ids), reverse=True)  # newest first, none twice
     return set(ids)
 
@@ -100,7 +100,7 @@ async def test_a_worklist_matches_any_open_leg_and_names_the_answerable_body(tow
     viewer = await town.viewer("judge")
     page = await worklists.worklist(town.house.memory, viewer, Filters(NOW, q=case.attrs["case"]["number"]))
     (found,) = page.items
-    assert found.orgs[found.case.holder].name in {"一村人民调解委员会", "奈曼旗人民法院"}
+    assert found.orgs[found.line.holder].name in {"一村人民调解委员会", "奈曼旗人民法院"}
 
 
 async def test_trays_hold_what_was_handed_to_and_from_a_body(town: Town):

@@ -189,12 +189,12 @@ async def _found(district: District, asks: queries.Viewer) -> dict[str, set[str]
         except NotFound:
             continue
     return {
-        "list": {item.case.id for item in listed},
-        "sought": {item.case.id for item in sought},
+        "list": {item.line.id for item in listed},
+        "sought": {item.line.id for item in sought},
         "trays": {item.case.id for tray in trays for item in tray},
         "feed": {stored.data.decode() for stored in fed},
         "chosen": {stored.data.decode() for stored in chosen},
-        "stood": {item.case.id for item in stood.items},
+        "stood": {item.line.id for item in stood.items},
         "told": told,
     }
 

@@ -19,6 +19,7 @@ from mediation.domain.errors import Malformed
 from mediation.domain.events import Event, parse
 from mediation.domain.facts import Case
 from mediation.domain.lapsing import late_at
+from mediation.domain.lines import Line, line_of
 from mediation.domain.registering import LOG_ID
 from mediation.service.perform import perform
 from mediation.service.registry import org_id, person_id
@@ -244,16 +245,16 @@ def standing(histories: dict[str, list[Event]], who: str, at: datetime) -> dict[
     return {case.id: case for case in cases if case}
 
 
-async def listed(town: Town, who: str, then: Then, limit: int = 50) -> dict[str, Case]:
-    viewer, cursor, cases = await town.viewer(who), None, []
+async def listed(town: Town, who: str, then: Then, limit: int = 50) -> dict[str, Line]:
+    viewer, cursor, lines = await town.viewer(who), None, []
     while True:
         page = await spans.stood(town.engine, viewer, then, cursor=cursor, limit=limit)
-        cases += [item.case for item in page.items]
+        lines += [item.line for item in page.items]
         cursor = page.next
         if cursor is None:
             break
-    assert [case.id for case in cases] == sorted({case.id for case in cases}, reverse=True)
-    return {case.id: case for case in cases}
+    assert [line.id for line in lines] == sorted({line.id for line in lines}, reverse=True)
+    return {line.id: line for line in lines}
 
 
 @pytest.mark.parametrize("who", SEES)
@@ -261,7 +262,7 @@ async def test_at_the_instant_of_every_event_the_cases_stood_as_the_fold_says(
     town: Town, histories: dict[str, list[Event]], who: str
 ):
     for at in instants(histories):
-        should = standing(histories, who, at)
+        should = {case_id: line_of(case) for case_id, case in standing(histories, who, at).items()}
         assert await listed(town, who, Then(at)) == should
         assert await listed(town, who, Then(at), limit=1) == should
 

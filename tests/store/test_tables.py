@@ -12,13 +12,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, text
 from tests.service.town import Town, populate
+from tests.whole import integrated
 
+from mediation.service.verification import verify_database
 from mediation.settings import Urls
 from mediation.store.database import MIGRATIONS, _alembic, _sqlalchemy, migrate
 from mediation.store.tables import METADATA
+from mediation.store.worklists import Filters, worklist
 
-FIRST = "890d8a60f923eee5ca44bb9769be961db27306bfd3c784b2c1bc429ac58e3ec6"
+FIRST = "a092e181046dff85eb0de2cda0775981b4b12173a31208c78f9de8903c47e84b"
 """SHA-256 of the SQL of the first migration, comments and spaces apart."""
+LATER = "2027-01-01T00:00:00.000000Z"
 _PART = re.compile(r"_(\d\d|\d{6}|rest)$")
 
 
@@ -47,12 +51,27 @@ def test_the_first_migration_makes_what_it_made_when_it_was_released():
     assert (first.revision, hashlib.sha256(said.encode()).hexdigest()) == ("0001_2026_11_23", FIRST)
 
 
-def downgrade(urls: Urls) -> None:
+def downgrade(urls: Urls, to: str = "base") -> None:
     engine = create_engine(_sqlalchemy(urls.owner), poolclass=NullPool)
     with engine.connect() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(config, to)
+
+
+async def test_lists_tell_of_cases_that_were_there_before_they_had_lines(town: Town):
+    """The second migration, in a database that the first has made."""
+    filed = [await town.file() for _ in range(3)]
+    await town.step("wang", filed[0].case, {"action": "accept"})
+    viewer = await town.viewer("wang")
+    told = await worklist(town.house.memory, viewer, Filters(LATER))
+    await asyncio.to_thread(downgrade, town.urls, "0001_2026_11_23")
+    await asyncio.to_thread(migrate, town.urls.owner)
+    assert await worklist(town.house.memory, viewer, Filters(LATER)) == told
+    assert [item.line.state for item in told.items] == ["filed", "filed", "accepted"]
+    await town.step("wang", filed[1].case, {"action": "accept"})
+    await integrated(town.urls)
+    assert (await verify_database(town.urls.reader)).failures == ()
 
 
 async def test_a_downgrade_refuses_to_drop_events(town: Town):

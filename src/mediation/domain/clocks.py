@@ -1,6 +1,6 @@
 """The clocks of a case 期限: the terms each runs under, the day it is due, and how that day was counted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -24,6 +24,15 @@ class Urgency(NamedTuple):
     due_soon: bool = False
 
 
+class Running(msgspec.Struct, frozen=True, array_like=True):
+    """A running clock, as far as it says how urgent a case is: by the rules of the `body` that conducts it."""
+
+    rule: str
+    body: str
+    due_on: Day
+    runs_out: Instant
+
+
 def terms(laws: Laws, clock: Clock, division: str) -> Rule:
     """The rule of a clock with the terms it started under, whatever its pack says by now."""
     rule_id, _, valid_from = clock.rule.partition("@")
@@ -44,14 +53,21 @@ def terms(laws: Laws, clock: Clock, division: str) -> Rule:
     return rule if same else msgspec.structs.replace(rule, **own)
 
 
+def conductor(case: Case, clock: Clock) -> str:
+    """The body that conducts what a clock measures, "" if unknown."""
+    if clock.handoff:
+        return case.handoff(clock.handoff).from_org
+    host = clock.leg or (case.agreement(clock.agreement).leg if clock.agreement else 0)
+    return case.leg(host).org if host else ""
+
+
 def division_of(case: Case, clock: Clock, orgs: Mapping[str, Organisation]) -> str:
     """The division whose rules a clock runs under: that of the body that conducts what it measures, "" if unknown."""
-    if clock.handoff:
-        body = orgs.get(case.handoff(clock.handoff).from_org)
-    else:
-        host = clock.leg or (case.agreement(clock.agreement).leg if clock.agreement else 0)
-        body = orgs.get(case.leg(host).org) if host else None
-    return body.division if body else ""
+    return _division(orgs, conductor(case, clock))
+
+
+def _division(orgs: Mapping[str, Organisation], body: str) -> str:
+    return orgs[body].division if body in orgs else ""
 
 
 def due_of(laws: Laws, clock: Clock, rule: Rule) -> Due:
@@ -79,19 +95,29 @@ def is_warning(clock: Clock, at: Instant) -> bool:
     return bool(clock.warn_on) and midnight(clock.warn_on) <= at
 
 
+def running(case: Case) -> tuple[Running, ...]:
+    """The clocks that make a case urgent; of an archived case none does."""
+    return () if case.archived else tuple(_running(case, clock) for clock in case.clocks if _is_running(clock))
+
+
+def urgency(clocks: Iterable[Running], laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> Urgency:
+    """How urgent it is at an instant: as the most urgent of its clocks."""
+    overdue = due_soon = False
+    for clock in clocks:
+        if clock.runs_out <= at:
+            overdue = True
+        elif not due_soon:
+            rule = laws.version(clock.rule, _division(orgs, clock.body))
+            due_soon = midnight(clock.due_on, -max((SOON_DAYS, *(rule.warn if rule else ())))) <= at
+    return Urgency(overdue, due_soon)
+
+
 def urgencies(case: Case, laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> list[Urgency]:
     """How urgent each clock of a case is at an instant, in their order; in an archived case nothing is."""
-    return [Urgency() if case.archived else _urgency(case, clock, laws, orgs, at) for clock in case.clocks]
-
-
-def urgency(case: Case, laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> Urgency:
-    """How urgent a case is at an instant: as the most urgent of its clocks."""
-    overdue = due_soon = False
-    for clock in () if case.archived else case.clocks:
-        if clock.state is ClockState.RUNNING:
-            found = _urgency(case, clock, laws, orgs, at)
-            overdue, due_soon = overdue or found.overdue, due_soon or found.due_soon
-    return Urgency(overdue, due_soon)
+    return [
+        urgency([_running(case, clock)] if _is_running(clock) and not case.archived else [], laws, orgs, at)
+        for clock in case.clocks
+    ]
 
 
 def most_urgent(found: list[Urgency]) -> Urgency:
@@ -99,13 +125,12 @@ def most_urgent(found: list[Urgency]) -> Urgency:
     return Urgency(any(one.overdue for one in found), any(one.due_soon for one in found))
 
 
-def _urgency(case: Case, clock: Clock, laws: Laws, orgs: Mapping[str, Organisation], at: Instant) -> Urgency:
-    if clock.state is not ClockState.RUNNING or not clock.due_on:
-        return Urgency()
-    if is_over(clock, at):
-        return Urgency(overdue=True)
-    rule = laws.version(clock.rule, division_of(case, clock, orgs))
-    return Urgency(due_soon=midnight(clock.due_on, -max((SOON_DAYS, *(rule.warn if rule else ())))) <= at)
+def _is_running(clock: Clock) -> bool:
+    return clock.state is ClockState.RUNNING and bool(clock.due_on)
+
+
+def _running(case: Case, clock: Clock) -> Running:
+    return Running(clock.rule, conductor(case, clock), clock.due_on, runs_out(clock))
 
 
 @lru_cache(maxsize=4096)

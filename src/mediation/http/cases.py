@@ -198,7 +198,7 @@ async def list_cases(request: Request, wanted: Annotated[Worklist, InQuery()]) -
         desk(request).house.memory, who, filters, sort=wanted.sort, cursor=wanted.cursor, limit=wanted.limit
     )
     laws = desk(request).house.laws
-    return json_answer(page([case_line(item.case, item.orgs, laws, at) for item in found.items], found.next))
+    return json_answer(page([case_line(item.line, item.orgs, laws, at) for item in found.items], found.next))
 
 
 @routes.get(

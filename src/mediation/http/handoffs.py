@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi import Query as InQuery
 from starlette.responses import Response
 
+from mediation.domain.lines import line_of
 from mediation.domain.vocabulary import HandoffState
 from mediation.http.contract import ACTING, ACTING_FOR, EVERY, LANGUAGE, answer, refusals
 from mediation.http.dependencies import Paged, desk, json_answer, now, once, viewing
@@ -43,7 +44,8 @@ async def list_handoffs(request: Request, wanted: Annotated[Tray, InQuery()]) ->
     for item in found.items:
         numbered = item.case.id, item.handoff.id
         more = {"evidence": proven[numbered]} if numbered in proven else {}
-        items.append({"handoff": shown(item.handoff) | more, "case": case_line(item.case, item.orgs, laws, at)})
+        line = case_line(line_of(item.case), item.orgs, laws, at)
+        items.append({"handoff": shown(item.handoff) | more, "case": line})
     return json_answer(page(items, found.next))
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from mediation.domain import access
 from mediation.domain.commands import IdNumber
 from mediation.domain.errors import NotPermitted, Reason
+from mediation.domain.lines import line_of
 from mediation.domain.numbers import tells_apart
 from mediation.domain.vocabulary import Power, Purpose, Standing
 from mediation.http.contract import ACTING, ACTING_FOR, BODY, EVERY, LANGUAGE, answer, body, refusals
@@ -86,7 +87,7 @@ async def search_person(request: Request) -> Response:
         stands = access.standing(case, seen.actor, orgs)
         if access.permitted(Power.SEARCH, seen.actor, stands, fewer=access.restricted(case)):
             parties = [{"id": party.id, "side": party.side} for party in case.parties if party.id in numbers]
-            items.append({"case": case_line(case, orgs, house.laws, at), "parties": parties})
+            items.append({"case": case_line(line_of(case), orgs, house.laws, at), "parties": parties})
     return Response(page(items, found.next), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 

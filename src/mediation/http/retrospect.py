@@ -111,7 +111,7 @@ async def listed(request: Request, then: spans.Then, cursor: str | None, limit: 
     assert_past(request, "as_of", then.at)
     found = await spans.stood(desk(request).engine, await viewing(request), then, cursor=cursor, limit=limit)
     laws, at = desk(request).house.laws, instant_of(then.at)
-    return json_answer(page([case_line(item.case, item.orgs, laws, at) for item in found.items], found.next))
+    return json_answer(page([case_line(item.line, item.orgs, laws, at) for item in found.items], found.next))
 
 
 def assert_past(request: Request, name: str, moment: datetime | None) -> None:

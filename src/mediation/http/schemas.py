@@ -25,6 +25,7 @@ from mediation.domain.facts import (
     Party,
 )
 from mediation.domain.laws import Laws
+from mediation.domain.lines import Line
 from mediation.domain.numbers import WARNINGS
 
 REF = "#/components/schemas/{name}"
@@ -158,16 +159,16 @@ LINE = (
 """What a worklist shows of a case."""
 
 
-def case_line(case: Case, orgs: Mapping[str, Organisation], laws: Laws, at: Instant) -> dict[str, Any]:
+def case_line(line: Line, orgs: Mapping[str, Organisation], laws: Laws, at: Instant) -> dict[str, Any]:
     """A case in a worklist, as urgent as it is at an instant."""
-    state, holder = case.state, orgs[case.holder].name
+    state, holder = line.state, orgs[line.holder].name
     values = (
-        *(case.id, case.number, case.version, state, state.zh, state.en, case.tier, case.track, case.holder, holder),
-        *(case.category, case.division, case.channel, case.risk, case.request_on, case.due_on, case.at),
+        *(line.id, line.number, line.version, state, state.zh, state.en, line.tier, line.track, line.holder, holder),
+        *(line.category, line.division, line.channel, line.risk, line.request_on, line.due_on, line.at),
     )
-    line: dict[str, Any] = {name: value for name, value in zip(LINE, values, strict=True) if value}
-    line["overdue"], line["due_soon"] = urgency(case, laws, orgs, at)
-    return line
+    told: dict[str, Any] = {name: value for name, value in zip(LINE, values, strict=True) if value}
+    told["overdue"], told["due_soon"] = urgency(line.clocks, laws, orgs, at)
+    return told
 
 
 class _Named(msgspec.Struct):

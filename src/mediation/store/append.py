@@ -390,7 +390,7 @@ _COMING = "SELECT make_partitions(now(), now() + interval '2 months')"
 _EVENTS = f"SELECT seq, bytes, position FROM case_events({_WHO}, %s::uuid, %s::integer, %s::integer)"  # noqa: S608  # our own text
 _STEP = (
     f"{_WHO}, %s, %s::uuid, %s::integer, %s::uuid, %b::bytea, %s, %b::bytea, %s::jsonb, %s::json, "
-    "%s, %s::json, "
+    "%s, %s::json, %s::json, "
     "%s, %s, %s, %s::uuid, %s, %s, %s, %s::date, %s::timestamptz, %s::timestamptz, "
     "%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s, %s::uuid[], %s::uuid[], %s::uuid[]"
 )

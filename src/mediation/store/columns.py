@@ -2,14 +2,21 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from mediation.domain import access
 from mediation.domain.facts import Case
 from mediation.domain.lapsing import late_at, wake_at
+from mediation.domain.lines import line_of
 
 
 class CaseColumns(NamedTuple):
-    """What the row of a case says of its facts, for searching; in the order of `write_step`'s parameters."""
+    """What the row of a case says of its facts: `line` for lists, all else for searching.
 
+    In the order of `write_step`'s parameters.
+    """
+
+    line: str
     state: str
     tier: str
     track: str
@@ -33,11 +40,12 @@ class CaseColumns(NamedTuple):
 
 
 def columns_of(case: Case) -> CaseColumns:
-    """The searchable columns of a case. Lists are sorted and distinct, so that equal facts make equal rows."""
+    """The columns of a case. Lists are sorted and distinct, so that equal facts make equal rows."""
     named = case.named
     mentioned = {leg.org for leg in case.legs} | {org for h in case.handoffs for org in (h.from_org, h.to_org)}
     live = [handoff for handoff in case.handoffs if handoff.live]
     return CaseColumns(
+        msgspec.json.encode(line_of(case)).decode(),
         case.state.value,
         case.tier,
         case.track,

@@ -122,9 +122,9 @@ $$;
 -- p_sealed: null, or [{"subject","digest","name","sealed","blind","wrapped","blind_id","grams"}] with bytea in hex.
 CREATE FUNCTION write_step(
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid, p_bytes bytea,
-    p_key text, p_fingerprint bytea, p_sealed jsonb, p_tallies json, p_listed boolean, p_facts json, p_state text, p_tier text, p_track text,
-    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_late_at timestamptz, p_orgs uuid[],
-    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
+    p_key text, p_fingerprint bytea, p_sealed jsonb, p_tallies json, p_listed boolean, p_facts json, p_line json, p_state text,
+    p_tier text, p_track text, p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz,
+    p_late_at timestamptz, p_orgs uuid[], p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
     p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -145,7 +145,7 @@ BEGIN
     END IF;
     WITH moved AS (
         UPDATE cases SET
-            version = p_version + 1, facts = p_facts, state = p_state, tier = p_tier, track = p_track,
+            version = p_version + 1, facts = p_facts, line = p_line, state = p_state, tier = p_tier, track = p_track,
             holder = p_holder, category = p_category, division = p_division, risk = p_risk, due_on = p_due_on,
             wake_at = p_wake_at, late_at = p_late_at, orgs = p_orgs, past_orgs = p_past_orgs, open_orgs = p_open_orgs,
             inbound = p_inbound, outbound = p_outbound, refs = p_refs, restricted = p_restricted,
@@ -251,9 +251,9 @@ $$;
 CREATE FUNCTION open_case(
     p_number text, p_filed_at timestamptz,
     p_person uuid, p_org uuid, p_roles text[], p_request uuid, p_shown text, p_case uuid, p_version integer, p_event uuid,
-    p_bytes bytea, p_key text, p_fingerprint bytea, p_sealed jsonb, p_tallies json, p_listed boolean, p_facts json, p_state text, p_tier text, p_track text,
-    p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz, p_late_at timestamptz, p_orgs uuid[],
-    p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
+    p_bytes bytea, p_key text, p_fingerprint bytea, p_sealed jsonb, p_tallies json, p_listed boolean, p_facts json, p_line json, p_state text,
+    p_tier text, p_track text, p_holder uuid, p_category text, p_division text, p_risk text, p_due_on date, p_wake_at timestamptz,
+    p_late_at timestamptz, p_orgs uuid[], p_past_orgs uuid[], p_open_orgs uuid[], p_inbound uuid[], p_outbound uuid[], p_refs text[],
     p_restricted boolean, p_assigned uuid[], p_recused uuid[], p_closers uuid[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -262,7 +262,7 @@ BEGIN
     RETURN write_step(
         p_person, p_org, p_roles, p_request, p_shown, p_case, p_version, p_event, p_bytes, p_key, p_fingerprint, p_sealed,
         p_tallies, p_listed,
-        p_facts, p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_late_at, p_orgs,
+        p_facts, p_line, p_state, p_tier, p_track, p_holder, p_category, p_division, p_risk, p_due_on, p_wake_at, p_late_at, p_orgs,
         p_past_orgs, p_open_orgs, p_inbound, p_outbound, p_refs, p_restricted, p_assigned, p_recused, p_closers);
 END
 $$;

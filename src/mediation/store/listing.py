@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import TypeEngine
 
 from mediation.domain.facts import Case, Organisation
+from mediation.domain.lines import Line
 from mediation.store.calls import BODY, bodies
 from mediation.store.sight import Viewer, Worded, stands, visible, worded
 from mediation.store.tables import CASE_REFS, CASES, ORGANISATIONS, VAULT, VAULT_WORDS, WORKLISTS
@@ -71,9 +72,9 @@ class Shape(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Cases in their order, and the bodies that they name or named."""
+    """The lines of cases in their order, and the bodies that they name or named."""
 
-    cases: list[Case]
+    lines: list[Line]
     orgs: dict[str, Organisation]
 
 
@@ -85,9 +86,14 @@ def statement(made: Callable[[Viewer, _Shape], Worded], viewer: Viewer, shape: _
     return _TEXTS[key]
 
 
-def found_in(facts: str | None, orgs: str | None) -> Found:
-    """What the row of such a statement says; None: nothing."""
-    return Found(_CASES.decode(facts) if facts else [], bodies(orgs))
+def found_in(lines: str | None, orgs: str | None) -> Found:
+    """What the row of a statement that lists lines says; None: nothing."""
+    return Found(_LINES.decode(lines) if lines else [], bodies(orgs))
+
+
+def cases_in(facts: str | None, orgs: str | None) -> tuple[list[Case], dict[str, Organisation]]:
+    """What the row of a statement that lists whole cases says, as of `tray` and `known`."""
+    return _CASES.decode(facts) if facts else [], bodies(orgs)
 
 
 def walk(viewer: Viewer, shape: Shape) -> Worded:
@@ -119,14 +125,16 @@ def _listed(shape: Shape) -> Select[Any]:
     return query.where(number < _of("before", _ID)).order_by(number.desc())
 
 
-def _each(listed: Select[Any], *conditions: ColumnElement[bool], by_due: bool = False) -> Select[Any]:
-    """The cases that are listed, in that order, of which the conditions hold.
+def _each(
+    listed: Select[Any], *conditions: ColumnElement[bool], by_due: bool = False, whole: bool = False
+) -> Select[Any]:
+    """The cases that are listed, `whole` or by their lines, in that order, of which the conditions hold.
 
     Each is looked at by itself, the next only if it is wanted: the OFFSETs keep the planner, who thinks that hardly any
     case is seen, from reading all cases first.
     """
     ids = listed.offset(_NONE).subquery()
-    case = select(*_PAGE).where(CASES.c.id == ids.c.id, *conditions).offset(_NONE).lateral()
+    case = _told_of(whole=whole).where(CASES.c.id == ids.c.id, *conditions).offset(_NONE).lateral()
     order = (ids.c.due_on, ids.c.id) if by_due else (ids.c.id.desc(),)
     return select(case).select_from(ids.join(case, true())).order_by(*order)
 
@@ -271,7 +279,7 @@ def tray(viewer: Viewer, shape: tuple[bool, bool]) -> Worded:
     if live:
         listed = listed.where(WORKLISTS.c.inbound if incoming else WORKLISTS.c.outbound)
     listed = listed.order_by(WORKLISTS.c.case_id.desc())
-    return _page(_each(listed, visible(viewer), CASES.c.orgs.contains(array([org]))))
+    return _page(_each(listed, visible(viewer), CASES.c.orgs.contains(array([org])), whole=True))
 
 
 def known(viewer: Viewer, _: None) -> Worded:
@@ -289,10 +297,17 @@ def known(viewer: Viewer, _: None) -> Worded:
         .offset(_NONE)
         .subquery()
     )
-    case = select(*_PAGE).where(CASES.c.id == listed.c.id, visible(viewer, in_codes=False)).offset(_NONE).lateral()
+    seen = _told_of(whole=True).where(CASES.c.id == listed.c.id, visible(viewer, in_codes=False))
+    case = seen.offset(_NONE).lateral()
     page = _limited(select(case).select_from(listed.join(case, true())).order_by(listed.c.id.desc()))
     parties = select(VAULT.c.subject).where(VAULT.c.case_id == page.c.id, VAULT.c.blind_id == there)
     return worded(_shown(page, func.json_agg(func.array(parties.order_by(VAULT.c.subject).scalar_subquery()))))
+
+
+def _told_of(*, whole: bool) -> Select[Any]:
+    """What a statement takes of each case."""
+    told = CASES.c.facts if whole else CASES.c.line
+    return select(told.label("told"), *(CASES.c[name] for name in ("id", "orgs", "past_orgs", "holder")))
 
 
 def _limited(found: Select[Any]) -> CTE:
@@ -300,22 +315,21 @@ def _limited(found: Select[Any]) -> CTE:
 
 
 def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
-    """The facts of the cases of a page in its order, and the bodies they name or named: both JSON, in one row."""
+    """What is told of the cases of a page in its order, and the bodies they name or named: both JSON, in one row."""
     named = func.unnest(
         page.c.orgs.concat(page.c.past_orgs).concat(func.array_append(text("'{}'::uuid[]"), page.c.holder))
     )
     ids = func.array(select(named.label("id")).distinct().scalar_subquery())
     orgs = select(cast(func.json_agg(literal_column(BODY)), Text)).select_from(_O).where(_O.c.id == func.any(ids))
     # A third of the price of json_agg, which makes every text anew.
-    facts = (
+    told = (
         literal_column("'['")
-        .concat(func.string_agg(cast(page.c.facts, Text), literal_column("','")))
+        .concat(func.string_agg(cast(page.c.told, Text), literal_column("','")))
         .concat(literal_column("']'"))
     )
-    return select(facts, orgs.scalar_subquery(), *more).select_from(page)
+    return select(told, orgs.scalar_subquery(), *more).select_from(page)
 
 
-_PAGE = [CASES.c[name] for name in ("id", "facts", "orgs", "past_orgs", "holder")]
 _ID, _DAY, _GRAMS = CASES.c.id.type, CASES.c.due_on.type, VAULT_WORDS.c.grams.type
 _HOLDING = (
     "SELECT cases_holding("
@@ -323,5 +337,5 @@ _HOLDING = (
 )
 _NONE: ColumnElement[int] = literal_column("0")
 _O = ORGANISATIONS.alias("o")
-_CASES = msgspec.json.Decoder(list[Case])
+_LINES, _CASES = msgspec.json.Decoder(list[Line]), msgspec.json.Decoder(list[Case])
 _TEXTS: dict[Hashable, Worded] = {}

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from mediation.domain.facts import Case, Organisation
 from mediation.store import listing
 from mediation.store.append import Memory
-from mediation.store.listing import found_in, statement
+from mediation.store.listing import cases_in, statement
 from mediation.store.pages import LAST_ID, MOST, Id, Page, capped, page_of, uncursor
 from mediation.store.sight import Viewer, denied, look, reading, viewer, visible
 from mediation.store.tables import CASES, DIVISIONS, EVENTS, FEED, ORGANISATIONS, VAULT
@@ -64,7 +64,7 @@ async def cases_of(
     before = uncursor(cursor, Id)[0] if cursor else LAST_ID
     said = {"blind_id": blind_id, "before": before, "wanted": capped(limit) + 1}
     facts, named, parties = await look(memory, viewer, statement(listing.known, viewer, None), said)
-    cases, orgs = found_in(facts, named)
+    cases, orgs = cases_in(facts, named)
     orgs[viewer.org.id] = viewer.org
     known = (Known(case, tuple(sorted(some)), orgs) for case, some in zip(cases, parties or (), strict=True))
     return page_of([(item.case.id, item) for item in known], limit)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mediation.domain.events import evolve, parse
 from mediation.domain.facts import Case
+from mediation.domain.lines import line_of
 from mediation.store.pages import MOST, Id, Page, capped, page_of, uncursor
 from mediation.store.queries import Stored, conducting
 from mediation.store.sight import Viewer, following, reading, visible
@@ -129,7 +130,7 @@ async def stood(
         rows = (await connection.execute(query)).all()
         cases = await _folded(connection, [row.position for row in rows])
         orgs = await conducting(connection, list(cases.values()))
-    return page_of([(row.case_id, Listed(cases[row.case_id], orgs)) for row in rows], limit)
+    return page_of([(row.case_id, Listed(line_of(cases[row.case_id]), orgs)) for row in rows], limit)
 
 
 async def _end(connection: AsyncConnection) -> int:

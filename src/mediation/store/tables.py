@@ -126,6 +126,7 @@ CASES = Table(
     _column("recused", _IDS, "'{}'"),
     _column("closers", _IDS, "'{}'"),
     _column("facts", JSON, "'{}'"),
+    _column("line", JSON, "'[]'"),
     Index("cases_division", "division", "id"),
     Index("cases_due_on", "due_on", "id", postgresql_where=text("due_on IS NOT NULL")),
     Index("cases_late_at", "late_at", "id", postgresql_where=text("late_at IS NOT NULL")),

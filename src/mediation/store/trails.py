@@ -15,6 +15,7 @@ from mediation.store.evidence import Evidence
 
 _ROWS_AT_ONCE = 500
 _AS_TEXT = {
+    "line": "line::text",
     "holder": "holder::text",
     "due_on": "due_on::text",
     **{

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from mediation.domain.facts import Case, Handoff, Instant, Organisation
+from mediation.domain.lines import Line
 from mediation.domain.vocabulary import HandoffState
 from mediation.store import listing
 from mediation.store.append import Memory
 from mediation.store.line import Value
-from mediation.store.listing import EQUAL, Found, Shape, found_in, statement
+from mediation.store.listing import EQUAL, Found, Shape, cases_in, found_in, statement
 from mediation.store.pages import LAST_ID, Day, Id, Page, capped, page_of, uncursor
 from mediation.store.sight import Viewer, Worded, look
 
@@ -48,7 +49,7 @@ class Filters(NamedTuple):
 class Listed(NamedTuple):
     """A case of a worklist; `orgs` are the bodies that conduct the cases of its page."""
 
-    case: Case
+    line: Line
     orgs: Mapping[str, Organisation]
 
 
@@ -86,8 +87,8 @@ async def worklist(
     )
     search = _Search(memory, viewer, shape, _said(filters, body, after, by_due=by_due), capped(limit) + 1)
     found = await search.look(listing.walk) if by_due or filters.q is None else await _searched(search)
-    keys = [(case.due_on, case.id) if by_due else case.id for case in found.cases]
-    return page_of([(key, Listed(case, found.orgs)) for key, case in zip(keys, found.cases, strict=True)], limit)
+    keys = [(line.due_on, line.id) if by_due else line.id for line in found.lines]
+    return page_of([(key, Listed(line, found.orgs)) for key, line in zip(keys, found.lines, strict=True)], limit)
 
 
 async def tray(
@@ -106,7 +107,7 @@ async def tray(
     through, wanted = start[0] if start else LAST_ID, capped(limit) + 1
     found: list[tuple[tuple[str, int], Trayed]] = []
     while True:
-        cases, orgs = found_in(*await look(memory, viewer, asked, {"through": through, "wanted": wanted}))
+        cases, orgs = cases_in(*await look(memory, viewer, asked, {"through": through, "wanted": wanted}))
         for case in cases:
             some = _trayed(case, viewer.org.id, state, start, incoming=incoming)
             found += [((case.id, one.id), Trayed(case, one, orgs)) for one in some]
@@ -186,9 +187,9 @@ async def _searched(search: _Search) -> Found:
     found = [await _worded(search)] if words else []
     if search.shape.numbered or not words:
         found.append(await _named(search))
-    cases = {case.id: case for one in found for case in one.cases}
+    lines = {line.id: line for one in found for line in one.lines}
     orgs = {org.id: org for one in found for org in one.orgs.values()}
-    return Found([cases[id_] for id_ in sorted(cases, reverse=True)[: search.wanted]], orgs)
+    return Found([lines[id_] for id_ in sorted(lines, reverse=True)[: search.wanted]], orgs)
 
 
 async def _named(search: _Search) -> Found:
@@ -197,18 +198,18 @@ async def _named(search: _Search) -> Found:
     What is frequent is found by looking at one case after another; what is rare by the indexes, which give all they
     find.
     """
-    cases, orgs, before = list[Case](), dict[str, Organisation](), str(search.said["before"])
+    lines, orgs, before = list[Line](), dict[str, Organisation](), str(search.said["before"])
     while True:
-        wanted = search.wanted - len(cases)
+        wanted = search.wanted - len(lines)
         *said, last = await search.ask(listing.near, before=before, wanted=wanted)
         near = found_in(*said)
-        cases, orgs = cases + near.cases, orgs | near.orgs
-        if len(cases) == search.wanted or not last:
-            return Found(cases, orgs)
+        lines, orgs = lines + near.lines, orgs | near.orgs
+        if len(lines) == search.wanted or not last:
+            return Found(lines, orgs)
         before = last
-        if len(near.cases) < listing.OFTEN:
-            rare = await search.look(listing.named, before=before, wanted=search.wanted - len(cases))
-            return Found(cases + rare.cases, orgs | rare.orgs)
+        if len(near.lines) < listing.OFTEN:
+            rare = await search.look(listing.named, before=before, wanted=search.wanted - len(lines))
+            return Found(lines + rare.lines, orgs | rare.orgs)
 
 
 async def _worded(search: _Search) -> Found:
@@ -224,7 +225,7 @@ async def _worded(search: _Search) -> Found:
     hi, ms = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest)
     batch = search.wanted + search.wanted // 4  # a few more, as some may be seen and yet not told of by their words
     full = hi  # down to here too many are known to be
-    while len(found.cases) < search.wanted and hi > oldest:
+    while len(found.lines) < search.wanted and hi > oldest:
         stretches, lo = _stretches(hi, min(ms, _ms(hi) - _ms(oldest)))
         more = await _holding(search, stretches, lo, hi, batch - len(some))
         if more is None:
@@ -235,10 +236,10 @@ async def _worded(search: _Search) -> Found:
         looked, hi = _ms(hi) - _ms(lo), lo
         if len(some) == batch or hi <= oldest:
             asked = _array(some | {one for one in named if one >= hi})
-            picked = await search.look(listing.picked, ids=asked, wanted=search.wanted - len(found.cases))
-            found = Found(found.cases + picked.cases, found.orgs | picked.orgs)
+            picked = await search.look(listing.picked, ids=asked, wanted=search.wanted - len(found.lines))
+            found = Found(found.lines + picked.lines, found.orgs | picked.orgs)
             # Twice as many as should be among them what is still wanted, going by these.
-            left = 2 * (search.wanted - len(found.cases)) * len(some) // max(1, len(picked.cases))
+            left = 2 * (search.wanted - len(found.lines)) * len(some) // max(1, len(picked.lines))
             named, some = [one for one in named if one < hi], set()
             batch = min(max(_LEAST_AT_ONCE, left), _MOST_AT_ONCE)
         ms = int(looked * min(_GROWS if hi <= full else 1, 1.25 * (batch - len(some)) / max(1, len(more))))

@@ -16,6 +16,7 @@ from mediation.gateway.vault import Sealed, Vault
 from mediation.service.imagined import counties, townsfolk
 from mediation.service.imagined.moulds import FIRST_SERIAL, NUMBER, Mould, taken, tallied
 from mediation.service.registry import org_id, person_id
+from mediation.store.columns import CaseColumns
 
 Tallies = Counter[tuple[str, int, str, str, int]]
 
@@ -63,10 +64,7 @@ class Lines:
 
 
 TABLES = {
-    "cases": (
-        "id number version filed_at facts state tier track holder category division risk due_on wake_at late_at orgs "
-        "past_orgs open_orgs inbound outbound refs restricted assigned recused closers"
-    ),
+    "cases": " ".join(("id", "number", "version", "filed_at", "facts", *CaseColumns._fields)),
     "events": "id case_id seq bytes",
     "worklists": "org case_id state due_on inbound outbound holder category late_at",
     "vault_keys": "case_id subject wrapped",
