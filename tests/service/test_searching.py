@@ -2,12 +2,12 @@
 
 import asyncio
 from datetime import date
-from typing import Any
+from random import Random
 
 import psycopg
 import pytest
 from tests.service.town import Town, opened
-from tests.whole import keys_of
+from tests.whole import keys_of, whole
 
 from mediation.gateway.vault import Vault
 from mediation.service.synthesize import Wanted, synthesize
@@ -82,17 +82,7 @@ async def looked_through(town: Town, viewer: queries.Viewer, words: tuple[str, .
 
 
 @pytest.mark.parametrize("who", LOOKERS)
-async def test_words_are_found_in_the_same_order_page_by_page_whichever_time_is_looked_into(
-    filled: Urls, who: str, monkeypatch: pytest.MonkeyPatch
-):
-    lengths, ask = set[int](), worklists._Search.ask
-
-    async def noted(self: Any, step: Any, **more: Any) -> Any:
-        if step is listing.holding:
-            lengths.add(len(more["stretches"].split(",")[0].strip('{}"')))
-        return await ask(self, step, **more)
-
-    monkeypatch.setattr(worklists._Search, "ask", noted)
+async def test_words_are_found_in_the_same_order_page_by_page_whichever_time_is_looked_into(filled: Urls, who: str):
     async with opened(filled) as town:
         context = Context(person(filled, LOOKERS[who]), "", REQUEST)
         viewer = queries.viewer(context, await town.house.memory.read_case(context))
@@ -105,7 +95,6 @@ async def test_words_are_found_in_the_same_order_page_by_page_whichever_time_is_
                 go(how, patched)
                 for word in WORDS:
                     assert await sought(town, viewer, word, 3) == plain[word], (word, how)
-        assert lengths == set(listing.STRETCHES)
 
 
 @pytest.mark.parametrize("who", LOOKERS)
@@ -135,3 +124,20 @@ FROM vault_words v"""
     with psycopg.connect(filled.reader) as connection:
         ((rows, well),) = connection.execute(query).fetchall()
     assert rows == well > 0
+
+
+def test_stretches_hold_the_time_that_is_asked_for_and_are_the_shortest_that_few_do(filled: Urls):
+    chance, digits = Random("stretches"), set[int]()
+    with psycopg.connect(whole(filled)) as connection:
+        for _ in range(300):
+            until = chance.randrange(1_600_000_000_000, 1_800_000_000_000)
+            ms, at_once = int(10 ** chance.uniform(0, 12)), chance.choice((1, 2, 16))
+            asked = "SELECT stretches, since FROM stretches_of(%s, %s, %s)"
+            ((some, since),) = connection.execute(asked, (until, ms, at_once)).fetchall()
+            assert [f"{at:012x}"[: len(some[0])] for at in (since, until)] == [some[0], some[-1]]
+            assert since <= max(until - ms, 0)
+            assert len(some) == (int(some[-1] or "0", 16) - int(some[0] or "0", 16)) + 1 <= at_once
+            shorter = 4 * (12 - len(some[0]) - 1)
+            assert len(some[0]) == 7 or (until >> shorter) - (max(until - ms, 0) >> shorter) >= at_once or not some[0]
+            digits.add(len(some[0]))
+    assert digits == {7, 6, 5, 4, 0}

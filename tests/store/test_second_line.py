@@ -134,7 +134,7 @@ def test_each_table_by_itself_shows_the_cases_that_are_theirs_to_see_and_no_othe
 def test_the_index_of_words_which_is_asked_as_the_owner_tells_of_no_case_that_is_not_theirs_to_see(
     sown: District, who: str
 ):
-    asked = "SELECT cases_holding('{1,3}', '{\"\"}', NULL, %s, %s, 10000, 10000)::text[]"
+    asked = "SELECT ids::text[] FROM cases_holding('{1,3}', NULL, %s, %s, 0, 10000, 10000, 16)"
     with psycopg.connect(whole(sown.urls)) as everything:
         here = set(
             seen(everything, "SELECT case_id::text FROM worklists WHERE org = %s", org(PEOPLE[who].org))
@@ -142,10 +142,10 @@ def test_the_index_of_words_which_is_asked_as_the_owner_tells_of_no_case_that_is
             else seen(everything, "SELECT id::text FROM cases")
         )
     with psycopg.connect(sown.urls.app) as connection:
-        assert seen(connection, asked, FIRST_ID, LAST_ID) == [[]]
+        assert seen(connection, asked, LAST_ID, FIRST_ID) == [[]]
         enter(connection, who)
-        assert set(*seen(connection, asked, FIRST_ID, LAST_ID)) == may_see(sown, who) & here
-        assert seen(connection, asked.replace("{1,3}", "{1,4}"), FIRST_ID, LAST_ID) == [[]]
+        assert set(*seen(connection, asked, LAST_ID, FIRST_ID)) == may_see(sown, who) & here
+        assert seen(connection, asked.replace("{1,3}", "{1,4}"), LAST_ID, FIRST_ID) == [[]]
 
 
 def test_the_owner_reads_no_words_and_no_case_without_who_asks(sown: District):

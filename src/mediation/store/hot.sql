@@ -12,7 +12,7 @@ BEGIN
         SELECT oid::regprocedure FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace
           AND proname IN ('readable', 'read_case', 'write_step', 'open_case', 'prepare_filing', 'numbered_case', 'sealed_rows',
-                          'disclose', 'cases_holding', 'waking_cases', 'counting_cases', 'awake_cases', 'relist', 'case_events')
+                          'disclose', 'waking_cases', 'counting_cases', 'awake_cases', 'relist', 'case_events')
     LOOP
         EXECUTE 'DROP FUNCTION ' || old;
     END LOOP;
@@ -343,30 +343,6 @@ BEGIN
 END
 $$;
 
--- The newest of the cases from one up to another that hold these words in one text and are in the list of the body acted for (an
--- auditor has none), and in that of `p_body` if it is said: so many as are wanted of those that the caller, whose context is set,
--- sees. Null, where `p_many` texts hold the words or more. `p_stretches`: those that hold all between the two, for the index.
--- It runs as the owner, who sees what is asked for of the index (rls.sql, `sought`). A caller sees the words of a case only where
--- they see the case: to ask that of each find takes ten times as long as to ask it of the newest.
-CREATE FUNCTION cases_holding(
-    p_grams bigint[], p_stretches text[], p_body uuid, p_lo uuid, p_before uuid, p_wanted integer, p_many integer)
-RETURNS uuid[] LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
-DECLARE found uuid[];
-BEGIN
-    PERFORM set_config('mediation.grams', p_grams::text, true), set_config('mediation.stretches', p_stretches::text, true);
-    found := ARRAY(
-        SELECT w.case_id FROM vault_words w
-        WHERE (w.case_id >= p_lo AND w.case_id < p_before AND (p_body IS NULL OR w.lists @> ARRAY[p_body])) IS TRUE
-          AND w.grams @> p_grams LIMIT p_many);
-    IF cardinality(found) < p_many THEN
-        RETURN ARRAY(
-            SELECT f.id FROM (SELECT DISTINCT u.id FROM unnest(found) AS u (id) ORDER BY u.id DESC) AS f
-            WHERE EXISTS (SELECT FROM cases c WHERE c.id = f.id OFFSET 0) LIMIT p_wanted);
-    END IF;
-    RETURN NULL;
-END
-$$;
-
 -- What the clock looks up. It sees every case, and nobody signs in as the clock.
 CREATE FUNCTION waking_cases(p_until timestamptz, p_after timestamptz, p_id uuid, p_limit integer) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
@@ -392,8 +368,6 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION enter, bodies_below, bodies_audited, follows, sees, readable, read_case, write_step, open_case, prepare_filing,
-    numbered_case, sealed_rows, disclose, cases_holding,
-    waking_cases, awake_cases, counting_cases, relist, case_events, and_above, sealed_values FROM PUBLIC;
+    numbered_case, sealed_rows, disclose, waking_cases, awake_cases, counting_cases, relist, case_events, and_above, sealed_values FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION enter, bodies_below, bodies_audited, follows, sees, readable, read_case, write_step, open_case, prepare_filing,
-    numbered_case, sealed_rows, disclose, cases_holding,
-    waking_cases, awake_cases, counting_cases, relist, case_events, and_above, sealed_values TO mediation_app;
+    numbered_case, sealed_rows, disclose, waking_cases, awake_cases, counting_cases, relist, case_events, and_above, sealed_values TO mediation_app;

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import (
     ARRAY,
     CTE,
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     func,
     literal_column,
     not_,
+    null,
     or_,
     select,
     text,
@@ -43,10 +45,8 @@ OFTEN = 20
 """Where so many of them have it, the next ones are looked at one by one too."""
 PACE = 800
 """Into the time of so many of the newest cases the index of words is looked first."""
-MANY = 400
-"""So many texts of one time are more than are looked at to find the newest."""
-STRETCHES = (7, 6, 5, 4, 0)
-"""So many first digits (UUIDv7) are the same in the ids of 17 minutes, of 5 hours, 3 days, 7 weeks, and of all."""
+MANY = 4
+"""So many times the texts that are wanted are more than are looked at, of one time, to find the newest."""
 AT_ONCE = 16
 """So many stretches of one length are looked into at once."""
 EQUAL = ("track", "tier", "category", "risk")
@@ -161,9 +161,14 @@ def _of(name: str, kind: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
     return bindparam(name, type_=kind or Text())
 
 
+def _fixed(number: int) -> ColumnElement[Any]:
+    """A number of a statement that is the same at each use."""
+    return literal_column(str(number))
+
+
 def near(viewer: Viewer, shape: Shape) -> Worded:
     """Of the newest cases those whose number or reference it is; and the last id looked at, or none where they end."""
-    near = _listed(shape).limit(literal_column(str(NEAR)))
+    near = _listed(shape).limit(_fixed(NEAR))
     return worded(_shown(_limited(_each(near, *_conditions(viewer), or_(*_named()))), _nth(near, NEAR)))
 
 
@@ -183,23 +188,30 @@ def named(viewer: Viewer, shape: Shape) -> Worded:
 
 def pace(_: Viewer, shape: Shape) -> Worded:
     """Of the newest cases the first id and the last, where there are so many; the oldest; and whose reference it is."""
-    newest, number = _listed(shape).limit(literal_column(str(PACE))), _number(shape)
+    newest, number = _listed(shape).limit(_fixed(PACE)), _number(shape)
     oldest = _listed(shape._replace(by_state=False, dated=False)).order_by(None).order_by(number)
     referred = select(CASE_REFS.c.case_id).where(_referred(), (CASE_REFS.c.case_id < _of("before", _ID)).is_(true()))
     ids = cast(func.array(referred.scalar_subquery()), Text)
     return worded(select(_nth(newest, 1), _nth(newest, PACE), _first(oldest), ids))
 
 
-def holding(_viewer: Viewer, _shape: Shape) -> Worded:
-    """The newest of the cases seen that hold the words; None where so many texts do (hot.sql)."""
-    return Worded(_HOLDING, ("grams", "stretches", "body", "lo", "before", "wanted", "many"))
+def holding(viewer: Viewer, shape: Shape) -> Worded:
+    """A batch of the newest cases seen that hold the words (search.sql), and of those named: what is in the list of it.
 
-
-def picked(viewer: Viewer, shape: Shape) -> Worded:
-    """Of the cases that are named, or hold the words, those of the list, the newest first."""
-    ids = select(func.unnest(_of("ids", ARRAY(_ID))).table_valued(Column("id", _ID)).render_derived().c.id)
+    And how many hold the words, down to which id, and how long a time to look into next.
+    """
+    body = cast(null(), _ID) if shape.everywhere else _of("body", _ID)
+    where = (_of("grams", _GRAMS), body, _of("before", _ID), _of("oldest", _ID))
+    limits = (_of("ms", BigInteger()), _of("batch", Integer()), _fixed(MANY), _fixed(AT_ONCE))
+    columns: list[Column[Any]] = [Column("ids", ARRAY(_ID)), Column("reached", _ID), Column("ms", BigInteger)]
+    held = select(func.cases_holding(*where, *limits).table_valued(*columns)).cte("held")
+    named = select(func.unnest(_of("named", ARRAY(_ID))).label("id")).subquery()
+    between = and_(named.c.id >= held.c.reached, named.c.id < _of("before", _ID))
+    ids = union(select(func.unnest(held.c.ids).label("id")), select(named.c.id).where(between)).subquery()
     told = or_(*_named(), _may_be_told(viewer))
-    return _page(_each(_here(ids, shape), *_state(shape), *_conditions(viewer), told))
+    page = _limited(_each(_here(select(ids.c.id), shape), *_state(shape), *_conditions(viewer), told))
+    more = (func.cardinality(held.c.ids), cast(held.c.reached, Text), held.c.ms)
+    return worded(_shown(page, *(select(one).scalar_subquery() for one in more)))
 
 
 def _here(ids: Select[Any], shape: Shape) -> Select[Any]:
@@ -214,11 +226,11 @@ def _here(ids: Select[Any], shape: Shape) -> Select[Any]:
 def _nth(some: Select[Any], place: int) -> ColumnElement[Any]:
     """The id at a place of some, the newest of which is the first."""
     id_ = some.subquery("seen").c.id
-    return _first(select(id_).order_by(id_.desc()).offset(literal_column(str(place - 1))))
+    return _first(select(id_).order_by(id_.desc()).offset(_fixed(place - 1)))
 
 
 def _first(ids: Select[Any]) -> ColumnElement[Any]:
-    return cast(ids.with_only_columns(ids.selected_columns.id).limit(literal_column("1")).scalar_subquery(), Text)
+    return cast(ids.with_only_columns(ids.selected_columns.id).limit(_fixed(1)).scalar_subquery(), Text)
 
 
 def _referred() -> ColumnElement[bool]:
@@ -311,7 +323,7 @@ def _told_of(*, whole: bool) -> Select[Any]:
 
 
 def _limited(found: Select[Any]) -> CTE:
-    return found.limit(bindparam("wanted", type_=Integer())).cte("page")
+    return found.limit(_of("wanted", Integer())).cte("page")
 
 
 def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
@@ -331,11 +343,7 @@ def _shown(page: CTE, *more: ColumnElement[Any]) -> Select[Any]:
 
 
 _ID, _DAY, _GRAMS = CASES.c.id.type, CASES.c.due_on.type, VAULT_WORDS.c.grams.type
-_HOLDING = (
-    "SELECT cases_holding("
-    "%s::bigint[], %s::text[], nullif(%s, '')::uuid, %s::uuid, %s::uuid, %s::integer, %s::integer)::text"
-)
-_NONE: ColumnElement[int] = literal_column("0")
+_NONE = _fixed(0)
 _O = ORGANISATIONS.alias("o")
 _LINES, _CASES = msgspec.json.Decoder(list[Line]), msgspec.json.Decoder(list[Case])
 _TEXTS: dict[Hashable, Worded] = {}

@@ -19,9 +19,6 @@ __all__ = ["Filters", "Listed", "Trayed", "tray", "worklist"]
 
 _ALWAYS_LIVE = frozenset({HandoffState.OFFERED, HandoffState.RECEIVED})
 _LEAST_AT_ONCE, _MOST_AT_ONCE = 16, 1000
-_LOWEST_ID = str(UUID(int=0))
-_GROWS = 16
-_ALL = 2**31 - 1
 
 
 class Filters(NamedTuple):
@@ -174,10 +171,6 @@ def _array(words: Iterable[str]) -> str:
     return "{" + ",".join(f'"{word}"' for word in words) + "}"
 
 
-def _ids(said: str) -> list[str]:
-    return said[1:-1].split(",") if said != "{}" else []
-
-
 # ── searching ──
 
 
@@ -213,57 +206,27 @@ async def _named(search: _Search) -> Found:
 
 
 async def _worded(search: _Search) -> Found:
-    """Those that hold the words, or whose reference it is: by the index of words, one time after another.
+    """Those that hold the words, or whose reference it is, batch by batch (search.sql).
 
-    Its finds are unordered. So the time of the newest cases is looked into first; then a shorter one where that held
-    too many, or so much longer a one as there should be what is left.
+    The first time that is looked into is that of the newest cases.
     """
-    first, last, oldest, referred = await search.ask(listing.pace)
+    first, last, oldest, named = await search.ask(listing.pace)
+    found = Found([], {})
     if not first:
-        return Found([], {})
-    found, named, some = Found([], {}), _ids(referred), set[str]()
-    hi, ms = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest)
+        return found
+    before, ms = _id(UUID(first).int + 1), _ms(first) - _ms(last or oldest)
     batch = search.wanted + search.wanted // 4  # a few more, as some may be seen and yet not told of by their words
-    full = hi  # down to here too many are known to be
-    while len(found.lines) < search.wanted and hi > oldest:
-        stretches, lo = _stretches(hi, min(ms, _ms(hi) - _ms(oldest)))
-        more = await _holding(search, stretches, lo, hi, batch - len(some))
-        if more is None:
-            ms, full = min(ms, _ms(hi) - _ms(lo)) // 4, lo
-            continue
-        some |= set(more)
-        lo = more[-1] if more and len(some) == batch else lo
-        looked, hi = _ms(hi) - _ms(lo), lo
-        if len(some) == batch or hi <= oldest:
-            asked = _array(some | {one for one in named if one >= hi})
-            picked = await search.look(listing.picked, ids=asked, wanted=search.wanted - len(found.lines))
-            found = Found(found.lines + picked.lines, found.orgs | picked.orgs)
-            # Twice as many as should be among them what is still wanted, going by these.
-            left = 2 * (search.wanted - len(found.lines)) * len(some) // max(1, len(picked.lines))
-            named, some = [one for one in named if one < hi], set()
-            batch = min(max(_LEAST_AT_ONCE, left), _MOST_AT_ONCE)
-        ms = int(looked * min(_GROWS if hi <= full else 1, 1.25 * (batch - len(some)) / max(1, len(more))))
-    return found
-
-
-async def _holding(search: _Search, stretches: list[str], lo: str, before: str, wanted: int) -> list[str] | None:
-    """So many of the newest cases of these stretches that hold the words; None where too many do for such long ones."""
-    shortest = [len(one) for one in stretches] == [listing.STRETCHES[0]]
-    asked: dict[str, Value] = {"stretches": _array(stretches), "lo": lo, "before": before, "wanted": wanted}
-    (ids,) = await search.ask(listing.holding, **asked, many=_ALL if shortest else listing.MANY)
-    return None if ids is None else _ids(ids)
-
-
-def _stretches(hi: str, ms: int) -> tuple[list[str], str]:
-    """The stretches that hold these milliseconds before an id, as the ids of each begin, and the lowest id in them."""
-    top = UUID(hi).int - 1
-    bottom = max(0, top - (ms << 80))
-    for digits in listing.STRETCHES[:-1]:
-        rest = 128 - 4 * digits
-        some = range(bottom >> rest, (top >> rest) + 1)
-        if len(some) <= listing.AT_ONCE:
-            return [f"{one:0{digits}x}" for one in some], _id(some[0] << rest)
-    return [""], _LOWEST_ID
+    while True:
+        wanted = search.wanted - len(found.lines)
+        asked: dict[str, Value] = {"before": before, "oldest": oldest, "ms": ms, "batch": batch, "named": named}
+        *said, held, before, ms = await search.ask(listing.holding, **asked, wanted=wanted)
+        some = found_in(*said)
+        found = Found(found.lines + some.lines, found.orgs | some.orgs)
+        if len(some.lines) >= wanted or held < batch:
+            return found
+        # Twice as many as should be among them what is still wanted, going by these.
+        left = 2 * (wanted - len(some.lines)) * held // max(1, len(some.lines))
+        batch = min(max(_LEAST_AT_ONCE, left), _MOST_AT_ONCE)
 
 
 def _id(number: int) -> str:

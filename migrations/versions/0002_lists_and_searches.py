@@ -1,4 +1,4 @@
-"""What lists show of a case stands in its row, so that no list reads whole cases.
+"""What lists show of a case stands in its row, so that no list reads whole cases; a search by words is one call.
 
 Revision ID: 0002_2026_11_23
 """
@@ -22,7 +22,7 @@ COMMENT ON COLUMN cases.line IS 'what lists show of it (domain/lines.py)';
 COMMENT ON TABLE cases IS 'facts: the folded history, kept as written; every other column is there to be listed or searched by';
 ALTER TABLE cases NO FORCE ROW LEVEL SECURITY
 """  # without force its owner sees all of them
-_SOME = text("SELECT id::text, facts::text FROM cases WHERE id > cast(:after AS uuid) ORDER BY id LIMIT :at_once")
+_EVERY = text("SELECT id::text, facts::text FROM cases")
 _WRITTEN = text("""
 UPDATE cases SET line = told.line
 FROM unnest(cast(:ids AS uuid[]), cast(:lines AS json[])) AS told (id, line) WHERE cases.id = told.id
@@ -30,17 +30,17 @@ FROM unnest(cast(:ids AS uuid[]), cast(:lines AS json[])) AS told (id, line) WHE
 
 
 def upgrade() -> None:
-    database, after = op.get_bind(), "00000000-0000-0000-0000-000000000000"
+    database = op.get_bind()
     database.exec_driver_sql(_ADDED)
-    while rows := database.execute(_SOME, {"after": after, "at_once": _AT_ONCE}).all():
-        ids = [case_id for case_id, _ in rows]
+    every = database.execute(_EVERY, execution_options={"stream_results": True})
+    for rows in every.partitions(_AT_ONCE):
         lines = [msgspec.json.encode(line_of(load(facts))).decode() for _, facts in rows]
-        database.execute(_WRITTEN, {"ids": ids, "lines": lines})
-        after = ids[-1]
+        database.execute(_WRITTEN, {"ids": [case_id for case_id, _ in rows], "lines": lines})
     database.exec_driver_sql("ALTER TABLE cases FORCE ROW LEVEL SECURITY")
-    database.exec_driver_sql(files("mediation.store").joinpath("hot.sql").read_text("utf-8").replace("%", "%%"))
+    for name in ("hot.sql", "search.sql"):
+        database.exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 
 def downgrade() -> None:
     """On the way to nothing: its functions are of today."""
-    op.execute("ALTER TABLE cases DROP COLUMN line")
+    op.execute("DROP FUNCTION filed_ms, stretches_of; ALTER TABLE cases DROP COLUMN line")
