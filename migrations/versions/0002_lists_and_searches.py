@@ -37,7 +37,7 @@ def upgrade() -> None:
         lines = [msgspec.json.encode(line_of(load(facts))).decode() for _, facts in rows]
         database.execute(_WRITTEN, {"ids": [case_id for case_id, _ in rows], "lines": lines})
     database.exec_driver_sql("ALTER TABLE cases FORCE ROW LEVEL SECURITY")
-    for name in ("hot.sql", "search.sql"):
+    for name in ("rls.sql", "hot.sql", "search.sql"):
         database.exec_driver_sql(files("mediation.store").joinpath(name).read_text("utf-8").replace("%", "%%"))
 
 

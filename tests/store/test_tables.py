@@ -20,7 +20,7 @@ from mediation.store.database import MIGRATIONS, _alembic, _sqlalchemy, migrate
 from mediation.store.tables import METADATA
 from mediation.store.worklists import Filters, worklist
 
-FIRST = "4a179006a098e504a73330a439252c3b650bed2c4fdec184871b2369cc721585"
+FIRST = "937bc5ee60a6ce2c22926406fa8c94c2f029fa95f619711d05a31251e5fd8570"
 """SHA-256 of the SQL of the first migration, comments and spaces apart."""
 LATER = "2027-01-01T00:00:00.000000Z"
 _PART = re.compile(r"_(\d\d|\d{6}|rest)$")
