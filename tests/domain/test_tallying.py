@@ -16,7 +16,7 @@ from tests.stories.telling import PROCEDURES, WALKS, Walk
 
 from mediation.domain.events import evolve, parse
 from mediation.domain.facts import Case
-from mediation.domain.tallying import Sums, Tally, median, tallies, together
+from mediation.domain.tallying import EVERY, Sums, Tally, median, tallies, together
 
 FELL = {"breach", "void"}
 
@@ -161,9 +161,11 @@ def test_the_median_of_summed_days_is_that_of_all_the_days(bodies: list[list[int
     for days in bodies:
         sums = Sums()
         sums.add(Tally("org", 2026, "other", "ended", day) for day in days)
-        for row in sums.rows({}):
-            assert row.many == len(days)
-            summed = together([summed, row.days])
+        if days:
+            every_category, category = sums.rows({})
+            assert (every_category.category, *every_category[4:]) == (EVERY, len(days), category.days)
+            assert category.many == len(days)
+            summed = together([summed, category.days])
     every = [day for days in bodies for day in days]
     assert sum(summed) == len(every)
     assert median(summed) == (statistics.median_low(every) if every else None)

@@ -58,6 +58,7 @@ FILE: dict[str, Any] = {
     "claim": [{"what": "money", "by": [1], "against": [2], "amount_fen": 200000, "text": "赔偿院墙损失"}],
     "text": "两家因排水发生争执，院墙受损。",
 }
+DECLINE: dict[str, Any] = {"action": "decline", "ground": "not_competent", "routes_told": True, "text": "非本地"}
 NOTE: dict[str, Any] = {"action": "note", "kind": "fact"}
 ESCALATE: dict[str, Any] = {
     "action": "escalate",

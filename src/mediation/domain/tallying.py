@@ -13,6 +13,9 @@ from mediation.domain.vocabulary import Category, ClockState, LegState, Outcome,
 ENDED = "ended_"
 """Before an outcome: how many legs ended so."""
 
+EVERY = ""
+"""The category of the rows that count all categories."""
+
 _MEDIATED = frozenset({LegState.ACCEPTED, LegState.MEDIATING, LegState.SUSPENDED})
 _HOME = frozenset({LegState.UNSETTLED, LegState.DECIDING})
 _NONE = Leg(0)
@@ -34,7 +37,10 @@ class Tally(NamedTuple):
 
 
 class Summed(NamedTuple):
-    """A row of the table of counts, of a body and all below it: how many, and how many took 0 days, 1 day and so on."""
+    """A row of the table of counts, of a body and all below it: how many, and how many took 0 days, 1 day and so on.
+
+    `category`: one of them, or `EVERY`.
+    """
 
     org: str
     year: int
@@ -191,10 +197,11 @@ class Sums:
 
 
 def _places(key: tuple[str, int, str, str], paths: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int, str, str]]:
-    """Where a sum of a body counts: at itself and at all above it."""
+    """Where a sum of a body counts: at itself and at all above it, in its category and in all together."""
     org, year, category, what = key
     for body in (org, *paths.get(org, ())):
         yield body, year, category, what
+        yield body, year, EVERY, what
 
 
 def _spread(days: Mapping[int, int]) -> list[int]:

@@ -1,5 +1,5 @@
--- The counts of bodies, `tallies`: each row is of a body and all below it, so that statistics read as many rows of a
--- nation as of a township. Who adds to them, moves them and reads them. Installed by migrations, each of which may run
+-- The counts of bodies, `tallies`: each row is of a body and all below it, in one category or ('') in all of them, so that
+-- statistics read as many rows of a nation as of a township. Who adds to them, moves them and reads them. Installed by migrations, each of which may run
 -- this file again.
 
 DO $$
@@ -78,8 +78,12 @@ BEGIN
                 SELECT FROM organisations b WHERE b.id = p_of
                 AND (b.id = p_org OR p_org = ANY (b.path) OR p_audits <> '' AND starts_with(b.division, p_audits)))
         ), counted AS MATERIALIZED (
-            SELECT t.org, CASE WHEN t.org = p_of THEN t.category ELSE '' END AS category, t.what, t.count, t.days
-            FROM tallies t WHERE t.org = ANY (ARRAY(SELECT n.id FROM near n)) AND t.year IN (0, p_year)
+            SELECT t.org, t.category, t.what, t.count, t.days
+            FROM tallies t WHERE t.org = p_of AND t.year IN (0, p_year) AND t.category <> '' AND EXISTS (SELECT FROM near)
+            UNION ALL
+            SELECT t.org, t.category, t.what, t.count, t.days
+            FROM tallies t WHERE t.org = ANY (ARRAY(SELECT n.id FROM near n WHERE n.id <> p_of)) AND t.year IN (0, p_year)
+                             AND t.category = ''
         ), late AS (
             SELECT h.holder, h.category, count(*) AS many
             FROM (
