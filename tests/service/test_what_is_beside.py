@@ -20,7 +20,6 @@ async def test_a_registry_whose_log_is_gone_is_as_nobody_left_it(told: tuple[Tow
     assert (LOG_ID, "wrong_division") in found
 
 
-VILLAGE = "org = (SELECT id FROM organisations WHERE code = 'village')"
 OTHER: dict[str, tuple[str, str]] = {
     "a set of laws without its files": ("UPDATE law_sets SET files = '{}'", "wrong_laws"),
     "a set of laws that holds no texts": ("UPDATE law_sets SET files = '[1]'", "wrong_laws"),
@@ -34,15 +33,15 @@ OTHER: dict[str, tuple[str, str]] = {
     "numbers that would be given twice": ("UPDATE case_numbers SET last = last - 1", "wrong_number"),
     "a count of numbers that is gone": ("DELETE FROM case_numbers", "wrong_number"),
     "a body that has settled more": (
-        f"UPDATE tallies SET count = count + 1 WHERE what = 'cases' AND category <> '' AND {VILLAGE}",
+        "UPDATE tallies SET count = count + 1 WHERE what = 'cases' AND category <> '' AND org = (SELECT id FROM organisations WHERE code = 'village')",
         "wrong_tallies",
     ),
     "a body that took less time": (
-        f"UPDATE tallies SET days = '{{1}}' WHERE what = 'cases' AND category = '' AND {VILLAGE}",
+        "UPDATE tallies SET days = '{1}' WHERE what = 'cases' AND category = '' AND org = (SELECT id FROM organisations WHERE code = 'village')",
         "wrong_tallies",
     ),
     "a body of which nothing is counted": (
-        f"DELETE FROM tallies WHERE what = 'cases' AND category = '' AND {VILLAGE}",
+        "DELETE FROM tallies WHERE what = 'cases' AND category = '' AND org = (SELECT id FROM organisations WHERE code = 'village')",
         "wrong_tallies",
     ),
 }

@@ -301,12 +301,17 @@ def _wrong_tallies(made: Sequence[Summed], stored: Sequence[Summed]) -> list[Fai
     return [
         found(
             "wrong_tallies",
-            f"统计 {org} {year} {category or '*'} {what} 与历史不符：表中{_count_of(there)}，按历史应为{_count_of(here)}",
-            f"The count {org} {year} {category or '*'} {what} is {_count_of(there)}, and {_count_of(here)} by the histories",
+            f"统计 {_named(key)} 与历史不符：表中{_count_of(there)}，按历史应为{_count_of(here)}",
+            f"The count {_named(key)} is {_count_of(there)}, and {_count_of(here)} by the histories",
         )
-        for org, year, category, what in sorted(known.keys() | told.keys())
-        if (there := known.get(key := (org, year, category, what))) != (here := told.get(key))
+        for key in sorted(known.keys() | told.keys())
+        if (there := known.get(key)) != (here := told.get(key))
     ]
+
+
+def _named(key: tuple[str, int, str, str]) -> str:
+    org, year, category, what = key
+    return f"{org} {year} {category or '*'} {what}"
 
 
 def _wrong_list(case: str, where: str) -> Failure:
