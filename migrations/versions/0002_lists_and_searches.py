@@ -42,6 +42,7 @@ FROM unnest(cast(:ids AS uuid[]), cast(:lines AS json[])) AS told (id, line) WHE
 
 
 def upgrade() -> None:
+    """The lines are as today's domain says: whoever changes what a line holds writes them all anew, in a later one."""
     database = op.get_bind()
     database.exec_driver_sql(_ADDED)
     every = database.execute(_EVERY, execution_options={"stream_results": True})

@@ -1,6 +1,6 @@
 -- The counts of bodies, `tallies`: each row is of a body and all below it, in one category or ('') in all of them, so that
--- statistics read as many rows of a nation as of a township. Who adds to them, moves them and reads them. Installed by migrations, each of which may run
--- this file again.
+-- statistics read as many rows of a nation as of a township. Who adds to them, moves them and reads them. Installed by
+-- migrations, each of which may run this file again.
 
 DO $$
 DECLARE
